@@ -1,1 +1,49 @@
-//! placeholder
+//! Erlang's external term format, as nodes of OTP 25 to 29 send and accept it.
+//!
+//! | item | what it is |
+//! |---|---|
+//! | [`Term`] | any term, owned |
+//! | [`TermRef`] | any term, borrowed from its bytes and read when asked for |
+//! | [`decode`], [`decode_prefix`], [`decode_shared`], [`decode_ref`] | bytes to terms, within [`Limits`] |
+//! | [`encode`], [`encode_into`], [`Encoder`] | terms to bytes |
+//! | [`Atom`], [`Pid`], [`Port`], [`Reference`], [`Fun`], [`Export`], [`NativeRecord`] | what only Erlang has |
+//!
+//! Bytes of a peer cannot make this crate panic, recurse without bound, or allocate more than a
+//! small multiple of their own number. The crate is pure: no socket, no clock, no randomness.
+
+mod atom;
+mod check;
+mod decode;
+mod duplicate;
+mod encode;
+mod error;
+mod fun;
+mod inflate;
+mod limits;
+mod order;
+mod pid;
+mod port;
+mod print;
+mod record;
+mod reference;
+mod tag;
+mod term;
+mod token;
+mod view;
+mod view_seq;
+
+pub use atom::{Atom, AtomTooLong, MAX_ATOM_CHARS};
+pub use decode::{decode, decode_prefix, decode_shared};
+pub use encode::{Encoder, encode, encode_into};
+pub use error::DecodeError;
+pub use fun::{Export, Fun};
+pub use inflate::inflate;
+pub use limits::{Limits, MAX_DEPTH};
+pub use pid::Pid;
+pub use port::Port;
+pub use print::MAX_DISPLAY_BYTES;
+pub use record::NativeRecord;
+pub use reference::{BadReferenceLength, MAX_REFERENCE_WORDS, Reference};
+pub use term::Term;
+pub use view::{AtomRef, BigIntRef, ExportRef, PidRef, PortRef, ReferenceRef, TermRef, decode_ref};
+pub use view_seq::{FunRef, ListIter, ListRef, MapIter, MapRef, RecordRef, TupleIter, TupleRef};
