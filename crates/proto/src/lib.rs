@@ -1,1 +1,34 @@
-//! placeholder
+//! The Erlang distribution protocol as machines: bytes and time go in, actions come out.
+//!
+//! | item | what it is |
+//! |---|---|
+//! | [`Link`] | one connection from its first byte to its last: handshake, messages, ticks |
+//! | [`Handshake`] | the handshake alone, for both sides |
+//! | [`Control`], [`Message`] | what two connected nodes say to each other |
+//! | [`Flags`] | what a node can do, in one table |
+//! | [`Digest`] | the proof that a node holds the cookie |
+//! | [`epmd`] | the wire format of the port mapper, both directions |
+//!
+//! The crate is pure: no socket, no clock, no randomness. Time comes in as `now`, challenges come
+//! in as values.
+//!
+//! A driver of a [`Link`] calls, in this order and for ever: one `handle_*`; then
+//! [`Link::poll_action`] until `None`; then writes what [`Link::take_output`] gives.
+
+mod control;
+mod digest;
+pub mod epmd;
+mod flags;
+mod framing;
+mod handshake;
+mod link;
+
+pub use control::{AltactFlags, AltactTarget, Control, ControlError, Message, ProcId, SpawnResult};
+pub use digest::Digest;
+pub use flags::Flags;
+pub use framing::FrameError;
+pub use handshake::{Handshake, HandshakeFault, Phase, Progress, Question, Verdict};
+pub use link::{
+    Action, Direction, Link, LinkConfig, LinkConfigError, LinkCounters, LinkError, LocalNode,
+    PeerInfo,
+};
