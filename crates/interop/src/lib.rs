@@ -1,1 +1,26 @@
-//! placeholder
+//! Real peers for tests: OTP 25, 27 and 29, epmd, the `enmesh` program and a whole one-node Kubernetes.
+//!
+//! Everything runs as child processes in network namespaces that this crate makes, is known by its process id, and ends with
+//! the value that stands for it. A process that is killed takes its children with it, so nothing outlives a test that panics.
+//! The tests need root: network namespaces and chroots do.
+
+mod beam;
+mod enmesh;
+mod epmd;
+mod kube;
+mod netns;
+mod output;
+mod peers;
+mod process;
+
+pub use beam::Beam;
+pub use enmesh::Enmesh;
+pub use epmd::Epmd;
+pub use kube::{
+    Access, Cluster, Image, Layer, Lifetime, build_kube, down, ensure_debian_packages,
+    runs_directory,
+};
+pub use netns::NetNs;
+pub use output::Output;
+pub use peers::{Otp, ensure_release, verify_release};
+pub use process::{Process, poll_until};

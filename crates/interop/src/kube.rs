@@ -1,0 +1,20 @@
+//! A real one-node Kubernetes out of plain processes: API server, kubelet with containerd, CoreDNS; no Docker.
+//!
+//! All that a cluster is lives in one network namespace, and what its kubelet does lives in a process and a mount namespace of
+//! its own besides: when the first process of those ends, the kernel ends every container and takes every mount away.
+
+mod access;
+mod binaries;
+mod certificates;
+mod cluster;
+mod daemon;
+mod image;
+mod node;
+mod run;
+mod settings;
+
+pub use access::Access;
+pub use binaries::{build_kube, ensure_debian_packages};
+pub use cluster::{Cluster, Lifetime, down};
+pub use image::{Image, Layer};
+pub use run::runs_directory;

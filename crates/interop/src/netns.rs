@@ -1,0 +1,122 @@
+//! Private network namespaces, wires between them, and cuts.
+
+use std::ffi::OsStr;
+use std::io::Write;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::output::Output;
+use crate::process::{Process, bound_command, run, stdout_of};
+
+const START_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A network namespace of its own, with loopback up; every address of 127/8 works in it.
+///
+/// It is held by a sleeping process and has no name in the file system, so nothing is left of it after a crash.
+pub struct NetNs {
+    holder: Process,
+}
+
+impl NetNs {
+    /// Makes an empty namespace.
+    pub fn new() -> Result<Self> {
+        let mut command = bound_command("unshare");
+        command
+            .args(["--net", "--", "sh", "-c"])
+            .arg("ip link set lo up && echo ready && exec sleep infinity")
+            .stdout(Stdio::piped());
+        let mut holder = Process::start("a network namespace", command)?;
+        let stdout = holder
+            .child_mut()
+            .stdout
+            .take()
+            .context("stdout is piped")?;
+        Output::collect(stdout)
+            .wait_for(START_TIMEOUT, |line| (line == "ready").then_some(()))
+            .context("a network namespace could not be made (are we root?)")?;
+        Ok(Self { holder })
+    }
+
+    /// A command that runs inside, bound to this process's life.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = bound_command("nsenter");
+        command
+            .arg(format!("--net={}", self.path().display()))
+            .arg("--")
+            .arg(program);
+        command
+    }
+
+    /// Runs a command inside to its end and gives its standard output.
+    pub fn run<S: AsRef<OsStr>>(
+        &self,
+        program: &str,
+        args: impl IntoIterator<Item = S>,
+    ) -> Result<String> {
+        let mut command = self.command(program);
+        command.args(args);
+        run(command)
+    }
+
+    /// The namespace's file, as `nsenter --net=` takes it.
+    pub fn path(&self) -> PathBuf {
+        format!("/proc/{}/ns/net", self.holder.pid()).into()
+    }
+
+    /// Joins two namespaces by a wire with an address in CIDR form at each end, such as `10.0.0.1/24`.
+    pub fn wire(&self, address: &str, other: &NetNs, other_address: &str) -> Result<()> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let (near, far) = (format!("wire{number}a"), format!("wire{number}b"));
+        let other_pid = other.holder.pid().to_string();
+        // The wire is made inside of this namespace, so its names collide with nobody's.
+        self.run(
+            "ip",
+            [
+                "link", "add", &near, "type", "veth", "peer", "name", &far, "netns", &other_pid,
+            ],
+        )?;
+        for (end, name, address) in [(self, &near, address), (other, &far, other_address)] {
+            end.run("ip", ["address", "add", address, "dev", name])?;
+            end.run("ip", ["link", "set", name, "up"])?;
+        }
+        Ok(())
+    }
+
+    /// Drops every packet from one address to the other, without a word to either; call it twice to cut both ways.
+    ///
+    /// Works between addresses of 127/8 too, where a dialler comes from 127.0.0.1 unless it has bound another address.
+    pub fn cut(&self, from: IpAddr, to: IpAddr) -> Result<()> {
+        let family = if from.is_ipv4() { "ip" } else { "ip6" };
+        self.nft(&format!(
+            "add table inet cuts\n\
+             add chain inet cuts input {{ type filter hook input priority 0; }}\n\
+             add rule inet cuts input {family} saddr {from} {family} daddr {to} drop\n"
+        ))
+    }
+
+    /// Ends all cuts.
+    pub fn heal(&self) -> Result<()> {
+        self.nft("add table inet cuts\ndelete table inet cuts\n")
+    }
+
+    fn nft(&self, script: &str) -> Result<()> {
+        let mut command = self.command("nft");
+        command
+            .args(["-f", "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().context("nft could not be started")?;
+        let mut stdin = child.stdin.take().context("stdin is piped")?;
+        stdin.write_all(script.as_bytes())?;
+        drop(stdin);
+        let output = child.wait_with_output()?;
+        stdout_of(&command, output).map(drop)
+    }
+}

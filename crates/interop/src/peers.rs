@@ -1,0 +1,222 @@
+//! The OTP releases that tests talk to: Debian's own, and chroots with newer ones.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::process::run;
+
+/// Written into a chroot when it is whole.
+const MARKER: &str = ".enmesh-complete";
+/// What Debian calls the Erlang that tests need.
+const PACKAGES: [&str; 3] = ["erlang-base", "erlang-ssl", "elixir"];
+
+/// An OTP release to test against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Otp {
+    /// OTP 25, of Debian 12, installed on the machine itself.
+    R25,
+    /// OTP 27, of Debian 13, in a chroot.
+    R27,
+    /// OTP 29, of Debian sid, in a chroot.
+    R29,
+}
+
+impl Otp {
+    /// All of them, oldest first.
+    pub const ALL: [Self; 3] = [Self::R25, Self::R27, Self::R29];
+
+    /// What `erlang:system_info(otp_release)` says.
+    pub fn release(self) -> &'static str {
+        match self {
+            Self::R25 => "25",
+            Self::R27 => "27",
+            Self::R29 => "29",
+        }
+    }
+
+    /// The chroot it is in; `None` for the machine itself.
+    pub fn root(self) -> Option<PathBuf> {
+        Some(peers_directory().join(self.suite()?))
+    }
+
+    /// Program and arguments that start `program` of this release, to be put behind `nsenter` and the like.
+    pub(crate) fn prefix(self) -> Vec<PathBuf> {
+        match self.root() {
+            Some(root) => vec!["chroot".into(), root],
+            None => Vec::new(),
+        }
+    }
+
+    fn suite(self) -> Option<&'static str> {
+        match self {
+            Self::R25 => None,
+            Self::R27 => Some("trixie"),
+            Self::R29 => Some("sid"),
+        }
+    }
+}
+
+impl fmt::Display for Otp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "OTP {}", self.release())
+    }
+}
+
+/// Runs the release's `erl` and gives a line about it; an error when it is another release, or none, with what to do.
+pub fn verify_release(otp: Otp) -> Result<String> {
+    let expression = "io:format(\"~s ~s\", [erlang:system_info(otp_release), erlang:system_info(version)]), halt().";
+    let mut words = otp.prefix();
+    words.push("erl".into());
+    let mut command = Command::new(&words[0]);
+    command
+        .args(&words[1..])
+        .args(["-noinput", "-eval", expression])
+        .env("HOME", "/tmp");
+    let place = match otp.root() {
+        Some(root) => root.display().to_string(),
+        None => "this machine".to_owned(),
+    };
+    let found = run(command)
+        .with_context(|| format!("{otp} does not run from {place}: {}", otp.remedy()))?;
+    let (release, erts) = found.trim().split_once(' ').context("two words")?;
+    ensure!(
+        release == otp.release(),
+        "{place} has OTP {release} where {otp} is wanted: {}",
+        otp.remedy()
+    );
+    Ok(format!("{otp} (erts {erts}) in {place}"))
+}
+
+/// Makes the release available where it is missing; one that runs already is left alone.
+///
+/// A chroot without its completion marker that does not run is a half-made one and is made anew.
+pub fn ensure_release(otp: Otp) -> Result<()> {
+    let Some(suite) = otp.suite() else {
+        return if verify_release(otp).is_ok() {
+            Ok(())
+        } else {
+            install(&PACKAGES)
+        };
+    };
+    let root = peers_directory().join(suite);
+    if root.join(MARKER).exists() {
+        return Ok(());
+    }
+    if root.exists() {
+        if verify_release(otp).is_ok() {
+            return mark_complete(&root);
+        }
+        eprintln!("{} is half-made: making it anew", root.display());
+        remove_chroot(&root)?;
+    }
+    bootstrap(suite, &root)
+}
+
+/// Installs Debian packages; says what to install when we may not.
+pub(crate) fn install(packages: &[&str]) -> Result<()> {
+    let list = packages.join(" ");
+    if !rustix::process::geteuid().is_root() {
+        bail!("missing packages, install them as root: apt-get install {list}");
+    }
+    eprintln!("installing {list}");
+    for args in [
+        &["update", "-q"][..],
+        &["install", "-q", "-y", "--no-install-recommends"][..],
+    ] {
+        let mut command = Command::new("apt-get");
+        command.args(args).env("DEBIAN_FRONTEND", "noninteractive");
+        if args[0] == "install" {
+            command.args(packages);
+        }
+        let status = command.status().context("apt-get could not be started")?;
+        ensure!(
+            status.success(),
+            "apt-get {} ended with {status}: install {list} by hand",
+            args[0]
+        );
+    }
+    Ok(())
+}
+
+/// `$XDG_CACHE_HOME/enmesh`, or `~/.cache/enmesh`.
+pub(crate) fn cache_directory() -> PathBuf {
+    let cache = std::env::var_os("XDG_CACHE_HOME")
+        .filter(|value| !value.is_empty())
+        .map(PathBuf::from)
+        .unwrap_or_else(|| {
+            PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| "/root".into())).join(".cache")
+        });
+    cache.join("enmesh")
+}
+
+impl Otp {
+    fn remedy(self) -> &'static str {
+        match self {
+            Self::R25 => "install erlang-base erlang-ssl elixir of Debian 12",
+            Self::R27 | Self::R29 => "run `cargo xtask peers` as root",
+        }
+    }
+}
+
+fn peers_directory() -> PathBuf {
+    cache_directory().join("peers")
+}
+
+/// Makes the chroot under another name first, so that its own name never stands for half of one.
+fn bootstrap(suite: &str, root: &Path) -> Result<()> {
+    ensure!(
+        rustix::process::geteuid().is_root(),
+        "debootstrap needs root: run `cargo xtask peers` as root"
+    );
+    if Command::new("debootstrap")
+        .arg("--version")
+        .output()
+        .is_err()
+    {
+        install(&["debootstrap"])?;
+    }
+    let peers = peers_directory();
+    fs::create_dir_all(&peers)?;
+    let half = peers.join(format!(".{suite}.{}", std::process::id()));
+    remove_chroot(&half)?;
+    eprintln!("making {} (a few minutes)", root.display());
+    let status = Command::new("debootstrap")
+        .arg("--variant=minbase")
+        .arg(format!("--include={}", PACKAGES.join(",")))
+        .arg(suite)
+        .arg(&half)
+        .status()
+        .context("debootstrap could not be started")?;
+    if !status.success() {
+        remove_chroot(&half)?;
+        bail!("debootstrap {suite} ended with {status}");
+    }
+    mark_complete(&half)?;
+    fs::rename(&half, root)
+        .with_context(|| format!("{} could not be put in its place", root.display()))
+}
+
+fn mark_complete(root: &Path) -> Result<()> {
+    fs::write(root.join(MARKER), "")
+        .with_context(|| format!("no marker could be written in {}", root.display()))
+}
+
+/// Removes a chroot, but never through a mount inside of it: somebody's /proc or home may be bound there.
+fn remove_chroot(root: &Path) -> Result<()> {
+    if !root.exists() {
+        return Ok(());
+    }
+    let mounts = fs::read_to_string("/proc/self/mounts")?;
+    let inside = format!("{}/", root.display());
+    if let Some(mount) = mounts
+        .split_whitespace()
+        .find(|word| word.starts_with(&inside))
+    {
+        bail!("{mount} is mounted: unmount it and run again");
+    }
+    fs::remove_dir_all(root).with_context(|| format!("{} could not be removed", root.display()))
+}

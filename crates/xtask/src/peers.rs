@@ -1,0 +1,22 @@
+//! `cargo xtask peers`: the Erlang releases that the tests talk to.
+
+use enmesh_interop::{Otp, ensure_release, verify_release};
+
+/// What `cargo xtask peers` takes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Look only: make nothing, and fail when something is missing.
+    #[arg(long)]
+    check: bool,
+}
+
+/// Makes what is missing, then prints each release that was found.
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    for otp in Otp::ALL {
+        if !args.check {
+            ensure_release(otp)?;
+        }
+        println!("{}", verify_release(otp)?);
+    }
+    Ok(())
+}
