@@ -1,0 +1,285 @@
+//! When each peer is dialled.
+
+use std::time::{Duration, Instant};
+
+use enmesh_identity::{NodeName, PeerAddr};
+use enmesh_proto::{Direction, LinkError};
+
+use super::{Action, Connection, DialFailure, DownReason, Failure, Plan, PlanWarning};
+
+/// How long we wait for the connect of a peer that asked us to, before we dial it again; and how
+/// long a dial is put off while somebody who claims to be the peer is being let in.
+const WAIT_FOR_PEER: Duration = Duration::from_secs(1);
+
+/// How often in a row a peer may make us wait before that counts as a failure.
+const MAX_NOKS: u32 = 5;
+
+impl Plan {
+    pub(super) fn want(&mut self, now: Instant, addr: PeerAddr) {
+        if self.is_shut || *addr.name() == self.config.own {
+            return;
+        }
+        let name = addr.name().clone();
+        let Some(peer) = self.peers.entry(&name, self.config.max_peers) else {
+            return self.refuse(name);
+        };
+        if peer.wanted.as_ref() == Some(&addr) {
+            return;
+        }
+        // At another place the peer deserves a dial at once, whatever the old one was worth.
+        peer.wanted = Some(addr);
+        peer.failures = 0;
+        peer.has_moved = peer.dial.is_some();
+        if peer.dial.is_none() && peer.up.is_none() {
+            self.peers.schedule(&name, Some(now));
+        }
+    }
+
+    pub(super) fn leave(&mut self, name: &NodeName) {
+        let Some(peer) = self.peers.get_mut(name) else {
+            return;
+        };
+        peer.wanted = None;
+        if peer.once.is_none() {
+            let dial = peer.dial.take();
+            if let Some(dial) = dial {
+                self.close(dial, DownReason::Unwanted);
+            }
+            self.peers.schedule(name, None);
+        }
+        self.peers.release(name);
+    }
+
+    pub(super) fn connect_once(&mut self, now: Instant, addr: PeerAddr) {
+        let name = addr.name().clone();
+        if self.is_shut || self.config.is_own(&addr) {
+            return self.report_failure(name, Failure::Dial(DialFailure::OwnAddress), None, true);
+        }
+        let Some(peer) = self.peers.entry(&name, self.config.max_peers) else {
+            self.refuse(name.clone());
+            return self.report_failure(name, Failure::Dial(DialFailure::Unreachable), None, true);
+        };
+        if peer.up.is_some() {
+            return;
+        }
+        peer.once = Some(addr);
+        peer.is_deferred = false;
+        if peer.dial.is_none() {
+            self.peers.schedule(&name, Some(now));
+        }
+    }
+
+    pub(super) fn disconnect(&mut self, now: Instant, name: &NodeName) {
+        self.drop_live(now, name, DownReason::Disconnect);
+        let Some(peer) = self.peers.get_mut(name) else {
+            return;
+        };
+        peer.once = None;
+        let (dial, is_wanted) = (peer.dial.take(), peer.wanted.is_some());
+        if let Some(dial) = dial {
+            self.close(dial, DownReason::Disconnect);
+        }
+        let due = is_wanted.then(|| now + self.backoff.longest());
+        self.peers.schedule(name, due);
+        self.peers.release(name);
+    }
+
+    /// Closes the live link by our own will. A wanted peer is dialled again after the longest
+    /// back-off.
+    pub(super) fn drop_live(&mut self, now: Instant, name: &NodeName, reason: DownReason) {
+        let Some(peer) = self.peers.get_mut(name) else {
+            return;
+        };
+        let Some(link) = peer.up.take() else { return };
+        let is_visible = self
+            .links
+            .connection(link)
+            .is_some_and(|connection| connection.visible);
+        if self.config.visible && is_visible {
+            self.actions
+                .push_back(Action::Warn(PlanWarning::VisibleClose {
+                    peer: name.clone(),
+                }));
+        }
+        self.close(link, reason);
+        let longest = self.backoff.longest();
+        self.redial(name, Some(now + longest));
+    }
+
+    /// A live link has ended by itself.
+    pub(super) fn fell(
+        &mut self,
+        now: Instant,
+        connection: Connection,
+        since: Instant,
+        reason: DownReason,
+    ) {
+        let name = connection.name.clone();
+        self.actions
+            .push_back(Action::Nodedown { connection, reason });
+        let is_stable = now.saturating_duration_since(since) >= self.config.stable_after;
+        let Some(peer) = self.peers.get_mut(&name) else {
+            return;
+        };
+        peer.up = None;
+        peer.failures = if is_stable {
+            0
+        } else {
+            peer.failures.saturating_add(1)
+        };
+        let wait = self.backoff.after(peer.failures);
+        self.redial(&name, Some(now + wait));
+    }
+
+    /// The link of a dial ended before it was up.
+    pub(super) fn dial_ended(&mut self, now: Instant, name: &NodeName, error: &LinkError) {
+        match error {
+            // These two were our own will.
+            LinkError::GivenUp | LinkError::Discarded => {
+                self.forget_dial(name);
+                self.redial(name, Some(now + WAIT_FOR_PEER));
+            }
+            LinkError::Nok if self.waits_for_peer(name) => {
+                self.forget_dial(name);
+                self.redial(name, Some(now + WAIT_FOR_PEER));
+            }
+            error => {
+                let failure = Failure::of(error);
+                if failure == Failure::WrongCookie && self.connection(name).is_none() {
+                    let certain = !matches!(error, LinkError::ClosedAfterDigest { .. });
+                    self.say_wrong_cookie(now, name.clone(), Direction::Dialled, certain);
+                }
+                self.dial_failed(now, name, failure);
+            }
+        }
+    }
+
+    pub(super) fn dial_failed(&mut self, now: Instant, name: &NodeName, failure: Failure) {
+        self.counters.failed_dials += 1;
+        let Some(peer) = self.peers.get_mut(name) else {
+            return;
+        };
+        peer.dial = None;
+        peer.once = None;
+        if peer.up.is_some() {
+            // The other direction made it; what became of this one is of no interest.
+            return;
+        }
+        peer.failures = peer.failures.saturating_add(1);
+        let has_moved = std::mem::take(&mut peer.has_moved);
+        let wait = if has_moved {
+            peer.failures = 0;
+            Duration::ZERO
+        } else if is_hopeless(failure) {
+            self.backoff.longest()
+        } else {
+            self.backoff.after(peer.failures)
+        };
+        let is_news = peer.said != Some(failure) && failure != Failure::WrongCookie;
+        peer.said = Some(failure);
+        let retry_in = peer.wanted.is_some().then_some(wait);
+        self.report_failure(name.clone(), failure, retry_in, is_news);
+        self.redial(name, Some(now + wait));
+    }
+
+    /// The dial is over and nobody is to blame.
+    pub(super) fn forget_dial(&mut self, name: &NodeName) {
+        if let Some(peer) = self.peers.get_mut(name) {
+            peer.dial = None;
+            self.peers.release(name);
+        }
+    }
+
+    /// Dials whoever is due while there is room.
+    pub(super) fn dial_due(&mut self, now: Instant) {
+        while self.may_dial() {
+            let Some(name) = self.peers.pop_due(now) else {
+                return;
+            };
+            let is_claimed = self.links.is_claimed(&name);
+            let Some(peer) = self.peers.get_mut(&name) else {
+                continue;
+            };
+            if peer.up.is_some() || peer.dial.is_some() {
+                continue;
+            }
+            if is_claimed && !peer.is_deferred {
+                // Once only: a stranger who claims the name must not keep us from the peer.
+                peer.is_deferred = true;
+                self.peers.schedule(&name, Some(now + WAIT_FOR_PEER));
+                continue;
+            }
+            peer.is_deferred = false;
+            let Some(target) = peer.target().cloned() else {
+                continue;
+            };
+            if self.config.is_own(&target) {
+                self.dial_failed(now, &name, Failure::Dial(DialFailure::OwnAddress));
+                continue;
+            }
+            let link = self
+                .links
+                .dial(name.clone(), now, now + self.config.dial_timeout);
+            if let Some(peer) = self.peers.get_mut(&name) {
+                peer.dial = Some(link);
+            }
+            self.counters.dials += 1;
+            self.actions.push_back(Action::Dial { link, peer: target });
+        }
+    }
+
+    pub(super) fn may_dial(&self) -> bool {
+        !self.is_shut && self.links.dials() < self.config.max_dials.max(1)
+    }
+
+    /// Puts the peer into the queue again if somebody wants it, and forgets it otherwise.
+    fn redial(&mut self, name: &NodeName, at: Option<Instant>) {
+        let Some(peer) = self.peers.get(name) else {
+            return;
+        };
+        let is_idle = peer.up.is_none() && peer.dial.is_none();
+        if is_idle && peer.target().is_some() {
+            self.peers.schedule(name, at);
+        }
+        self.peers.release(name);
+    }
+
+    fn waits_for_peer(&mut self, name: &NodeName) -> bool {
+        let Some(peer) = self.peers.get_mut(name) else {
+            return true;
+        };
+        peer.noks += 1;
+        if peer.noks > MAX_NOKS {
+            peer.noks = 0;
+            return false;
+        }
+        true
+    }
+
+    fn report_failure(
+        &mut self,
+        peer: NodeName,
+        failure: Failure,
+        retry_in: Option<Duration>,
+        first: bool,
+    ) {
+        self.actions.push_back(Action::DialFailed {
+            peer,
+            failure,
+            retry_in,
+            first,
+        });
+    }
+}
+
+/// Whether dialling again soon cannot help: somebody has to put something right first.
+fn is_hopeless(failure: Failure) -> bool {
+    match failure {
+        Failure::WrongCookie
+        | Failure::WrongName
+        | Failure::NotAllowed
+        | Failure::Incompatible
+        | Failure::Dial(DialFailure::OwnAddress) => true,
+        Failure::Dial(_) | Failure::Nok | Failure::TimedOut | Failure::Closed => false,
+    }
+}

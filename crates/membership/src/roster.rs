@@ -1,0 +1,209 @@
+//! Who belongs to the cluster.
+
+mod topologies;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use enmesh_identity::{NodeName, PeerAddr};
+
+use self::topologies::Topologies;
+use crate::{Prune, TopologyName, Update};
+
+pub use self::topologies::{
+    AddTopologyError, MAX_PEERS, MAX_TOPOLOGIES, SourceNews, TopologyStatus,
+};
+
+/// How a [`Roster`] is set up.
+#[derive(Clone, Debug)]
+pub struct RosterConfig {
+    /// Our own name, which never enters the roster.
+    pub own: NodeName,
+    /// What happens to the live link of a peer that has left; default [`Prune::Never`].
+    pub prune: Prune,
+    /// How long a peer must be gone before [`Prune::Grace`] closes its link; default 15 s.
+    pub grace: Duration,
+}
+
+impl RosterConfig {
+    /// The defaults for the node named `own`.
+    pub fn new(own: NodeName) -> Self {
+        Self {
+            own,
+            prune: Prune::default(),
+            grace: Duration::from_secs(15),
+        }
+    }
+}
+
+/// What the roster tells the plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Intent {
+    /// Some topology names this peer: keep a link up with it. Said again when the address or the
+    /// port has changed.
+    Want(PeerAddr),
+    /// No topology names the peer any more: stop dialling it. A live link stays.
+    Leave(NodeName),
+    /// The peer has left and policy says that its live link is closed.
+    Prune(NodeName),
+}
+
+/// Merges what several sources say about who belongs to the cluster.
+///
+/// Every peer has its provenance: the topologies that name it. A peer leaves only when the last
+/// of them has said so in a positive word; a failed look-up changes nobody. Where topologies
+/// disagree on an address or a port, the first one in the configured order that knows it wins.
+///
+/// After each `handle_*`, [`Roster::add_topology`] and [`Roster::remove_topology`], call
+/// [`Roster::poll_action`] until it returns `None`; call [`Roster::handle_timeout`] when
+/// [`Roster::deadline`] has passed. Only the latest state is told: who came and went again
+/// between two polls is not mentioned.
+#[derive(Debug)]
+pub struct Roster {
+    config: RosterConfig,
+    topologies: Topologies,
+    /// What the plan was told to want, so that only differences are told.
+    told: BTreeMap<NodeName, PeerAddr>,
+    /// Whose merged state may differ from what was told.
+    dirty: BTreeSet<NodeName>,
+    /// Who has left, and when its live link is to be closed.
+    leaving: BTreeMap<NodeName, Instant>,
+    /// Whose time has come, and who is not back yet.
+    due: BTreeSet<NodeName>,
+}
+
+impl Roster {
+    /// A roster without topologies.
+    pub fn new(config: RosterConfig) -> Self {
+        Self {
+            config,
+            topologies: Topologies::default(),
+            told: BTreeMap::new(),
+            dirty: BTreeSet::new(),
+            leaving: BTreeMap::new(),
+            due: BTreeSet::new(),
+        }
+    }
+
+    /// Adds a topology behind those that are there; it names nobody until its first update.
+    ///
+    /// # Errors
+    /// A topology of that name exists, or there are [`MAX_TOPOLOGIES`] already; nothing changed.
+    pub fn add_topology(&mut self, name: TopologyName) -> Result<(), AddTopologyError> {
+        self.topologies.add(name)
+    }
+
+    /// Forgets a topology: whom it alone named has left.
+    pub fn remove_topology(&mut self, now: Instant, name: &TopologyName) {
+        let named = self.topologies.remove(name);
+        self.note_changes(now, named);
+    }
+
+    /// Takes in what the source of `topology` says. An update of a topology that is not (or no
+    /// longer) here is ignored. Returns what is worth a log line.
+    pub fn handle_update(
+        &mut self,
+        now: Instant,
+        topology: &TopologyName,
+        update: Update,
+    ) -> SourceNews {
+        let (news, changed) = self.topologies.update(topology, update, &self.config.own);
+        self.note_changes(now, changed);
+        news
+    }
+
+    /// Looks whose grace has run out.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let due: Vec<_> = self
+            .leaving
+            .iter()
+            .filter(|&(_, &at)| at <= now)
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in due {
+            self.leaving.remove(&name);
+            self.due.insert(name);
+        }
+    }
+
+    /// When [`Roster::handle_timeout`] is due; `None` if nobody's grace is running.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.leaving.values().min().copied()
+    }
+
+    /// What to tell the plan next.
+    pub fn poll_action(&mut self) -> Option<Intent> {
+        while let Some(name) = self.dirty.pop_first() {
+            let merged = self.topologies.merged(&name);
+            let told = self.told.get(&name);
+            match (merged, told) {
+                (Some(peer), told) if told != Some(&peer) => {
+                    self.told.insert(name, peer.clone());
+                    return Some(Intent::Want(peer));
+                }
+                (None, Some(_)) => {
+                    self.told.remove(&name);
+                    return Some(Intent::Leave(name));
+                }
+                _ => {}
+            }
+        }
+        self.due.pop_first().map(Intent::Prune)
+    }
+
+    /// The topologies that name the peer, sorted; none if it is not in the roster.
+    pub fn topologies_of(&self, name: &NodeName) -> Vec<TopologyName> {
+        self.topologies.naming(name)
+    }
+
+    /// Everybody in the roster, sorted by name, as merged, with the topologies that name it.
+    pub fn peers(&self) -> impl Iterator<Item = (PeerAddr, Vec<TopologyName>)> + '_ {
+        let names = self.topologies.names();
+        names.into_iter().filter_map(|name| {
+            let topologies = self.topologies.naming(name);
+            self.topologies.merged(name).map(|peer| (peer, topologies))
+        })
+    }
+
+    /// Whether some topology names the peer.
+    pub fn contains(&self, name: &NodeName) -> bool {
+        self.topologies.merged(name).is_some()
+    }
+
+    /// How each topology fares, in the configured order.
+    pub fn topologies(&self) -> impl Iterator<Item = TopologyStatus<'_>> {
+        self.topologies.statuses()
+    }
+
+    /// How one topology fares.
+    pub fn topology(&self, name: &TopologyName) -> Option<TopologyStatus<'_>> {
+        self.topologies
+            .statuses()
+            .find(|status| status.name == name)
+    }
+
+    fn note_changes(&mut self, now: Instant, changed: Vec<NodeName>) {
+        for name in changed {
+            if self.topologies.merged(&name).is_some() {
+                self.leaving.remove(&name);
+                self.due.remove(&name);
+            } else {
+                match self.config.prune {
+                    Prune::Never => {}
+                    Prune::Grace => {
+                        self.leaving
+                            .entry(name.clone())
+                            .or_insert(now + self.config.grace);
+                    }
+                    Prune::Immediate => {
+                        self.due.insert(name.clone());
+                    }
+                }
+            }
+            self.dirty.insert(name);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

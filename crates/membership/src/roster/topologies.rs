@@ -1,0 +1,225 @@
+//! What each topology last said, side by side.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use enmesh_identity::{NodeName, PeerAddr};
+
+use crate::{SourceFailure, TopologyName, Update};
+
+/// The most peers of one topology. Whom an update names over that is dropped and counted; who is
+/// known already is kept first.
+pub const MAX_PEERS: usize = 10_000;
+
+/// The most topologies of one roster; adding one more is refused.
+pub const MAX_TOPOLOGIES: usize = 64;
+
+/// Why a topology was not added.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AddTopologyError {
+    /// There is one of that name; it stays as it is.
+    #[error("there are two topologies named {name}; give one of them another name")]
+    Duplicate {
+        /// The name that is taken.
+        name: TopologyName,
+    },
+    /// There are [`MAX_TOPOLOGIES`] already.
+    #[error("there are {MAX_TOPOLOGIES} topologies already")]
+    TooMany,
+}
+
+/// What an update has in it for a human.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceNews {
+    /// Nothing: all is well, or it fails as it did before.
+    Nothing,
+    /// The source fails, and did not before or did for another reason.
+    Failed,
+    /// The source answers again after it had failed.
+    Recovered,
+}
+
+/// How a topology fares.
+#[derive(Clone, Copy, Debug)]
+pub struct TopologyStatus<'a> {
+    /// Its name.
+    pub name: &'a TopologyName,
+    /// How many peers it names.
+    pub peers: usize,
+    /// Whether its source has ever answered.
+    pub answered: bool,
+    /// Why its last look-up failed; `None` while it answers.
+    pub failure: Option<&'a SourceFailure>,
+    /// How many peers were dropped so far because [`MAX_PEERS`] was reached.
+    pub dropped: u64,
+}
+
+#[derive(Debug)]
+struct Topology {
+    name: TopologyName,
+    peers: BTreeMap<NodeName, PeerAddr>,
+    answered: bool,
+    failure: Option<SourceFailure>,
+    dropped: u64,
+}
+
+/// All topologies in the configured order.
+#[derive(Debug, Default)]
+pub(super) struct Topologies {
+    list: Vec<Topology>,
+}
+
+impl Topologies {
+    pub(super) fn add(&mut self, name: TopologyName) -> Result<(), AddTopologyError> {
+        if self.list.iter().any(|topology| topology.name == name) {
+            return Err(AddTopologyError::Duplicate { name });
+        }
+        if self.list.len() >= MAX_TOPOLOGIES {
+            return Err(AddTopologyError::TooMany);
+        }
+        let peers = BTreeMap::new();
+        self.list.push(Topology {
+            name,
+            peers,
+            answered: false,
+            failure: None,
+            dropped: 0,
+        });
+        Ok(())
+    }
+
+    /// Returns whom the topology named.
+    pub(super) fn remove(&mut self, name: &TopologyName) -> Vec<NodeName> {
+        match self.list.iter().position(|topology| topology.name == *name) {
+            Some(at) => self.list.remove(at).peers.into_keys().collect(),
+            None => Vec::new(),
+        }
+    }
+
+    /// Returns also whose entry changed.
+    pub(super) fn update(
+        &mut self,
+        name: &TopologyName,
+        update: Update,
+        own: &NodeName,
+    ) -> (SourceNews, Vec<NodeName>) {
+        match self.list.iter_mut().find(|topology| topology.name == *name) {
+            Some(topology) => topology.update(update, own),
+            None => (SourceNews::Nothing, Vec::new()),
+        }
+    }
+
+    /// The peer with the first explicitly told address and the first told port, if anybody names
+    /// it.
+    pub(super) fn merged(&self, name: &NodeName) -> Option<PeerAddr> {
+        let told = || {
+            self.list
+                .iter()
+                .filter_map(|topology| topology.peers.get(name))
+        };
+        told().next()?;
+        let mut merged = PeerAddr::new(name.clone());
+        // An address that the name itself spells is no knowledge of the source's.
+        let spelt = merged.address();
+        if let Some(address) = told()
+            .filter_map(PeerAddr::address)
+            .find(|&a| Some(a) != spelt)
+        {
+            merged = merged.with_address(address);
+        }
+        if let Some(port) = told().find_map(PeerAddr::port) {
+            merged = merged.with_port(port);
+        }
+        Some(merged)
+    }
+
+    pub(super) fn naming(&self, name: &NodeName) -> Vec<TopologyName> {
+        let naming = self
+            .list
+            .iter()
+            .filter(|topology| topology.peers.contains_key(name));
+        let mut names: Vec<_> = naming.map(|topology| topology.name.clone()).collect();
+        names.sort_unstable();
+        names
+    }
+
+    pub(super) fn names(&self) -> BTreeSet<&NodeName> {
+        self.list
+            .iter()
+            .flat_map(|topology| topology.peers.keys())
+            .collect()
+    }
+
+    pub(super) fn statuses(&self) -> impl Iterator<Item = TopologyStatus<'_>> {
+        self.list.iter().map(|topology| TopologyStatus {
+            name: &topology.name,
+            peers: topology.peers.len(),
+            answered: topology.answered,
+            failure: topology.failure.as_ref(),
+            dropped: topology.dropped,
+        })
+    }
+}
+
+impl Topology {
+    fn update(&mut self, update: Update, own: &NodeName) -> (SourceNews, Vec<NodeName>) {
+        let (present, gone) = match update {
+            Update::Failed(failure) => {
+                let same = self.failure.as_ref() == Some(&failure);
+                self.failure = Some(failure);
+                let news = if same {
+                    SourceNews::Nothing
+                } else {
+                    SourceNews::Failed
+                };
+                return (news, Vec::new());
+            }
+            Update::Snapshot(present) => {
+                let gone = self.absent_from(&present);
+                (present, gone)
+            }
+            Update::Changed { present, gone } => (present, gone),
+        };
+        self.answered = true;
+        let mut changed: Vec<_> = gone
+            .into_iter()
+            .filter(|name| self.peers.remove(name).is_some())
+            .collect();
+        for peer in present {
+            changed.extend(self.put(peer, own));
+        }
+        let failed = self.failure.take().is_some();
+        (
+            if failed {
+                SourceNews::Recovered
+            } else {
+                SourceNews::Nothing
+            },
+            changed,
+        )
+    }
+
+    fn absent_from(&self, present: &[PeerAddr]) -> Vec<NodeName> {
+        let present: BTreeSet<_> = present.iter().map(PeerAddr::name).collect();
+        self.peers
+            .keys()
+            .filter(|name| !present.contains(name))
+            .cloned()
+            .collect()
+    }
+
+    /// Returns the name if that changed anything.
+    fn put(&mut self, peer: PeerAddr, own: &NodeName) -> Option<NodeName> {
+        let known = self.peers.get(peer.name());
+        if peer.name() == own || known == Some(&peer) {
+            return None;
+        }
+        if known.is_none() && self.peers.len() >= MAX_PEERS {
+            self.dropped += 1;
+            return None;
+        }
+        let name = peer.name().clone();
+        self.peers.insert(name.clone(), peer);
+        Some(name)
+    }
+}
