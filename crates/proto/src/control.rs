@@ -2,6 +2,7 @@
 
 mod decode;
 mod encode;
+mod op;
 
 use bytes::Bytes;
 use enmesh_term::{Atom, Pid, Reference, Term};
@@ -73,12 +74,22 @@ impl AltactFlags {
         Self(self.0 | other.0)
     }
 
-    pub(crate) fn set(self, other: AltactFlags, on: bool) -> Self {
-        if on {
-            self.with(other)
+    /// `flags` with the bits put right that follow from the target and the token.
+    fn of(flags: AltactFlags, to: &AltactTarget, token: bool) -> Self {
+        let target = match to {
+            AltactTarget::Pid(_) => AltactFlags(0),
+            AltactTarget::Alias(_) => AltactFlags::ALIAS,
+            AltactTarget::Name(_) => AltactFlags::NAME,
+        };
+        let token = if token {
+            AltactFlags::TOKEN
         } else {
-            Self(self.0 & !other.0)
-        }
+            AltactFlags(0)
+        };
+        let follow = AltactFlags::ALIAS
+            .with(AltactFlags::NAME)
+            .with(AltactFlags::TOKEN);
+        AltactFlags(flags.0 & !follow.0).with(target).with(token)
     }
 }
 
