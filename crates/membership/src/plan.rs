@@ -144,7 +144,9 @@ impl Plan {
 
     /// A dial has ended before there was a link.
     pub fn handle_dial_failed(&mut self, now: Instant, link: LinkId, failure: DialFailure) {
-        if let Some(Stage::Dial { peer, .. }) = self.links.remove(link) {
+        if let Some(Stage::Dial { peer, .. }) = self.links.get(link) {
+            let peer = peer.clone();
+            self.links.remove(link);
             self.dial_failed(now, &peer, Failure::Dial(failure));
         }
         self.dial_due(now);
