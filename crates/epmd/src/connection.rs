@@ -35,7 +35,7 @@ pub(crate) enum Outcome {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Origin {
     pub(crate) peer: SocketAddr,
-    local: Option<IpAddr>,
+    pub(crate) local: Option<IpAddr>,
 }
 
 impl Origin {

@@ -2,6 +2,8 @@
 
 mod answers;
 mod config;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
