@@ -225,6 +225,34 @@ pub enum Control {
 }
 
 impl Control {
+    /// The process that this operation says is on the sending node. Those are the operations that
+    /// change what the receiver keeps about processes there; that of a send only informs, and a
+    /// group leader may be anywhere.
+    pub fn remote(&self) -> Option<&Pid> {
+        match self {
+            Control::Link { from, .. }
+            | Control::Exit { from, .. }
+            | Control::Unlink { from, .. }
+            | Control::Exit2 { from, .. }
+            | Control::Monitor { from, .. }
+            | Control::Demonitor { from, .. }
+            | Control::MonitorExit {
+                from: ProcId::Pid(from),
+                ..
+            }
+            | Control::PayloadExit { from, .. }
+            | Control::PayloadExit2 { from, .. }
+            | Control::PayloadMonitorExit {
+                from: ProcId::Pid(from),
+                ..
+            }
+            | Control::SpawnRequest { from, .. }
+            | Control::UnlinkId { from, .. }
+            | Control::UnlinkIdAck { from, .. } => Some(from),
+            _ => None,
+        }
+    }
+
     /// Whether a payload follows this control message.
     pub fn has_payload(&self) -> bool {
         match self {

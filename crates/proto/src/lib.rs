@@ -21,6 +21,8 @@ pub mod epmd;
 mod flags;
 mod framing;
 mod handshake;
+#[cfg(test)]
+mod hex;
 mod link;
 
 pub use control::{AltactFlags, AltactTarget, Control, ControlError, Message, ProcId, SpawnResult};

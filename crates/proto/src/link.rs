@@ -322,7 +322,7 @@ impl Link {
                     let progress = handshake.handle_message(&message, &mut self.output)?;
                     self.advance(now, progress);
                 }
-                State::Up { ticks, .. } => {
+                State::Up { ticks, peer } => {
                     let Some(body) = Prefix::Four.take(inbox, self.config.max_message)? else {
                         return Ok(());
                     };
@@ -335,6 +335,12 @@ impl Link {
                     }
                     self.counters.frames_in += 1;
                     let message = parse_body(body.freeze())?;
+                    let remote = message.control.remote();
+                    if remote.is_some_and(|pid| pid.node().as_str() != peer.name.as_str()) {
+                        return Err(LinkError::ForeignProcess {
+                            peer: peer.name.clone(),
+                        });
+                    }
                     self.actions.push_back(Action::Deliver(message));
                 }
                 State::Ended { error, .. } => return Err(error.clone()),

@@ -85,6 +85,12 @@ pub enum LinkError {
     /// A control message cannot be understood.
     #[error("a bad control message")]
     BadControl(#[from] ControlError),
+    /// The peer spoke for a process of another node. A BEAM ends the link for that too.
+    #[error("{peer} spoke for a process of another node")]
+    ForeignProcess {
+        /// The peer.
+        peer: NodeName,
+    },
     /// A message to send is longer than `max_message`. Nothing was sent and **the link lives**.
     #[error("a message of {len} bytes is too large, {max} are allowed")]
     TooLarge {
@@ -134,6 +140,7 @@ impl LinkError {
             | LinkError::BadHandshake(_)
             | LinkError::BadFrame(_)
             | LinkError::BadControl(_)
+            | LinkError::ForeignProcess { .. }
             | LinkError::TooLarge { .. }
             | LinkError::OldHandshake
             | LinkError::DynamicName => false,
