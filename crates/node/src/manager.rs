@@ -1,0 +1,412 @@
+//! The one owner of roster and plan: feeds them, obeys them, holds the handle of every link.
+
+mod records;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use enmesh_identity::{NodeName, PeerAddr};
+use enmesh_membership::{
+    Action, Connection, DialFailure, LinkId, Plan, Roster, TopologyName, Update,
+};
+use enmesh_otp::Pids;
+use enmesh_proto::{Link, LinkConfig, LinkError, Verdict};
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, debug_span};
+
+use crate::dial::Dialer;
+use crate::events::{Event, Publisher};
+use crate::link_driver::{self, LinkEnd, Report, Wires};
+use crate::node::{Command, ConnectError};
+use crate::view::Peer;
+use records::Records;
+
+/// How many reports of links wait until the manager takes them.
+const REPORT_QUEUE: usize = 256;
+
+/// How many callers of [`crate::Node::connect`] may wait for one peer; the next one is answered
+/// as if the dial had failed.
+const MAX_WAITING: usize = 1024;
+
+/// Where the manager's inputs come from.
+#[derive(Debug)]
+pub(crate) struct Inputs {
+    pub(crate) commands: mpsc::Receiver<Command>,
+    pub(crate) accepted: mpsc::Receiver<(TcpStream, SocketAddr)>,
+    pub(crate) updates: mpsc::Receiver<(TopologyName, Update)>,
+    pub(crate) stop: CancellationToken,
+}
+
+/// The driver of the two machines that decide who belongs to the cluster and when to dial.
+#[derive(Debug)]
+pub(crate) struct Manager {
+    roster: Roster,
+    plan: Plan,
+    publisher: Publisher,
+    records: Records,
+    link_config: Arc<LinkConfig>,
+    pids: Arc<Pids>,
+    dialer: Dialer,
+    links: Links,
+    waiting: HashMap<NodeName, Vec<oneshot::Sender<Result<(), ConnectError>>>>,
+}
+
+/// The tasks of all links and what reaches them.
+#[derive(Debug)]
+struct Links {
+    tasks: JoinSet<TaskEnd>,
+    ids: HashMap<Id, LinkId>,
+    handles: HashMap<LinkId, LinkHandle>,
+    report: mpsc::Sender<Report>,
+    reports: mpsc::Receiver<Report>,
+}
+
+#[derive(Debug)]
+struct LinkHandle {
+    verdict: mpsc::Sender<Verdict>,
+    stop: CancellationToken,
+    /// Where an accepted socket came from, for the log.
+    from: Option<SocketAddr>,
+}
+
+#[derive(Debug)]
+enum TaskEnd {
+    NeverConnected(DialFailure),
+    Stopped,
+    Failed(LinkError),
+}
+
+impl Manager {
+    pub(crate) fn new(
+        roster: Roster,
+        plan: Plan,
+        publisher: Publisher,
+        link_config: Arc<LinkConfig>,
+        pids: Arc<Pids>,
+        dialer: Dialer,
+    ) -> Self {
+        let (report, reports) = mpsc::channel(REPORT_QUEUE);
+        let links = Links {
+            tasks: JoinSet::new(),
+            ids: HashMap::new(),
+            handles: HashMap::new(),
+            report,
+            reports,
+        };
+        let records = Records::default();
+        let waiting = HashMap::new();
+        Self {
+            roster,
+            plan,
+            publisher,
+            records,
+            link_config,
+            pids,
+            dialer,
+            links,
+            waiting,
+        }
+    }
+
+    /// Runs until the stop is asked for or the last handle is gone, then until every link's task
+    /// has ended or `grace` is over.
+    pub(crate) async fn run(mut self, mut inputs: Inputs, grace: Duration) {
+        loop {
+            self.pump();
+            let deadline = earliest(self.roster.deadline(), self.plan.deadline());
+            // Every branch is cancel safe: channels lose nothing and an ended task stays joinable.
+            tokio::select! {
+                biased;
+                () = inputs.stop.cancelled() => break,
+                Some(ended) = self.links.tasks.join_next_with_id() => self.handle_end(ended),
+                Some(report) = self.links.reports.recv() => self.handle_report(report),
+                command = inputs.commands.recv() => match command {
+                    Some(command) => self.handle_command(command),
+                    None => break,
+                },
+                Some((stream, from)) = inputs.accepted.recv() => self.accept(stream, from),
+                Some((topology, update)) = inputs.updates.recv() => {
+                    self.handle_update(&topology, update);
+                }
+                () = until(deadline) => {
+                    let now = Instant::now();
+                    self.roster.handle_timeout(now);
+                    self.plan.handle_timeout(now);
+                }
+            }
+        }
+        // Sources and listener end with the same token, before the links do.
+        inputs.stop.cancel();
+        self.shut_down(grace).await;
+    }
+
+    async fn shut_down(mut self, grace: Duration) {
+        self.plan.handle_shutdown(Instant::now());
+        self.pump();
+        for link in self.links.handles.values() {
+            link.stop.cancel();
+        }
+        let drain = async { while self.links.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(grace, drain).await.is_err() {
+            self.links.tasks.shutdown().await;
+        }
+    }
+
+    fn handle_report(&mut self, report: Report) {
+        let now = Instant::now();
+        match report {
+            Report::Dialled(link) => self.plan.handle_dialled(now, link),
+            Report::Asks(link, question) => self.plan.handle_question(now, link, question),
+        }
+    }
+
+    fn handle_update(&mut self, topology: &TopologyName, update: Update) {
+        let news = self.roster.handle_update(Instant::now(), topology, update);
+        if let Some(status) = self.roster.topology(topology) {
+            self.records.source_news(&status, news);
+        }
+    }
+
+    fn handle_command(&mut self, command: Command) {
+        let now = Instant::now();
+        match command {
+            Command::Connect { peer, answer } => self.connect(now, peer, answer),
+            Command::Disconnect { name, answer } => {
+                let connected = self.publisher.view().peer(&name).is_some();
+                self.plan.handle_disconnect(now, &name);
+                // The nodedown must be published before the caller hears of it.
+                self.pump();
+                let _ = answer.send(connected);
+            }
+        }
+    }
+
+    fn connect(
+        &mut self,
+        now: Instant,
+        peer: PeerAddr,
+        answer: oneshot::Sender<Result<(), ConnectError>>,
+    ) {
+        let name = peer.name().clone();
+        if name == self.link_config.local.name {
+            let _ = answer.send(Err(ConnectError::Ourselves));
+        } else if self.publisher.view().peer(&name).is_some() {
+            let _ = answer.send(Ok(()));
+        } else {
+            let waiting = self.waiting.entry(name).or_default();
+            waiting.retain(|answer| !answer.is_closed());
+            // Over the limit the answer is dropped, which its caller sees as a failure.
+            if waiting.len() < MAX_WAITING {
+                waiting.push(answer);
+            }
+            self.plan.handle_connect(now, peer);
+        }
+    }
+
+    fn accept(&mut self, stream: TcpStream, from: SocketAddr) {
+        let now = Instant::now();
+        let id = self.plan.handle_accepted(now);
+        let link = Link::accept(now, Arc::clone(&self.link_config), rand::random());
+        let wires = self.links.wires(id, Some(from), &self.pids);
+        let span = debug_span!("link", link = %id, %from);
+        let task = async move { TaskEnd::from(link_driver::drive(stream, link, wires).await) };
+        self.links.spawn(id, task.instrument(span));
+    }
+
+    fn dial(&mut self, id: LinkId, peer: PeerAddr) {
+        let config = Arc::clone(&self.link_config);
+        let wires = self.links.wires(id, None, &self.pids);
+        let dialer = self.dialer;
+        let span = debug_span!("dial", link = %id, peer = %peer);
+        let task = async move {
+            let stop = wires.stop.clone();
+            let name = peer.name().clone();
+            let connected = tokio::select! {
+                biased;
+                () = stop.cancelled() => return TaskEnd::Stopped,
+                connected = dialer.connect(peer) => connected,
+            };
+            match connected {
+                Err(failure) => TaskEnd::NeverConnected(failure),
+                Ok(stream) => {
+                    let dialled = wires.reports.send(Report::Dialled(id));
+                    if dialled.await.is_err() {
+                        return TaskEnd::Stopped;
+                    }
+                    let link = Link::dial(Instant::now(), config, name, rand::random());
+                    TaskEnd::from(link_driver::drive(stream, link, wires).await)
+                }
+            }
+        };
+        self.links.spawn(id, task.instrument(span));
+    }
+
+    fn handle_end(&mut self, ended: Result<(Id, TaskEnd), JoinError>) {
+        let now = Instant::now();
+        let task = match &ended {
+            Ok((task, _)) => *task,
+            Err(error) => error.id(),
+        };
+        let Some(id) = self.links.ids.remove(&task) else {
+            return;
+        };
+        let from = self
+            .links
+            .handles
+            .remove(&id)
+            .and_then(|handle| handle.from);
+        match ended {
+            Ok((_, TaskEnd::NeverConnected(failure))) => {
+                self.plan.handle_dial_failed(now, id, failure);
+            }
+            Ok((_, TaskEnd::Failed(error))) => {
+                self.records.link_ended(now, from, &error);
+                self.plan.handle_closed(now, id, &error);
+            }
+            Ok((_, TaskEnd::Stopped)) => self.plan.handle_closed(now, id, &LinkError::Discarded),
+            Err(error) => {
+                self.records.link_died(&error);
+                self.plan.handle_closed(now, id, &LinkError::Discarded);
+            }
+        }
+    }
+
+    /// Carries every decision to where it is carried out, until both machines are quiet.
+    fn pump(&mut self) {
+        let now = Instant::now();
+        while let Some(intent) = self.roster.poll_action() {
+            self.records.intent(&intent);
+            self.plan.handle_intent(now, intent);
+        }
+        while let Some(action) = self.plan.poll_action() {
+            self.obey(action);
+        }
+    }
+
+    fn obey(&mut self, action: Action) {
+        match action {
+            Action::Dial { link, peer } => self.dial(link, peer),
+            Action::Answer { link, verdict } => self.links.answer(link, verdict),
+            Action::Close { link, .. } => self.links.close(link),
+            Action::Nodeup(connection) => self.nodeup(connection),
+            Action::Nodedown { connection, reason } => {
+                let view = self.publisher.view();
+                let Some(peer) = view.peer(&connection.name).cloned() else {
+                    return;
+                };
+                self.publisher.publish(Event::Nodedown {
+                    peer: peer.clone(),
+                    reason: Some(reason),
+                });
+                self.records.nodedown(&peer, reason, &self.publisher.view());
+            }
+            Action::DialFailed {
+                peer,
+                failure,
+                retry_in,
+                first,
+            } => {
+                for answer in self.waiting.remove(&peer).unwrap_or_default() {
+                    let _ = answer.send(Err(ConnectError::Failed {
+                        peer: peer.clone(),
+                        failure,
+                    }));
+                }
+                self.records.dial_failed(&peer, failure, retry_in, first);
+            }
+            Action::WrongCookie {
+                peer,
+                direction,
+                certain,
+            } => {
+                self.records.wrong_cookie(&peer, direction, certain);
+            }
+            Action::Warn(warning) => self.records.plan_warning(Instant::now(), &warning),
+        }
+    }
+
+    fn nodeup(&mut self, connection: Connection) {
+        let peer = Peer {
+            topologies: self.roster.topologies_of(&connection.name),
+            name: connection.name,
+            creation: connection.creation,
+            connection: connection.connection,
+            visible: connection.visible,
+            since: Instant::now(),
+        };
+        for answer in self.waiting.remove(&peer.name).unwrap_or_default() {
+            let _ = answer.send(Ok(()));
+        }
+        self.publisher.publish(Event::Nodeup { peer: peer.clone() });
+        self.records.nodeup(&peer, &self.publisher.view());
+    }
+}
+
+impl Links {
+    fn wires(&mut self, id: LinkId, from: Option<SocketAddr>, pids: &Arc<Pids>) -> Wires {
+        // A link has one question open at a time, so one place is enough.
+        let (verdict, verdicts) = mpsc::channel(1);
+        let stop = CancellationToken::new();
+        self.handles.insert(
+            id,
+            LinkHandle {
+                verdict,
+                stop: stop.clone(),
+                from,
+            },
+        );
+        Wires {
+            id,
+            reports: self.report.clone(),
+            verdicts,
+            stop,
+            pids: Arc::clone(pids),
+        }
+    }
+
+    fn spawn(&mut self, id: LinkId, task: impl Future<Output = TaskEnd> + Send + 'static) {
+        let task = self.tasks.spawn(task);
+        self.ids.insert(task.id(), id);
+    }
+
+    fn answer(&self, id: LinkId, verdict: Verdict) {
+        if let Some(handle) = self.handles.get(&id) {
+            // Full or closed means that the link's task has ended, which is reported by itself.
+            let _ = handle.verdict.try_send(verdict);
+        }
+    }
+
+    fn close(&self, id: LinkId) {
+        if let Some(handle) = self.handles.get(&id) {
+            handle.stop.cancel();
+        }
+    }
+}
+
+impl From<LinkEnd> for TaskEnd {
+    fn from(end: LinkEnd) -> Self {
+        match end {
+            LinkEnd::Stopped => Self::Stopped,
+            LinkEnd::Failed(error) => Self::Failed(error),
+        }
+    }
+}
+
+fn earliest(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}

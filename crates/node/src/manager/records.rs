@@ -1,0 +1,170 @@
+//! The log of the cluster's life: one record per nodeup and nodedown, and what a human must know.
+//!
+//! Lists are recorded as texts joined by commas; the program's JSON log prints them as arrays.
+
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use enmesh_identity::NodeName;
+use enmesh_membership::{DownReason, Failure, Intent, PlanWarning, SourceNews, TopologyStatus};
+use enmesh_proto::{Direction, LinkError};
+use tokio::task::JoinError;
+use tracing::{debug, error, info, warn};
+
+use crate::view::{Peer, View};
+use crate::warnings::Warnings;
+
+/// Says each thing once.
+#[derive(Debug, Default)]
+pub(super) struct Records {
+    warnings: Warnings,
+}
+
+impl Records {
+    pub(super) fn nodeup(&self, peer: &Peer, view: &View) {
+        info!(
+            node = %peer.name,
+            topology = joined(&peer.topologies),
+            cluster = cluster(view),
+            "node connected"
+        );
+    }
+
+    pub(super) fn nodedown(&self, peer: &Peer, reason: DownReason, view: &View) {
+        info!(
+            node = %peer.name,
+            reason = reason.label(),
+            topology = joined(&peer.topologies),
+            cluster = cluster(view),
+            "node disconnected"
+        );
+    }
+
+    /// A source's failure is said when it begins or changes, and once more when it is over.
+    pub(super) fn source_news(&self, status: &TopologyStatus<'_>, news: SourceNews) {
+        let topology = status.name;
+        match (news, status.failure) {
+            (SourceNews::Nothing, _) | (SourceNews::Failed, None) => {}
+            (SourceNews::Failed, Some(failure)) => warn!(
+                source = %topology,
+                kind = failure.kind().label(),
+                error = %failure,
+                peers = status.peers,
+                "topology cannot be read; its last good answer stays in force"
+            ),
+            (SourceNews::Recovered, _) => info!(
+                source = %topology,
+                peers = status.peers,
+                "topology can be read again"
+            ),
+        }
+    }
+
+    pub(super) fn intent(&self, intent: &Intent) {
+        match intent {
+            Intent::Want(peer) => debug!(peer = %peer, "peer wanted"),
+            Intent::Leave(name) => debug!(peer = %name, "peer left every topology"),
+            Intent::Prune(name) => debug!(peer = %name, "peer is pruned"),
+        }
+    }
+
+    pub(super) fn dial_failed(
+        &self,
+        peer: &NodeName,
+        failure: Failure,
+        retry_in: Option<Duration>,
+        first: bool,
+    ) {
+        let reason = failure.label();
+        let retry_ms = retry_in.map(|delay| u64::try_from(delay.as_millis()).unwrap_or(u64::MAX));
+        if first {
+            warn!(node = %peer, reason, retry_ms, "cannot connect to node; trying again quietly");
+        } else {
+            debug!(node = %peer, reason, retry_ms, "cannot connect to node");
+        }
+    }
+
+    pub(super) fn wrong_cookie(&self, peer: &NodeName, direction: Direction, certain: bool) {
+        if certain {
+            let direction = label(direction);
+            warn!(node = %peer, direction, "node has another cookie than ours");
+        } else {
+            warn!(
+                node = %peer,
+                direction = label(direction),
+                "node closed the connection when it saw our cookie's digest: probably it has \
+                 another cookie"
+            );
+        }
+    }
+
+    pub(super) fn plan_warning(&mut self, now: Instant, warning: &PlanWarning) {
+        match warning {
+            PlanWarning::VisibleClose { peer } => warn!(
+                node = %peer,
+                "closing the link to a single node while visible: global on OTP 25 and later \
+                 answers that by cutting more links (prevent_overlapping_partitions)"
+            ),
+            PlanWarning::TooManyPeers { peer } => {
+                if let Some(held_back) = self.warnings.admit(now, "", "too many peers") {
+                    warn!(node = %peer, held_back, "too many peers; this one is not connected");
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// What ended a link and points at a fault of the peer; ordinary ends are nodedowns.
+    pub(super) fn link_ended(&mut self, now: Instant, from: Option<SocketAddr>, error: &LinkError) {
+        let Some(fault) = peer_fault(error) else {
+            debug!(from = from.map(tracing::field::display), %error, "link ended");
+            return;
+        };
+        let peer = from.map_or_else(String::new, |from| from.ip().to_string());
+        if let Some(held_back) = self.warnings.admit(now, &peer, fault) {
+            warn!(from = from.map(tracing::field::display), %error, held_back, "link refused");
+        }
+    }
+
+    pub(super) fn link_died(&self, panic: &JoinError) {
+        error!(error = %panic, "the task of a link died; the link is closed");
+    }
+}
+
+/// What the peer did wrong, in a word that stays the same while details change; `None` if nothing
+/// or if the plan speaks of it.
+fn peer_fault(error: &LinkError) -> Option<&'static str> {
+    match error {
+        LinkError::BadHandshake(_) => Some("bad handshake"),
+        LinkError::BadFrame(_) => Some("bad frame"),
+        LinkError::BadControl(_) => Some("bad control message"),
+        LinkError::MissingFlags { .. } => Some("missing flags"),
+        LinkError::OldHandshake => Some("old handshake"),
+        LinkError::DynamicName => Some("dynamic name"),
+        LinkError::OutputFull => Some("output full"),
+        _ => None,
+    }
+}
+
+fn label(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Dialled => "dialled",
+        Direction::Accepted => "accepted",
+    }
+}
+
+fn cluster(view: &View) -> String {
+    joined(view.peers().map(|peer| &peer.name))
+}
+
+fn joined<T: Display>(items: impl IntoIterator<Item = T>) -> String {
+    let mut text = String::new();
+    for item in items {
+        if !text.is_empty() {
+            text.push(',');
+        }
+        text.push_str(&item.to_string());
+    }
+    text
+}

@@ -1,0 +1,159 @@
+//! The handle of a running node.
+
+use std::sync::Arc;
+
+use enmesh_identity::{Cookie, Creation, NodeName, PeerAddr};
+use enmesh_membership::Failure;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::builder::Builder;
+use crate::events::{Events, Subscriptions};
+use crate::view::View;
+
+/// A member of a cluster, running in a thread of its own. Cloning gives another handle of the
+/// same node; when the last one is dropped, the node shuts down.
+#[derive(Clone, Debug)]
+pub struct Node {
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// What all handles of one node share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) name: NodeName,
+    pub(crate) creation: Creation,
+    pub(crate) port: u16,
+    pub(crate) commands: mpsc::Sender<Command>,
+    pub(crate) subscriptions: Subscriptions,
+    /// Asks the node to shut down.
+    pub(crate) stop: CancellationToken,
+    /// Cancelled by the node's thread as the last thing it does.
+    pub(crate) ended: CancellationToken,
+}
+
+/// What a handle asks of the manager.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Connect {
+        peer: PeerAddr,
+        answer: oneshot::Sender<Result<(), ConnectError>>,
+    },
+    Disconnect {
+        name: NodeName,
+        answer: oneshot::Sender<bool>,
+    },
+}
+
+/// Why [`Node::connect`] has no link to show.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The name is our own.
+    #[error("a node does not connect to itself")]
+    Ourselves,
+    /// The dial failed. If a topology names the peer, it is tried again in the background.
+    #[error("cannot connect to {peer}: {}", failure.label())]
+    Failed {
+        /// The peer.
+        peer: NodeName,
+        /// What failed.
+        failure: Failure,
+    },
+    /// The node has shut down, or is about to.
+    #[error("the node has shut down")]
+    ShutDown,
+}
+
+impl Node {
+    /// The settings of a node called `name` in the cluster of `cookie`; then
+    /// [`Builder::start`] it.
+    pub fn builder(name: NodeName, cookie: Cookie) -> Builder {
+        Builder::new(name, cookie)
+    }
+
+    /// Our own name.
+    pub fn name(&self) -> &NodeName {
+        &self.shared.name
+    }
+
+    /// Our own incarnation: another number at each start.
+    pub fn creation(&self) -> Creation {
+        self.shared.creation
+    }
+
+    /// The port that the distribution listens on.
+    pub fn port(&self) -> u16 {
+        self.shared.port
+    }
+
+    /// The names of the peers connected now, hidden ones included, sorted.
+    pub fn nodes(&self) -> Vec<NodeName> {
+        self.view().peers().map(|peer| peer.name.clone()).collect()
+    }
+
+    /// The present state of the cluster as one consistent snapshot.
+    pub fn view(&self) -> View {
+        self.shared.subscriptions.view()
+    }
+
+    /// Who comes and goes from now on, beginning with a nodeup for each peer that is there.
+    pub fn events(&self) -> Events {
+        self.shared.subscriptions.events()
+    }
+
+    /// Connects to `peer` now, whatever its back-off; `Ok` at once if it is connected. One
+    /// attempt, as `net_kernel:connect_node/1` makes. A link made so lives like any other.
+    ///
+    /// # Errors
+    /// See [`ConnectError`]. Cancelling the call leaves the attempt running.
+    pub async fn connect(&self, peer: impl Into<PeerAddr>) -> Result<(), ConnectError> {
+        let (answer, answered) = oneshot::channel();
+        let command = Command::Connect {
+            peer: peer.into(),
+            answer,
+        };
+        self.shared
+            .commands
+            .send(command)
+            .await
+            .map_err(|_| ConnectError::ShutDown)?;
+        answered.await.unwrap_or(Err(ConnectError::ShutDown))
+    }
+
+    /// Closes the link to `name`, as `erlang:disconnect_node/1` does; false if there is none.
+    /// Returns when the nodedown is published. A peer that a topology names is not dialled again
+    /// until its back-off is over.
+    pub async fn disconnect(&self, name: &NodeName) -> bool {
+        let (answer, answered) = oneshot::channel();
+        let command = Command::Disconnect {
+            name: name.clone(),
+            answer,
+        };
+        if self.shared.commands.send(command).await.is_err() {
+            return false;
+        }
+        answered.await.unwrap_or(false)
+    }
+
+    /// Waits until at least `count` peers are connected; false if the node shut down first.
+    pub async fn wait_for_peers(&self, count: usize) -> bool {
+        self.shared
+            .subscriptions
+            .wait_for(|view| view.peers().len() >= count)
+            .await
+    }
+
+    /// Leaves the cluster: discovery ends, then the listener, then the links (each with a
+    /// nodedown of reason shutdown), then the events; at most the configured grace later the
+    /// node's thread is gone. Asking twice does no harm.
+    pub async fn shutdown(&self) {
+        self.shared.stop.cancel();
+        self.shared.ended.cancelled().await;
+    }
+
+    /// Waits until the node has shut down, whoever asked for it.
+    pub async fn ended(&self) {
+        self.shared.ended.cancelled().await;
+    }
+}

@@ -1,0 +1,265 @@
+//! The node's own thread: ticks, links and what a BEAM asks of us never wait for the user's code.
+
+use std::sync::Arc;
+
+use enmesh_discovery::SourceContext;
+use enmesh_identity::Creation;
+use enmesh_membership::{Plan, PlanConfig, Roster, RosterConfig};
+use enmesh_otp::Pids;
+use enmesh_proto::{LinkConfig, LocalNode};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use crate::builder::{Builder, StartError};
+use crate::dial::{Dialer, PortSource};
+use crate::events::{self, Subscriptions};
+use crate::manager::{Inputs, Manager};
+use crate::node::{Command, Node, Shared};
+use crate::registration::{self, Registered};
+use crate::{listen, sources};
+
+/// How many commands of handles wait until the manager takes them.
+const COMMAND_QUEUE: usize = 64;
+
+/// How many accepted sockets wait until the manager takes them.
+const ACCEPT_QUEUE: usize = 64;
+
+/// How many updates of sources wait until the manager takes them.
+const UPDATE_QUEUE: usize = 16;
+
+/// Starts the node's thread and waits until the node can be found.
+pub(crate) async fn start(builder: Builder) -> Result<Node, StartError> {
+    let (ready, started) = oneshot::channel();
+    let dispatch = tracing::dispatcher::get_default(Clone::clone);
+    std::thread::Builder::new()
+        .name("enmesh-node".to_owned())
+        .spawn(move || {
+            tracing::dispatcher::with_default(&dispatch, || run(builder, ready));
+        })
+        .map_err(StartError::Thread)?;
+    started.await.unwrap_or(Err(StartError::Died))
+}
+
+fn run(builder: Builder, ready: oneshot::Sender<Result<Node, StartError>>) {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let _ = ready.send(Err(StartError::Thread(error)));
+            return;
+        }
+    };
+    let ended = CancellationToken::new();
+    // Also on a panic: whoever waits for the end must not wait for ever.
+    let _end = ended.clone().drop_guard();
+    runtime.block_on(live(builder, ready, ended));
+    // A look-up of a host name may still block a thread; nothing depends on its outcome.
+    runtime.shutdown_background();
+}
+
+/// The node's whole life.
+async fn live(
+    builder: Builder,
+    ready: oneshot::Sender<Result<Node, StartError>>,
+    ended: CancellationToken,
+) {
+    let grace = builder.shutdown_grace;
+    let booted = match boot(builder, ended).await {
+        Ok(booted) => booted,
+        Err(error) => {
+            let _ = ready.send(Err(error));
+            return;
+        }
+    };
+    let Booted {
+        node,
+        manager,
+        inputs,
+        services,
+        registered,
+    } = booted;
+    let name = node.name().clone();
+    // Nobody took the handle: it is dropped here, and the manager ends by itself.
+    let _ = ready.send(Ok(node));
+    let stop = inputs.stop.clone();
+    manager.run(inputs, grace).await;
+    stop.cancel();
+    services.close();
+    if tokio::time::timeout(grace, services.wait()).await.is_err() {
+        warn!(node = %name, "some tasks did not end within the grace of the shutdown");
+    }
+    registered.stop().await;
+    info!(node = %name, "node stopped");
+}
+
+struct Booted {
+    node: Node,
+    manager: Manager,
+    inputs: Inputs,
+    /// Sources and listener.
+    services: TaskTracker,
+    registered: Registered,
+}
+
+async fn boot(builder: Builder, ended: CancellationToken) -> Result<Booted, StartError> {
+    let context = SourceContext::new(builder.name.clone()).with_epmd_port(builder.epmd_port);
+    for topology in &builder.topologies {
+        topology
+            .source(&context)
+            .map_err(|source| StartError::Topology {
+                topology: topology.name.clone(),
+                source,
+            })?;
+    }
+    let roster = roster(&builder)?;
+    let listen_error = |source| StartError::Listen {
+        address: builder.listen,
+        port: builder.dist_port,
+        source,
+    };
+    let listener = listen::bind(builder.listen, builder.dist_port).map_err(listen_error)?;
+    let own = listener.local_addr().map_err(listen_error)?;
+    let creation = Creation::from_seed(rand::random());
+    let registered = registration::register(&builder, own.port()).await?;
+
+    let stop = CancellationToken::new();
+    let services = TaskTracker::new();
+    let (accepting, accepted) = mpsc::channel(ACCEPT_QUEUE);
+    services.spawn(listen::accept_loop(listener, accepting, stop.child_token()));
+    let (update, updates) = mpsc::channel(UPDATE_QUEUE);
+    for topology in builder.topologies.iter().cloned() {
+        sources::spawn(
+            &services,
+            topology,
+            context.clone(),
+            update.clone(),
+            stop.child_token(),
+        );
+    }
+    let (command, commands) = mpsc::channel(COMMAND_QUEUE);
+    let (publisher, subscriptions) = events::channel();
+    let handle = Handle {
+        creation,
+        port: own.port(),
+        command,
+        subscriptions,
+    };
+    let node = handle.into_node(&builder, stop.clone(), ended);
+    let manager = Manager::new(
+        roster,
+        plan(&builder, own),
+        publisher,
+        link_config(&builder, creation),
+        Arc::new(Pids::new(&builder.name, creation)),
+        dialer(&builder, own),
+    );
+    say_started(&builder, &node, own.port());
+    let inputs = Inputs {
+        commands,
+        accepted,
+        updates,
+        stop,
+    };
+    Ok(Booted {
+        node,
+        manager,
+        inputs,
+        services,
+        registered,
+    })
+}
+
+/// What only the thread knows of the handle.
+struct Handle {
+    creation: Creation,
+    port: u16,
+    command: mpsc::Sender<Command>,
+    subscriptions: Subscriptions,
+}
+
+impl Handle {
+    fn into_node(
+        self,
+        builder: &Builder,
+        stop: CancellationToken,
+        ended: CancellationToken,
+    ) -> Node {
+        Node {
+            shared: Arc::new(Shared {
+                name: builder.name.clone(),
+                creation: self.creation,
+                port: self.port,
+                commands: self.command,
+                subscriptions: self.subscriptions,
+                stop,
+                ended,
+            }),
+        }
+    }
+}
+
+fn roster(builder: &Builder) -> Result<Roster, StartError> {
+    let mut config = RosterConfig::new(builder.name.clone());
+    config.prune = builder.prune;
+    config.grace = builder.prune_grace;
+    let mut roster = Roster::new(config);
+    for topology in &builder.topologies {
+        roster.add_topology(topology.name.clone())?;
+    }
+    Ok(roster)
+}
+
+fn plan(builder: &Builder, own: std::net::SocketAddr) -> Plan {
+    let mut config = PlanConfig::new(builder.name.clone(), rand::random());
+    config.visible = builder.visible;
+    config.own_addrs = vec![own];
+    config.dial_timeout = builder.setup_time;
+    Plan::new(config)
+}
+
+fn link_config(builder: &Builder, creation: Creation) -> Arc<LinkConfig> {
+    let local = LocalNode {
+        name: builder.name.clone(),
+        creation,
+        visible: builder.visible,
+    };
+    let mut config = LinkConfig::new(local, builder.cookie.clone());
+    config.net_ticktime = builder.net_ticktime;
+    config.net_tickintensity = builder.net_tickintensity;
+    config.setup_time = builder.setup_time;
+    Arc::new(config)
+}
+
+fn dialer(builder: &Builder, own: std::net::SocketAddr) -> Dialer {
+    let ports = match builder.epmd {
+        enmesh_epmd::EpmdMode::None => PortSource::Fixed(builder.dist_port),
+        _ => PortSource::Epmd(builder.epmd_port),
+    };
+    Dialer {
+        ports,
+        own,
+        timeout: builder.setup_time,
+    }
+}
+
+fn say_started(builder: &Builder, node: &Node, port: u16) {
+    info!(
+        node = %builder.name,
+        port,
+        creation = node.creation().get(),
+        epmd = %builder.epmd,
+        visible = builder.visible,
+        "node started"
+    );
+    if builder.visible {
+        warn!(
+            node = %builder.name,
+            "this node is visible but does not serve global yet: global:sync/0 will hang on BEAM \
+             nodes that are connected to it; use --hidden unless you need to be in nodes()"
+        );
+    }
+}
