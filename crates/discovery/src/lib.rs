@@ -1,1 +1,35 @@
-//! placeholder
+//! Sources that tell which nodes belong to a cluster.
+//!
+//! | item | what it is |
+//! |---|---|
+//! | [`TopologyConfig`] | a topology as configuration names it; makes a [`Source`] |
+//! | [`Strategy`] | where its peers come from, one configuration struct for each strategy |
+//! | [`Source`] | says [`Update`](enmesh_membership::Update) after update, for ever |
+//! | [`SourceContext`] | what a source must know of the node that asks |
+//!
+//! A look-up that fails, or that tells a part only, removes nobody: a source then says
+//! [`Update::Failed`](enmesh_membership::Update::Failed), with the fix in words where there is
+//! one, and asks again after a back-off of its own of at most 20 seconds.
+//!
+//! The features `kubernetes` and `dns` bring the strategies of these names. Without them their
+//! configuration is understood all the same, and [`TopologyConfig::source`] says what is missing.
+
+mod backoff;
+mod config;
+#[cfg(feature = "dns")]
+mod dns;
+mod dns_poll;
+mod epmd;
+mod failure;
+mod kubernetes;
+mod kubernetes_dns;
+mod local_epmd;
+mod source;
+
+pub use config::{ConfigError, Strategy, TopologyConfig};
+pub use dns_poll::DnsPollConfig;
+pub use epmd::EpmdConfig;
+pub use kubernetes::{KubernetesConfig, LookupMode, NameMode};
+pub use kubernetes_dns::KubernetesDnsConfig;
+pub use local_epmd::LocalEpmdConfig;
+pub use source::{Environment, MAX_PEERS_PER_UPDATE, Source, SourceContext, SourceError};

@@ -1,0 +1,78 @@
+//! Why a topology is not understood.
+
+use super::strategy::STRATEGIES;
+
+/// Why a topology is not understood. Nothing of it is used then.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The string is longer than any sensible topology.
+    #[error("a topology has at most {} bytes", super::lexer::MAX_TEXT_BYTES)]
+    TooLong,
+    /// A word of the string has no `=`, or nothing before it.
+    #[error("`{word}` is no key=value pair")]
+    MissingEquals {
+        /// The word as it stands.
+        word: String,
+    },
+    /// Nothing stands after the `=`.
+    #[error("key `{key}` has no value")]
+    MissingValue {
+        /// The key.
+        key: String,
+    },
+    /// A double quote opens and does not close, or stands inside a bare value.
+    #[error("the double quotes of key `{key}` are not balanced")]
+    UnbalancedQuotes {
+        /// The key.
+        key: String,
+    },
+    /// The same key stands twice.
+    #[error("key `{key}` stands twice")]
+    DuplicateKey {
+        /// The key.
+        key: String,
+    },
+    /// No `strategy` is given.
+    #[error("key `strategy` is missing, allowed: {}", STRATEGIES.join(", "))]
+    NoStrategy,
+    /// The strategy does not exist.
+    #[error("strategy `{value}` is unknown, allowed: {}", STRATEGIES.join(", "))]
+    UnknownStrategy {
+        /// What stands there.
+        value: String,
+    },
+    /// The strategy has no such key.
+    #[error(
+        "key `{key}` is unknown to strategy {strategy}, allowed: name, strategy, {}",
+        allowed.join(", ")
+    )]
+    UnknownKey {
+        /// The key.
+        key: String,
+        /// The strategy that was asked.
+        strategy: &'static str,
+        /// The keys of the strategy.
+        allowed: &'static [&'static str],
+    },
+    /// The strategy cannot do without this key.
+    #[error("strategy {strategy} needs key `{key}`: {allowed}")]
+    MissingKey {
+        /// The key.
+        key: &'static str,
+        /// The strategy.
+        strategy: &'static str,
+        /// What may stand there.
+        allowed: &'static str,
+    },
+    /// The value is not one that the key takes.
+    #[error("`{value}` is not allowed for key `{key}`: {allowed}")]
+    BadValue {
+        /// The key.
+        key: &'static str,
+        /// What stands there.
+        value: String,
+        /// What may stand there.
+        allowed: &'static str,
+    },
+}

@@ -1,0 +1,96 @@
+//! The addresses of any DNS name.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use enmesh_identity::NodeName;
+
+use crate::config::{
+    ConfigError, DEFAULT_POLLING_INTERVAL, Field, Fields, POLLING_INTERVAL_ALLOWED, duration_text,
+};
+use crate::local_epmd::check_polling_interval;
+
+const QUERY_ALLOWED: &str = "a DNS name of at most 253 characters, as in web.internal";
+const NODE_BASENAME_ALLOWED: &str = "the part of the node names before the @";
+
+/// Strategy `dns_poll`: `node_basename@ADDRESS` for each address of `query`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DnsPollConfig {
+    /// Key `query`: the DNS name; the search list of resolv.conf applies.
+    pub query: String,
+    /// Key `node_basename`: the part of the node names before the `@`.
+    pub node_basename: String,
+    /// Key `polling_interval`: the longest time between two look-ups, 100 ms to 1 h, by default
+    /// 5 s. A shorter TTL brings the next look-up forward, to one second at the earliest.
+    pub polling_interval: Duration,
+}
+
+impl DnsPollConfig {
+    pub(crate) const KEYS: &'static [&'static str] =
+        &["query", "node_basename", "polling_interval"];
+
+    pub(crate) fn take(fields: &mut Fields) -> Result<Self, ConfigError> {
+        let interval = fields.duration("polling_interval", POLLING_INTERVAL_ALLOWED)?;
+        Ok(Self {
+            query: fields.required("query", QUERY_ALLOWED)?,
+            node_basename: fields.required("node_basename", NODE_BASENAME_ALLOWED)?,
+            polling_interval: interval.unwrap_or(DEFAULT_POLLING_INTERVAL),
+        })
+    }
+
+    pub(crate) fn pairs(&self) -> Vec<(&'static str, Field)> {
+        vec![
+            ("query", Field::Text(self.query.clone())),
+            ("node_basename", Field::Text(self.node_basename.clone())),
+            (
+                "polling_interval",
+                Field::Text(duration_text(self.polling_interval)),
+            ),
+        ]
+    }
+
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+        check_query("query", &self.query, QUERY_ALLOWED)?;
+        check_basename("node_basename", &self.node_basename, NODE_BASENAME_ALLOWED)?;
+        check_polling_interval(self.polling_interval)
+    }
+}
+
+/// Refuses what no resolver could be asked for.
+pub(crate) fn check_query(
+    key: &'static str,
+    query: &str,
+    allowed: &'static str,
+) -> Result<(), ConfigError> {
+    let name = query.strip_suffix('.').unwrap_or(query);
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    };
+    if name.len() <= 253 && name.split('.').all(label) && query.parse::<IpAddr>().is_err() {
+        return Ok(());
+    }
+    Err(ConfigError::BadValue {
+        key,
+        value: query.to_owned(),
+        allowed,
+    })
+}
+
+/// Refuses a base name that makes no node name.
+pub(crate) fn check_basename(
+    key: &'static str,
+    basename: &str,
+    allowed: &'static str,
+) -> Result<(), ConfigError> {
+    match NodeName::new(basename, "255.255.255.255") {
+        Ok(_) => Ok(()),
+        Err(_) => Err(ConfigError::BadValue {
+            key,
+            value: basename.to_owned(),
+            allowed,
+        }),
+    }
+}

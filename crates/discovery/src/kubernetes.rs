@@ -1,0 +1,23 @@
+//! Pods and endpoints of a Kubernetes cluster, listed once and then watched.
+
+#[cfg(feature = "kubernetes")]
+mod api;
+mod config;
+#[cfg(feature = "kubernetes")]
+mod failure;
+#[cfg(feature = "kubernetes")]
+mod naming;
+#[cfg(feature = "kubernetes")]
+mod objects;
+#[cfg(feature = "kubernetes")]
+mod session;
+#[cfg(feature = "kubernetes")]
+mod source;
+#[cfg(feature = "kubernetes")]
+mod tracker;
+#[cfg(feature = "kubernetes")]
+mod transport;
+
+pub use config::{KubernetesConfig, LookupMode, NameMode};
+#[cfg(feature = "kubernetes")]
+pub(crate) use source::KubernetesSource;

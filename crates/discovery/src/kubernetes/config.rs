@@ -1,0 +1,304 @@
+//! The keys of strategy `kubernetes`, named as libcluster names them.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::config::{
+    ConfigError, DEFAULT_POLLING_INTERVAL, Field, Fields, POLLING_INTERVAL_ALLOWED, duration_text,
+};
+use crate::dns_poll::{check_basename, check_query};
+use crate::local_epmd::check_polling_interval;
+
+const BASENAME: &str = "kubernetes_node_basename";
+const BASENAME_ALLOWED: &str = "the part of the node names before the @";
+const SELECTOR: &str = "kubernetes_selector";
+const SELECTOR_ALLOWED: &str = "a label selector, as in app=web,tier=front; lookup mode endpoints can do with \
+     kubernetes_service_name instead";
+const NAMESPACE: &str = "kubernetes_namespace";
+const NAMESPACE_ALLOWED: &str = "one namespace: 1 to 63 of a-z, 0-9 and -";
+const LOOKUP_MODE: &str = "kubernetes_ip_lookup_mode";
+const LOOKUP_MODE_ALLOWED: &str = "endpoints or pods";
+const MODE_ALLOWED: &str = "ip, dns or hostname";
+const SERVICE_NAME: &str = "kubernetes_service_name";
+const SERVICE_NAME_ALLOWED: &str =
+    "the name of a Service: 1 to 63 of a-z, 0-9 and -; mode hostname needs it";
+const CLUSTER_NAME: &str = "kubernetes_cluster_name";
+const CLUSTER_NAME_ALLOWED: &str = "the part of the cluster's domain before .local";
+const MASTER: &str = "kubernetes_master";
+const MASTER_ALLOWED: &str = "HOST, HOST:PORT or https://HOST:PORT of the API server";
+const ACCOUNT_PATH: &str = "kubernetes_service_account_path";
+const ACCOUNT_PATH_ALLOWED: &str = "a directory with token, ca.crt and namespace";
+const CACHED: &str = "kubernetes_use_cached_resources";
+const CACHED_ALLOWED: &str = "true or false";
+const KUBECONFIG_ALLOWED: &str = "the path of a kubeconfig file";
+
+const DEFAULT_ACCOUNT_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+/// Strategy `kubernetes`: the pods behind a label selector, listed once and then watched.
+///
+/// Pods that have ended, that are terminating or that have no address do not count. Whether a
+/// pod is ready makes no difference: readiness may wait for the cluster, so the cluster must not
+/// wait for readiness.
+///
+/// The API server is found by the key `kubeconfig`, else inside of a pod by
+/// `KUBERNETES_SERVICE_HOST` and the service account, else by `KUBECONFIG` or
+/// `~/.kube/config`. Its certificate is verified in every case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KubernetesConfig {
+    /// Key `kubernetes_node_basename`: the part of the node names before the `@`; by default
+    /// that of our own name.
+    pub node_basename: Option<String>,
+    /// Key `kubernetes_selector`: the label selector. Lookup mode `endpoints` can do without it
+    /// where `service_name` is given.
+    pub selector: Option<String>,
+    /// Key `kubernetes_namespace`: by default that of the service account, else that of the
+    /// kubeconfig's context, else `default`.
+    pub namespace: Option<String>,
+    /// Key `kubernetes_ip_lookup_mode`: which objects are read, by default endpoints.
+    pub lookup_mode: LookupMode,
+    /// Key `mode`: which names the nodes have, by default their addresses.
+    pub mode: NameMode,
+    /// Key `kubernetes_service_name`: the Service in the names of mode `hostname`.
+    pub service_name: Option<String>,
+    /// Key `kubernetes_cluster_name`: the cluster's domain is this and `.local`, by default
+    /// `cluster.local`. The environment's `CLUSTER_DOMAIN` names the whole domain instead.
+    pub cluster_name: String,
+    /// Key `kubernetes_master`: the API server, where it shall not be found as described above.
+    pub master: Option<String>,
+    /// Key `kubernetes_service_account_path`: where a pod has its token, the CA and its namespace.
+    pub service_account_path: PathBuf,
+    /// Key `kubernetes_use_cached_resources`: whether the API server may answer from its cache,
+    /// by default not.
+    pub use_cached_resources: bool,
+    /// Key `kubeconfig`: a kubeconfig file that goes before all else. libcluster has no such key.
+    pub kubeconfig: Option<PathBuf>,
+    /// Key `polling_interval`: the time between two listings, 100 ms to 1 h, by default 5 s, for
+    /// an account that may list and not watch. A watch needs no polling.
+    pub polling_interval: Duration,
+}
+
+/// Which objects of the API tell the peers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LookupMode {
+    /// `endpoints`: the addresses of Services that the selector matches.
+    #[default]
+    Endpoints,
+    /// `pods`: the pods that the selector matches.
+    Pods,
+}
+
+/// Which names the nodes have. The address to dial is the pod's in every mode.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NameMode {
+    /// `ip`: `base@10.1.2.3`.
+    #[default]
+    Ip,
+    /// `dns`: `base@10-1-2-3.NAMESPACE.pod.DOMAIN`.
+    Dns,
+    /// `hostname`: `base@HOSTNAME.SERVICE.NAMESPACE.svc.DOMAIN`.
+    Hostname,
+}
+
+impl Default for KubernetesConfig {
+    fn default() -> Self {
+        Self {
+            node_basename: None,
+            selector: None,
+            namespace: None,
+            lookup_mode: LookupMode::default(),
+            mode: NameMode::default(),
+            service_name: None,
+            cluster_name: "cluster".to_owned(),
+            master: None,
+            service_account_path: DEFAULT_ACCOUNT_PATH.into(),
+            use_cached_resources: false,
+            kubeconfig: None,
+            polling_interval: DEFAULT_POLLING_INTERVAL,
+        }
+    }
+}
+
+impl KubernetesConfig {
+    pub(crate) const KEYS: &'static [&'static str] = &[
+        BASENAME,
+        SELECTOR,
+        NAMESPACE,
+        LOOKUP_MODE,
+        "mode",
+        SERVICE_NAME,
+        CLUSTER_NAME,
+        MASTER,
+        ACCOUNT_PATH,
+        CACHED,
+        "kubeconfig",
+        "polling_interval",
+    ];
+
+    pub(crate) fn take(fields: &mut Fields) -> Result<Self, ConfigError> {
+        let default = Self::default();
+        let interval = fields.duration("polling_interval", POLLING_INTERVAL_ALLOWED)?;
+        let account_path = fields.text(ACCOUNT_PATH, ACCOUNT_PATH_ALLOWED)?;
+        Ok(Self {
+            node_basename: fields.text(BASENAME, BASENAME_ALLOWED)?,
+            selector: fields.text(SELECTOR, SELECTOR_ALLOWED)?,
+            namespace: fields.text(NAMESPACE, NAMESPACE_ALLOWED)?,
+            lookup_mode: fields.parsed(LOOKUP_MODE, LOOKUP_MODE_ALLOWED, default.lookup_mode)?,
+            mode: fields.parsed("mode", MODE_ALLOWED, default.mode)?,
+            service_name: fields.text(SERVICE_NAME, SERVICE_NAME_ALLOWED)?,
+            cluster_name: fields.parsed(
+                CLUSTER_NAME,
+                CLUSTER_NAME_ALLOWED,
+                default.cluster_name,
+            )?,
+            master: fields.text(MASTER, MASTER_ALLOWED)?,
+            service_account_path: account_path.map_or(default.service_account_path, PathBuf::from),
+            use_cached_resources: fields.parsed(CACHED, CACHED_ALLOWED, false)?,
+            kubeconfig: fields
+                .text("kubeconfig", KUBECONFIG_ALLOWED)?
+                .map(PathBuf::from),
+            polling_interval: interval.unwrap_or(default.polling_interval),
+        })
+    }
+
+    pub(crate) fn pairs(&self) -> Vec<(&'static str, Field)> {
+        let path = |path: &PathBuf| path.display().to_string();
+        let optional = [
+            (BASENAME, self.node_basename.clone()),
+            (SELECTOR, self.selector.clone()),
+            (NAMESPACE, self.namespace.clone()),
+            (LOOKUP_MODE, Some(self.lookup_mode.to_string())),
+            ("mode", Some(self.mode.to_string())),
+            (SERVICE_NAME, self.service_name.clone()),
+            (CLUSTER_NAME, Some(self.cluster_name.clone())),
+            (MASTER, self.master.clone()),
+            (ACCOUNT_PATH, Some(path(&self.service_account_path))),
+            (CACHED, Some(self.use_cached_resources.to_string())),
+            ("kubeconfig", self.kubeconfig.as_ref().map(path)),
+            (
+                "polling_interval",
+                Some(duration_text(self.polling_interval)),
+            ),
+        ];
+        let given = |(key, text): (&'static str, Option<String>)| Some((key, Field::Text(text?)));
+        optional.into_iter().filter_map(given).collect()
+    }
+
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+        if let Some(basename) = &self.node_basename {
+            check_basename(BASENAME, basename, BASENAME_ALLOWED)?;
+        }
+        let by_service = self.lookup_mode == LookupMode::Endpoints && self.service_name.is_some();
+        if self.selector.is_none() && !by_service {
+            return Err(missing(SELECTOR, SELECTOR_ALLOWED));
+        }
+        if self.mode == NameMode::Hostname && self.service_name.is_none() {
+            return Err(missing(SERVICE_NAME, SERVICE_NAME_ALLOWED));
+        }
+        check_label(NAMESPACE, self.namespace.as_deref(), NAMESPACE_ALLOWED)?;
+        check_label(
+            SERVICE_NAME,
+            self.service_name.as_deref(),
+            SERVICE_NAME_ALLOWED,
+        )?;
+        check_query(CLUSTER_NAME, &self.cluster_name, CLUSTER_NAME_ALLOWED)?;
+        if let Some(master) = &self.master
+            && !is_authority(master.strip_prefix("https://").unwrap_or(master))
+        {
+            let value = master.clone();
+            return Err(ConfigError::BadValue {
+                key: MASTER,
+                value,
+                allowed: MASTER_ALLOWED,
+            });
+        }
+        check_polling_interval(self.polling_interval)
+    }
+}
+
+/// Whether `text` can be the host, and perhaps the port, of an address on the web.
+fn is_authority(text: &str) -> bool {
+    let text = text.strip_suffix('/').unwrap_or(text);
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
+    !text.is_empty() && text.len() <= 300 && text.chars().all(fits)
+}
+
+fn missing(key: &'static str, allowed: &'static str) -> ConfigError {
+    ConfigError::MissingKey {
+        key,
+        strategy: "kubernetes",
+        allowed,
+    }
+}
+
+fn check_label(
+    key: &'static str,
+    label: Option<&str>,
+    allowed: &'static str,
+) -> Result<(), ConfigError> {
+    let Some(label) = label else {
+        return Ok(());
+    };
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if (1..=63).contains(&label.len()) && label.bytes().all(fits) {
+        return Ok(());
+    }
+    Err(ConfigError::BadValue {
+        key,
+        value: label.to_owned(),
+        allowed,
+    })
+}
+
+impl FromStr for LookupMode {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        match text {
+            "endpoints" => Ok(Self::Endpoints),
+            "pods" => Ok(Self::Pods),
+            other => Err(ConfigError::BadValue {
+                key: LOOKUP_MODE,
+                value: other.to_owned(),
+                allowed: LOOKUP_MODE_ALLOWED,
+            }),
+        }
+    }
+}
+
+impl fmt::Display for LookupMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Endpoints => "endpoints",
+            Self::Pods => "pods",
+        })
+    }
+}
+
+impl FromStr for NameMode {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        match text {
+            "ip" => Ok(Self::Ip),
+            "dns" => Ok(Self::Dns),
+            "hostname" => Ok(Self::Hostname),
+            other => Err(ConfigError::BadValue {
+                key: "mode",
+                value: other.to_owned(),
+                allowed: MODE_ALLOWED,
+            }),
+        }
+    }
+}
+
+impl fmt::Display for NameMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ip => "ip",
+            Self::Dns => "dns",
+            Self::Hostname => "hostname",
+        })
+    }
+}

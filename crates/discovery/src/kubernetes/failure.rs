@@ -1,0 +1,231 @@
+//! What went wrong at the API server, with the fix in words.
+
+use std::error::Error as _;
+
+use enmesh_membership::{FailureKind, SourceFailure};
+use kube::core::Status;
+use kube::runtime::watcher;
+
+use super::transport::TransportError;
+
+/// The longest part of a server's own words that is repeated, in bytes.
+const MAX_QUOTE_BYTES: usize = 400;
+
+/// What was asked for, for texts.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    pub(super) resource: &'static str,
+    pub(super) namespace: String,
+}
+
+/// What to do after an error.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// Our place in the history is gone: list again, nothing is wrong.
+    Relist,
+    /// The account may list and not watch: list again and again instead.
+    Poll,
+    /// The look-up failed.
+    Failed(SourceFailure),
+}
+
+impl Asked {
+    /// Reads `error`, which is as well a server's refusal as a broken wire.
+    pub(super) fn verdict(&self, error: &watcher::Error) -> Verdict {
+        let status = status(error);
+        match (error, status.map_or(0, |status| status.code)) {
+            (_, 410) => Verdict::Relist,
+            (watcher::Error::WatchStartFailed(_), 403) => Verdict::Poll,
+            _ => Verdict::Failed(match status {
+                Some(status) => self.refusal(status),
+                None => self.broken(error),
+            }),
+        }
+    }
+
+    /// What the user of a silent server is told.
+    pub(super) fn silent(&self) -> SourceFailure {
+        let Self {
+            resource,
+            namespace,
+        } = self;
+        let text =
+            format!("the list of {resource} in namespace {namespace} does not come to an end");
+        SourceFailure::new(FailureKind::TimedOut, text)
+    }
+
+    fn refusal(&self, status: &Status) -> SourceFailure {
+        let Self {
+            resource,
+            namespace,
+        } = self;
+        let quote = quote(&status.message);
+        let (kind, text) = match status.code {
+            401 => (
+                FailureKind::Unauthorized,
+                format!(
+                    "the Kubernetes API does not accept our token or certificate ({quote}); is \
+                     the service account's token mounted and current?"
+                ),
+            ),
+            403 => (FailureKind::Forbidden, self.forbidden(&status.message)),
+            404 => (
+                FailureKind::NotFound,
+                format!("the Kubernetes API has no {resource} in namespace {namespace} ({quote})"),
+            ),
+            429 => (
+                FailureKind::Other,
+                format!("the Kubernetes API is overloaded and asks us to wait ({quote})"),
+            ),
+            400 | 422 => (
+                FailureKind::Other,
+                format!(
+                    "the Kubernetes API does not understand the question for {resource} in \
+                     namespace {namespace} ({quote}); look at kubernetes_selector"
+                ),
+            ),
+            code => (
+                FailureKind::Unreachable,
+                format!("the Kubernetes API answers with status {code} ({quote})"),
+            ),
+        };
+        SourceFailure::new(kind, text)
+    }
+
+    fn forbidden(&self, message: &str) -> String {
+        let Self {
+            resource,
+            namespace,
+        } = self;
+        let user = user(message);
+        let (who, binding) = match user.and_then(account) {
+            Some((home, name)) => (
+                format!("ServiceAccount {name} of namespace {home}"),
+                format!("--serviceaccount={home}:{name}"),
+            ),
+            None => {
+                let user = user.unwrap_or("NAME");
+                (format!("user {user}"), format!("--user={user}"))
+            }
+        };
+        format!(
+            "forbidden: {who} may not read {resource} in namespace {namespace}. Give it a Role with \
+             the verbs get, list and watch: kubectl -n {namespace} create role enmesh \
+             --verb=get,list,watch --resource={resource} && kubectl -n {namespace} create \
+             rolebinding enmesh --role=enmesh {binding} (the server says: {})",
+            quote(message)
+        )
+    }
+
+    fn broken(&self, error: &watcher::Error) -> SourceFailure {
+        let chain = chain(error);
+        let (kind, text) = match error {
+            watcher::Error::NoResourceVersion => (
+                FailureKind::Malformed,
+                "the Kubernetes API's answer has no version".to_owned(),
+            ),
+            _ if timed_out(error) => (
+                FailureKind::TimedOut,
+                TransportError::HeadTimedOut.to_string(),
+            ),
+            _ if chain.contains("certificate") => (
+                FailureKind::Unreachable,
+                format!(
+                    "the Kubernetes API's certificate is not one that our CA vouches for ({chain}); \
+                     look at ca.crt of the service account, or certificate-authority of the \
+                     kubeconfig"
+                ),
+            ),
+            _ if malformed(error) => (
+                FailureKind::Malformed,
+                format!("the Kubernetes API's answer cannot be understood ({chain})"),
+            ),
+            _ => (
+                FailureKind::Unreachable,
+                format!("the Kubernetes API cannot be asked ({chain})"),
+            ),
+        };
+        SourceFailure::new(kind, text)
+    }
+}
+
+fn client_error(error: &watcher::Error) -> Option<&kube::Error> {
+    match error {
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => Some(error),
+        watcher::Error::WatchError(_) | watcher::Error::NoResourceVersion => None,
+    }
+}
+
+fn status(error: &watcher::Error) -> Option<&Status> {
+    match (error, client_error(error)) {
+        (watcher::Error::WatchError(status), _) | (_, Some(kube::Error::Api(status))) => {
+            Some(status)
+        }
+        _ => None,
+    }
+}
+
+fn malformed(error: &watcher::Error) -> bool {
+    use kube::Error::{FromUtf8, LinesCodecMaxLineLengthExceeded, SerdeError};
+    let ours = find_transport(error) == Some(TransportError::TooLong);
+    let theirs = matches!(
+        client_error(error),
+        Some(FromUtf8(_) | SerdeError(_) | LinesCodecMaxLineLengthExceeded)
+    );
+    ours || theirs
+}
+
+fn timed_out(error: &watcher::Error) -> bool {
+    find_transport(error) == Some(TransportError::HeadTimedOut)
+}
+
+fn find_transport(error: &watcher::Error) -> Option<TransportError> {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if let Some(found) = error.downcast_ref::<TransportError>() {
+            return Some(*found);
+        }
+        cause = error.source();
+    }
+    None
+}
+
+/// The causes in one line, without those that only repeat what was said before them.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    quote(&text)
+}
+
+/// `text` on one line and not too long.
+fn quote(text: &str) -> String {
+    let end = text.floor_char_boundary(MAX_QUOTE_BYTES);
+    text[..end]
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}
+
+/// The user in `pods is forbidden: User "system:serviceaccount:ns:name" cannot list …`.
+fn user(message: &str) -> Option<&str> {
+    let (_, rest) = message.split_once("User \"")?;
+    let (user, _) = rest.split_once('"')?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:@".contains(c);
+    (!user.is_empty() && user.len() <= 320 && user.chars().all(plain)).then_some(user)
+}
+
+fn account(user: &str) -> Option<(&str, &str)> {
+    user.strip_prefix("system:serviceaccount:")?.split_once(':')
+}
+
+#[cfg(test)]
+mod tests;

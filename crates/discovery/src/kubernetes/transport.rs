@@ -1,0 +1,236 @@
+//! Bounds on what one request to the API server may take: time, bytes, and how often a watch is
+//! opened.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use http::{Request, Response, header};
+use http_body::{Body, Frame, SizeHint};
+use tokio::time::Instant;
+use tower::{BoxError, Layer, Service};
+
+/// The longest that the head of an answer may take.
+pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The most bytes of one answer to a LIST, and of one line of a watch.
+pub(super) const MAX_ANSWER_BYTES: usize = 64 << 20;
+
+/// The shortest time from the opening of a watch to the opening of the next one: a server that
+/// ends each watch at once would otherwise be asked without a pause.
+const WATCH_PACE: Duration = Duration::from_secs(1);
+
+/// Why a request was given up on our side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum TransportError {
+    /// The head of the answer did not come.
+    #[error("the API server did not answer within {HEAD_TIMEOUT:?}")]
+    HeadTimedOut,
+    /// The answer is longer than anything sensible.
+    #[error("the answer is longer than {MAX_ANSWER_BYTES} bytes")]
+    TooLong,
+}
+
+/// The bounds, and what a server said of when to come back.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Bounds {
+    advice: Arc<AtomicU64>,
+    watched: Arc<Mutex<Option<Instant>>>,
+}
+
+impl Bounds {
+    /// The `Retry-After` of the last answer, if it had one; asking takes it away.
+    pub(super) fn take_retry_after(&self) -> Option<Duration> {
+        match self.advice.swap(0, Ordering::Relaxed) {
+            0 => None,
+            seconds => Some(Duration::from_secs(seconds)),
+        }
+    }
+
+    /// How long to wait before another watch is opened.
+    fn pace(&self) -> Option<Duration> {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let due = watched.map_or(now, |last| (last + WATCH_PACE).max(now));
+        *watched = Some(due);
+        (due > now).then(|| due - now)
+    }
+
+    fn note(&self, head: &http::response::Parts) {
+        let value = head
+            .headers
+            .get(header::RETRY_AFTER)
+            .and_then(|value| value.to_str().ok());
+        let seconds = value.and_then(|value| value.parse().ok()).unwrap_or(0);
+        self.advice.store(seconds, Ordering::Relaxed);
+    }
+}
+
+impl<S> Layer<S> for Bounds {
+    type Service = Bounded<S>;
+
+    fn layer(&self, inner: S) -> Bounded<S> {
+        Bounded {
+            inner,
+            bounds: self.clone(),
+        }
+    }
+}
+
+/// A client within [`Bounds`].
+pub(super) struct Bounded<S> {
+    inner: S,
+    bounds: Bounds,
+}
+
+impl<S, Q, B> Service<Request<Q>> for Bounded<S>
+where
+    S: Service<Request<Q>, Response = Response<B>>,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+    B: Send + 'static,
+{
+    type Response = Response<BoundedBody<B>>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(context).map_err(Into::into)
+    }
+
+    fn call(&mut self, request: Request<Q>) -> Self::Future {
+        let query = request.uri().query().unwrap_or_default();
+        let lines = query.split('&').any(|pair| pair.starts_with("watch="));
+        let pause = if lines { self.bounds.pace() } else { None };
+        let bounds = self.bounds.clone();
+        let response = self.inner.call(request);
+        Box::pin(async move {
+            if let Some(pause) = pause {
+                tokio::time::sleep(pause).await;
+            }
+            let Ok(response) = tokio::time::timeout(HEAD_TIMEOUT, response).await else {
+                return Err(TransportError::HeadTimedOut.into());
+            };
+            let (head, body) = response.map_err(Into::into)?.into_parts();
+            bounds.note(&head);
+            Ok(Response::from_parts(
+                head,
+                BoundedBody {
+                    body,
+                    lines,
+                    run: 0,
+                },
+            ))
+        })
+    }
+}
+
+/// A body of which no part that must be held at once is too long: neither the whole, nor, in a
+/// watch, one line.
+pub(super) struct BoundedBody<B> {
+    body: B,
+    lines: bool,
+    run: usize,
+}
+
+impl<B> BoundedBody<B> {
+    fn count(&mut self, data: &[u8]) -> Result<(), TransportError> {
+        let last_line = if self.lines {
+            data.iter().rposition(|&byte| byte == b'\n')
+        } else {
+            None
+        };
+        self.run = match last_line {
+            Some(end) => data.len() - end - 1,
+            None => self.run.saturating_add(data.len()),
+        };
+        if self.run > MAX_ANSWER_BYTES {
+            Err(TransportError::TooLong)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl<B> Body for BoundedBody<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let frame = match Pin::new(&mut self.body).poll_frame(context) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(None) => return Poll::Ready(None),
+            Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error.into()))),
+            Poll::Ready(Some(Ok(frame))) => frame,
+        };
+        let counted = frame
+            .data_ref()
+            .map_or(Ok(()), |data| self.count(data.chunk()));
+        Poll::Ready(Some(counted.map(|()| frame).map_err(Into::into)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(lines: bool) -> BoundedBody<()> {
+        BoundedBody {
+            body: (),
+            lines,
+            run: 0,
+        }
+    }
+
+    #[test]
+    fn a_list_is_bounded_as_a_whole() {
+        let mut body = body(false);
+        let half = vec![b'\n'; MAX_ANSWER_BYTES / 2];
+        assert_eq!(body.count(&half), Ok(()));
+        assert_eq!(body.count(&half), Ok(()));
+        assert_eq!(body.count(b"\n"), Err(TransportError::TooLong));
+    }
+
+    #[test]
+    fn a_watch_is_bounded_by_the_line() {
+        let mut body = body(true);
+        let mut half = vec![b'x'; MAX_ANSWER_BYTES / 2];
+        assert_eq!(body.count(&half), Ok(()));
+        half[0] = b'\n';
+        for _ in 0..3 {
+            assert_eq!(body.count(&half), Ok(()));
+        }
+        half[0] = b'x';
+        assert_eq!(body.count(&half), Ok(()));
+        assert_eq!(body.count(&half), Err(TransportError::TooLong));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn watches_are_opened_at_a_pace() {
+        let bounds = Bounds::default();
+        assert_eq!(bounds.pace(), None);
+        assert_eq!(bounds.pace(), Some(WATCH_PACE));
+        assert_eq!(bounds.pace(), Some(2 * WATCH_PACE));
+        tokio::time::sleep(5 * WATCH_PACE).await;
+        assert_eq!(bounds.pace(), None);
+    }
+}

@@ -1,0 +1,136 @@
+//! What every strategy offers to the one who asks it.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+
+use enmesh_identity::NodeName;
+use enmesh_membership::Update;
+
+use crate::config::ConfigError;
+
+/// The largest number of peers in one [`Update`]; what is over is dropped with a warning.
+pub const MAX_PEERS_PER_UPDATE: usize = 10_000;
+
+/// Something that knows who belongs to the cluster.
+///
+/// A source is asked again and again for as long as its topology lives. It starts no task of its
+/// own and does nothing while it is not asked.
+pub trait Source: Send {
+    /// The next thing this source has to say; pending while there is nothing new. It never ends.
+    ///
+    /// Cancel safe: a future that is dropped loses nothing, and a back-off that it waited for
+    /// goes on counting. After a failure the next answer comes no sooner than the source's own
+    /// back-off allows, so a caller need not slow itself down.
+    fn next(&mut self) -> Pin<Box<dyn Future<Output = Update> + Send + '_>>;
+}
+
+/// What a source must know about the node that asks.
+#[derive(Clone, Debug)]
+pub struct SourceContext {
+    own: NodeName,
+    epmd_port: u16,
+    environment: Environment,
+}
+
+impl SourceContext {
+    /// The context of the node `own`, with epmd's usual port 4369 and this process's environment.
+    pub fn new(own: NodeName) -> Self {
+        let environment = Environment::of_process();
+        Self {
+            own,
+            epmd_port: enmesh_epmd::DEFAULT_PORT,
+            environment,
+        }
+    }
+
+    /// The same with another port of the local epmd.
+    #[must_use]
+    pub fn with_epmd_port(self, epmd_port: u16) -> Self {
+        Self { epmd_port, ..self }
+    }
+
+    /// The same with other environment variables than the process's.
+    #[must_use]
+    pub fn with_environment(self, environment: Environment) -> Self {
+        Self {
+            environment,
+            ..self
+        }
+    }
+
+    /// Our own name.
+    pub fn own(&self) -> &NodeName {
+        &self.own
+    }
+
+    /// The port of the local epmd.
+    pub fn epmd_port(&self) -> u16 {
+        self.epmd_port
+    }
+
+    /// The environment variables that sources read.
+    pub fn environment(&self) -> &Environment {
+        &self.environment
+    }
+}
+
+/// Environment variables, taken once, so that a source's behaviour does not change under it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Environment {
+    variables: BTreeMap<String, String>,
+}
+
+impl Environment {
+    /// The variables that sources read, as this process has them.
+    pub fn of_process() -> Self {
+        let read = |name: &&str| Some(((*name).to_owned(), std::env::var(name).ok()?));
+        Self {
+            variables: VARIABLES.iter().filter_map(read).collect(),
+        }
+    }
+
+    /// The value of `name`, if it is set and not empty.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.variables
+            .get(name)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
+    }
+}
+
+impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(variables: I) -> Self {
+        let variables = variables
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.into()));
+        Self {
+            variables: variables.collect(),
+        }
+    }
+}
+
+const VARIABLES: &[&str] = &[
+    "CLUSTER_DOMAIN",
+    "HOME",
+    "KUBECONFIG",
+    "KUBERNETES_SERVICE_HOST",
+    "KUBERNETES_SERVICE_PORT",
+];
+
+/// Why a topology has no source. The topology cannot be used; nothing was started.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SourceError {
+    /// The configuration is out of its range.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The strategy was left out when this program was built.
+    #[error("strategy {strategy} is not part of this build, feature `{feature}` brings it")]
+    NotBuiltIn {
+        /// The strategy.
+        strategy: &'static str,
+        /// The cargo feature of `enmesh-discovery`.
+        feature: &'static str,
+    },
+}
