@@ -12,9 +12,11 @@ mod image;
 mod node;
 mod run;
 mod settings;
+mod workload;
 
 pub use access::Access;
 pub use binaries::{build_kube, ensure_debian_packages};
 pub use cluster::{Cluster, Lifetime, down};
 pub use image::{Image, Layer};
 pub use run::runs_directory;
+pub use workload::BeamDeployment;

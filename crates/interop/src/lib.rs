@@ -17,8 +17,8 @@ pub use beam::Beam;
 pub use enmesh::Enmesh;
 pub use epmd::Epmd;
 pub use kube::{
-    Access, Cluster, Image, Layer, Lifetime, build_kube, down, ensure_debian_packages,
-    runs_directory,
+    Access, BeamDeployment, Cluster, Image, Layer, Lifetime, build_kube, down,
+    ensure_debian_packages, runs_directory,
 };
 pub use netns::NetNs;
 pub use output::Output;

@@ -195,6 +195,15 @@ impl Cluster {
         stdout_of(&command, output).map(drop)
     }
 
+    /// Makes a namespace that pods can be put into at once.
+    pub fn create_namespace(&self, name: &str) -> Result<()> {
+        self.kubectl(["create", "namespace", name])?;
+        // The controllers make it a little later, and no pod is accepted before.
+        self.wait_for("the namespace has its account", &[CONTROLLERS], || {
+            self.kubectl(["get", "serviceaccount", "default", "--namespace", name])
+        })
+    }
+
     /// Makes an image known to the node. Pods need `imagePullPolicy: Never`.
     pub fn import(&self, image: &Image) -> Result<()> {
         let folder = tempfile::tempdir_in(self.run.folder())?;
@@ -255,7 +264,7 @@ impl Cluster {
             "--output",
             path,
         ])?;
-        let group = format!("/{}/pod{}/", self.run.cgroup(), uid.trim());
+        let group = format!("/pod{}/", uid.trim());
         let mut pids = Vec::new();
         for entry in fs::read_dir("/proc")?.flatten() {
             let Some(pid) = entry

@@ -122,9 +122,10 @@ impl Node {
 /// Everything that the kubelet, containerd and its plugins write at fixed places lands in the run's folder or in memory.
 ///
 /// The shell reaps what containers leave behind. An empty bridge stands for the network card: kubelet refuses a loopback
-/// address and a kernel need not have dummy devices.
+/// address and a kernel need not have dummy devices. The kubelet wants its control group to exist, in each hierarchy of version 1.
 fn init_script(run: &Run) -> String {
     let folder = run.folder().display();
+    let cgroup = run.cgroup();
     format!(
         "set -e
 mount --make-rshared /
@@ -137,6 +138,8 @@ ip address add {NODE_ADDRESS}/24 dev node0
 ip link set node0 up
 ip route add default dev node0
 echo 1 > /proc/sys/net/ipv4/ip_forward
+if [ -e /sys/fs/cgroup/cgroup.procs ]; then hierarchies=/sys/fs/cgroup; else hierarchies=$(echo /sys/fs/cgroup/*/); fi
+for hierarchy in $hierarchies; do mkdir -p $hierarchy/{cgroup}; done
 touch {folder}/node.ready
 while :; do sleep 3600 & wait; done
 "

@@ -135,7 +135,7 @@ pub(super) fn kubelet(run: &Path, keys: &Path, cgroup: &str) -> Value {
         "authentication": {"x509": {"clientCAFile": keys.join("ca.crt")}, "anonymous": {"enabled": false}},
         "cgroupDriver": "cgroupfs",
         "cgroupRoot": format!("/{cgroup}"),
-        "cgroupsPerQOS": false,
+        "cgroupsPerQOS": true,
         "clusterDNS": [DNS_SERVICE_ADDRESS],
         "clusterDomain": CLUSTER_DOMAIN,
         "containerRuntimeEndpoint": format!("unix://{}", run.join("containerd.sock").display()),
