@@ -26,6 +26,9 @@ const TERM_VERSION: u8 = 131;
 const TICK: [u8; 4] = [0; 4];
 
 /// What the driver of a link does next.
+// Almost every action is a message; a box would cost each an allocation to save the rare others
+// some bytes.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
     /// Have the question answered by [`Link::handle_verdict`], then give what is in the inbox to
