@@ -5,9 +5,11 @@
 
 mod access;
 mod binaries;
+mod boot;
 mod certificates;
 mod cluster;
 mod daemon;
+mod faults;
 mod image;
 mod node;
 mod run;

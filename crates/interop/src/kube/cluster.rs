@@ -1,37 +1,21 @@
-//! The cluster: its start, its end, and what a test does to it.
+//! The cluster: its start, its end, and how to talk to it.
 
 use std::ffi::OsStr;
-use std::fs;
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
-use rustix::process::Signal;
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use super::binaries::{build_kube, ensure_debian_packages};
 use super::daemon::Daemon;
-use super::image::{Image, Layer};
+use super::image::Image;
 use super::node::Node;
 use super::run::{Run, RunLock};
-use super::{certificates, settings};
-use crate::process::{bound_command, poll_until, run, stdout_of};
-
-const ETCD: &str = "etcd";
-const API: &str = "kube-apiserver";
-const CONTROLLERS: &str = "kube-controller-manager";
-const SCHEDULER: &str = "kube-scheduler";
-const CONTAINERD: &str = "containerd";
-const KUBELET: &str = "kubelet";
-const PROXY: &str = "kube-proxy";
-const DNS: &str = "coredns";
-
-/// Time for one program to answer on a machine that does other things too.
-const START_TIMEOUT: Duration = Duration::from_secs(90);
+use crate::process::{bound_command, run, stdout_of};
 
 /// How long a cluster goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,11 +43,11 @@ impl Lifetime {
 /// A running one-node Kubernetes.
 #[derive(Debug)]
 pub struct Cluster {
-    run: Run,
-    node: Node,
-    programs: PathBuf,
-    lifetime: Lifetime,
-    _lock: Option<RunLock>,
+    pub(super) run: Run,
+    pub(super) node: Node,
+    pub(super) programs: PathBuf,
+    pub(super) lifetime: Lifetime,
+    pub(super) _lock: Option<RunLock>,
 }
 
 impl Cluster {
@@ -117,39 +101,6 @@ impl Cluster {
         })
     }
 
-    fn boot(
-        run: &Run,
-        programs: PathBuf,
-        lifetime: Lifetime,
-        lock: Option<RunLock>,
-    ) -> Result<Self> {
-        certificates::write_all(&run.keys())?;
-        let node = Node::start(run, lifetime)?;
-        let cluster = Self {
-            run: run.clone(),
-            node,
-            programs,
-            lifetime,
-            _lock: lock,
-        };
-        cluster.write_settings()?;
-        cluster.start_etcd()?;
-        cluster.launch_api()?;
-        cluster.start_containerd()?;
-        let pause = Layer::File {
-            from: cluster.programs.join("pause"),
-            to: "/pause".into(),
-        };
-        cluster.import(&Image::new(settings::PAUSE_IMAGE, vec![pause]).with_command("/pause"))?;
-        cluster.wait_api()?;
-        cluster.start_rest()?;
-        cluster.wait_ready()?;
-        if lifetime == Lifetime::Detached {
-            run.set_detached()?;
-        }
-        Ok(cluster)
-    }
-
     /// The kubeconfig of the administrator; it works inside of the cluster's network only.
     pub fn kubeconfig(&self) -> PathBuf {
         self.keys().join("admin.kubeconfig")
@@ -198,10 +149,7 @@ impl Cluster {
     /// Makes a namespace that pods can be put into at once.
     pub fn create_namespace(&self, name: &str) -> Result<()> {
         self.kubectl(["create", "namespace", name])?;
-        // The controllers make it a little later, and no pod is accepted before.
-        self.wait_for("the namespace has its account", &[CONTROLLERS], || {
-            self.kubectl(["get", "serviceaccount", "default", "--namespace", name])
-        })
+        self.wait_account(name)
     }
 
     /// Makes an image known to the node. Pods need `imagePullPolicy: Never`.
@@ -215,73 +163,6 @@ impl Cluster {
             .args(["--namespace", "k8s.io", "images", "import"])
             .arg(archive);
         run(command).map(drop)
-    }
-
-    /// SIGSTOP for the API server: connections stay open and nothing answers.
-    pub fn freeze_api(&self) -> Result<()> {
-        self.daemon(API)?.signal(Signal::STOP)
-    }
-
-    /// SIGCONT, the end of [`Cluster::freeze_api`].
-    pub fn thaw_api(&self) -> Result<()> {
-        self.daemon(API)?.signal(Signal::CONT)
-    }
-
-    /// SIGKILL for the API server: every watch ends. Its data stays.
-    pub fn kill_api(&self) -> Result<()> {
-        self.daemon(API)?.kill_tree()
-    }
-
-    /// Starts the API server after [`Cluster::kill_api`], with the same data, and waits until it answers.
-    pub fn start_api(&self) -> Result<()> {
-        self.launch_api()?;
-        self.wait_api()
-    }
-
-    /// Starts CoreDNS anew with another Corefile; [`Cluster::corefile`] is the one it has.
-    pub fn restart_dns(&self, corefile: &str) -> Result<()> {
-        self.daemon(DNS)?.kill_tree()?;
-        fs::write(self.file("Corefile"), corefile)?;
-        self.start_dns()
-    }
-
-    /// CoreDNS's configuration as it is now.
-    pub fn corefile(&self) -> Result<String> {
-        Ok(fs::read_to_string(self.file("Corefile"))?)
-    }
-
-    /// Process ids, by this machine's count, of the container's first process and its children.
-    ///
-    /// To freeze or kill a program in a pod without Kubernetes knowing.
-    pub fn pod_pids(&self, namespace: &str, pod: &str) -> Result<Vec<u32>> {
-        let path = "jsonpath={.metadata.uid}";
-        let uid = self.kubectl([
-            "get",
-            "pod",
-            pod,
-            "--namespace",
-            namespace,
-            "--output",
-            path,
-        ])?;
-        let group = format!("/pod{}/", uid.trim());
-        let mut pids = Vec::new();
-        for entry in fs::read_dir("/proc")?.flatten() {
-            let Some(pid) = entry
-                .file_name()
-                .to_str()
-                .and_then(|name| name.parse().ok())
-            else {
-                continue;
-            };
-            let groups = fs::read_to_string(entry.path().join("cgroup")).unwrap_or_default();
-            let line = fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default();
-            // The sandbox's own process holds the pod's address and is no program of the pod.
-            if groups.contains(&group) && !line.starts_with("/pause") {
-                pids.push(pid);
-            }
-        }
-        Ok(pids)
     }
 
     /// One line for each process of the cluster, and the nodes and pods.
@@ -302,146 +183,6 @@ impl Cluster {
 
     pub(super) fn keys(&self) -> PathBuf {
         self.run.keys()
-    }
-
-    fn write_settings(&self) -> Result<()> {
-        let (folder, keys) = (self.run.folder(), self.keys());
-        fs::create_dir_all(self.file("network"))?;
-        fs::write(
-            self.file("network/10-enmesh.conflist"),
-            settings::network(folder).to_string(),
-        )?;
-        fs::write(self.file("containerd.toml"), settings::containerd(folder))?;
-        let kubelet = settings::kubelet(folder, &keys, &self.run.cgroup());
-        fs::write(self.file("kubelet.json"), kubelet.to_string())?;
-        fs::write(
-            self.file("kube-proxy.json"),
-            settings::kube_proxy(&keys).to_string(),
-        )?;
-        fs::write(self.file("Corefile"), settings::corefile(&keys))?;
-        Ok(())
-    }
-
-    fn start_etcd(&self) -> Result<()> {
-        self.launch(ETCD, &settings::etcd(&self.file("etcd")))
-    }
-
-    fn launch_api(&self) -> Result<()> {
-        self.launch(API, &settings::api_server(&self.keys()))
-    }
-
-    fn wait_api(&self) -> Result<()> {
-        self.wait_for("the API server is ready", &[ETCD, API], || {
-            self.kubectl(["get", "--raw", "/readyz"])
-        })
-    }
-
-    fn start_containerd(&self) -> Result<()> {
-        let mut command = self.node.command_inside("containerd");
-        command.arg("--config").arg(self.file("containerd.toml"));
-        Daemon::start(self.run.folder(), CONTAINERD, command)?;
-        self.wait_for("containerd answers", &[CONTAINERD], || {
-            let mut command = self.node.command_inside("ctr");
-            command
-                .arg("--address")
-                .arg(self.file("containerd.sock"))
-                .arg("version");
-            run(command)
-        })
-    }
-
-    fn start_rest(&self) -> Result<()> {
-        let keys = self.keys();
-        self.launch(CONTROLLERS, &settings::controller_manager(&keys))?;
-        self.launch(SCHEDULER, &settings::scheduler(&keys))?;
-        let folder = self.run.folder().to_owned();
-        let mut kubelet = self.node.command_inside(self.programs.join("kubelet"));
-        kubelet
-            .arg("--config")
-            .arg(self.file("kubelet.json"))
-            .arg("--kubeconfig")
-            .arg(keys.join("kubelet.kubeconfig"))
-            .arg("--root-dir")
-            .arg(self.file("kubelet"))
-            .args([
-                "--hostname-override",
-                settings::NODE_NAME,
-                "--node-ip",
-                settings::NODE_ADDRESS,
-            ]);
-        Daemon::start(&folder, KUBELET, kubelet)?;
-        let mut proxy = self.node.command_inside(self.programs.join("kube-proxy"));
-        proxy.arg("--config").arg(self.file("kube-proxy.json"));
-        Daemon::start(&folder, PROXY, proxy)?;
-        self.start_dns()?;
-        self.apply(&settings::dns_service())
-    }
-
-    fn start_dns(&self) -> Result<()> {
-        self.launch(
-            DNS,
-            &["-conf".into(), self.file("Corefile").display().to_string()],
-        )
-    }
-
-    fn wait_ready(&self) -> Result<()> {
-        let path = "jsonpath={.items[*].status.conditions[?(@.type==\"Ready\")].status}";
-        self.wait_for("the node is ready", &[KUBELET, CONTAINERD], || {
-            let ready = self.kubectl(["get", "nodes", "--output", path])?;
-            ensure!(ready == "True", "it says {ready:?}");
-            // Without it no pod of this namespace is accepted.
-            self.kubectl(["get", "serviceaccount", "default"])
-        })
-    }
-
-    /// Starts a program in the cluster's network.
-    fn launch(&self, name: &str, args: &[String]) -> Result<()> {
-        let mut command = self
-            .node
-            .command_in_network(self.lifetime, self.programs.join(name));
-        command.args(args);
-        Daemon::start(self.run.folder(), name, command).map(drop)
-    }
-
-    /// Polls; an error shows the logs of the programs that matter, at once when one of them has ended.
-    fn wait_for<T>(
-        &self,
-        what: &str,
-        programs: &[&str],
-        mut probe: impl FnMut() -> Result<T>,
-    ) -> Result<()> {
-        let logs = |programs: &[&str]| -> String {
-            let folder = self.run.folder();
-            programs
-                .iter()
-                .map(|name| format!("\n{name}:\n{}", Daemon::log_tail(folder, name)))
-                .collect()
-        };
-        let outcome = poll_until(what, START_TIMEOUT, || {
-            let ended = programs.iter().find(|name| self.daemon(name).is_err());
-            match ended {
-                Some(name) => Ok(Err(format!("{name} has ended"))),
-                None => probe().map(|_| Ok(())),
-            }
-        });
-        match outcome {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(ended)) => bail!("{what}: {ended}{}", logs(programs)),
-            Err(error) => Err(error.context(logs(programs))),
-        }
-    }
-
-    /// A living process of this cluster.
-    fn daemon(&self, name: &str) -> Result<Daemon> {
-        let daemons = Daemon::recorded(self.run.folder())?;
-        let found = daemons
-            .into_iter()
-            .find(|daemon| daemon.name() == name && daemon.is_alive());
-        found.with_context(|| format!("{name} is not running"))
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.run.folder().join(name)
     }
 }
 
@@ -472,7 +213,7 @@ pub fn down(name: &str) -> Result<()> {
 /// Takes away what processes that are gone have left.
 fn sweep() -> Result<()> {
     for run in Run::all()? {
-        if run.is_detached() {
+        if run.is_detached() && Node::attach(&run, Lifetime::Detached).is_ok() {
             continue;
         }
         if let Some(_lock) = run.lock()? {

@@ -115,6 +115,9 @@ impl Run {
         self.remove_cgroups()?;
         poll_until("the cluster's folder is removed", CLEAN_TIMEOUT, || {
             self.refuse_mounts()?;
+            if !self.folder.exists() {
+                return Ok(());
+            }
             fs::remove_dir_all(&self.folder)
                 .with_context(|| format!("{} could not be removed", self.folder.display()))
         })

@@ -1,0 +1,78 @@
+//! What a test does to a cluster, and looks into it for.
+
+use std::fs;
+
+use anyhow::Result;
+use rustix::process::Signal;
+
+use super::boot::{API, DNS};
+use super::cluster::Cluster;
+
+impl Cluster {
+    /// SIGSTOP for the API server: connections stay open and nothing answers.
+    pub fn freeze_api(&self) -> Result<()> {
+        self.daemon(API)?.signal(Signal::STOP)
+    }
+
+    /// SIGCONT, the end of [`Cluster::freeze_api`].
+    pub fn thaw_api(&self) -> Result<()> {
+        self.daemon(API)?.signal(Signal::CONT)
+    }
+
+    /// SIGKILL for the API server: every watch ends. Its data stays.
+    pub fn kill_api(&self) -> Result<()> {
+        self.daemon(API)?.kill_tree()
+    }
+
+    /// Starts the API server after [`Cluster::kill_api`], with the same data, and waits until it answers.
+    pub fn start_api(&self) -> Result<()> {
+        self.launch_api()?;
+        self.wait_api()
+    }
+
+    /// Starts CoreDNS anew with another Corefile; [`Cluster::corefile`] is the one it has.
+    pub fn restart_dns(&self, corefile: &str) -> Result<()> {
+        self.daemon(DNS)?.kill_tree()?;
+        fs::write(self.file("Corefile"), corefile)?;
+        self.start_dns()
+    }
+
+    /// CoreDNS's configuration as it is now.
+    pub fn corefile(&self) -> Result<String> {
+        Ok(fs::read_to_string(self.file("Corefile"))?)
+    }
+
+    /// Process ids, by this machine's count, of the container's first process and its children.
+    ///
+    /// To freeze or kill a program in a pod without Kubernetes knowing.
+    pub fn pod_pids(&self, namespace: &str, pod: &str) -> Result<Vec<u32>> {
+        let path = "jsonpath={.metadata.uid}";
+        let uid = self.kubectl([
+            "get",
+            "pod",
+            pod,
+            "--namespace",
+            namespace,
+            "--output",
+            path,
+        ])?;
+        let group = format!("/pod{}/", uid.trim());
+        let mut pids = Vec::new();
+        for entry in fs::read_dir("/proc")?.flatten() {
+            let Some(pid) = entry
+                .file_name()
+                .to_str()
+                .and_then(|name| name.parse().ok())
+            else {
+                continue;
+            };
+            let groups = fs::read_to_string(entry.path().join("cgroup")).unwrap_or_default();
+            let line = fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default();
+            // The sandbox's own process holds the pod's address and is no program of the pod.
+            if groups.contains(&group) && !line.starts_with("/pause") {
+                pids.push(pid);
+            }
+        }
+        Ok(pids)
+    }
+}
