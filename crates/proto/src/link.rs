@@ -22,6 +22,8 @@ use ticks::{Check, Ticks};
 const PASS_THROUGH: u8 = 112;
 /// The first byte of an external term.
 const TERM_VERSION: u8 = 131;
+/// The biggest buffer, in bytes, that is used again for the next batch of output.
+const KEPT_OUTPUT: usize = 64 << 10;
 /// A message without bytes.
 const TICK: [u8; 4] = [0; 4];
 
@@ -250,7 +252,12 @@ impl Link {
         if let State::Up { ticks, .. } = &mut self.state {
             ticks.written();
         }
-        let output = self.output.split();
+        // A big buffer goes with its bytes, so that one burst is not held for the link's life.
+        let output = if self.output.capacity() > KEPT_OUTPUT {
+            std::mem::take(&mut self.output)
+        } else {
+            self.output.split()
+        };
         self.counters.bytes_out += output.len() as u64;
         Some(output)
     }
