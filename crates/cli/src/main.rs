@@ -1,2 +1,43 @@
-//! placeholder
-fn main() {}
+//! The `enmesh` program: finds, joins and watches clusters of Erlang, Elixir and Rust nodes.
+
+mod arguments;
+mod check_config;
+mod config;
+mod demo;
+mod epmd;
+mod exit;
+mod log;
+mod run;
+mod signals;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::arguments::{Arguments, Command};
+use crate::config::Environment;
+use crate::exit::Failure;
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return exit::of_clap(&error),
+    };
+    match dispatch(arguments.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("enmesh: {failure}");
+            failure.exit_code()
+        }
+    }
+}
+
+fn dispatch(command: Command) -> Result<(), Failure> {
+    let environment = Environment::of_process();
+    match command {
+        Command::Run(options) => run::run(&options, &environment),
+        Command::CheckConfig(options) => check_config::run(&options, &environment),
+        Command::Epmd(options) => epmd::run(&options),
+        Command::Demo(options) => demo::run(&options),
+    }
+}

@@ -1,0 +1,41 @@
+//! The command line: one variant a sub-command, whose options live in the sub-command's file.
+
+use clap::{Parser, Subcommand};
+
+use crate::check_config::CheckConfigOptions;
+use crate::demo::DemoOptions;
+use crate::epmd::EpmdOptions;
+use crate::run::RunOptions;
+
+/// Find, join and watch clusters of Erlang, Elixir and Rust nodes.
+#[derive(Debug, Parser)]
+#[command(
+    name = "enmesh",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true
+)]
+#[command(after_help = "\
+Examples:
+  enmesh demo                                     see it work, on this machine alone
+  enmesh run --name r@127.0.0.1 --cookie-file F --topology 'strategy=epmd hosts=b@127.0.0.1'
+  enmesh check-config enmesh.toml                 is the file right?
+
+Exit codes: 0 ended well, 64 wrong usage, 78 wrong configuration, 1 anything else.")]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a member: find the peers, join them, log who comes and goes.
+    Run(Box<RunOptions>),
+    /// Say what a configuration file means, or what is wrong with it.
+    CheckConfig(CheckConfigOptions),
+    /// Serve as the Erlang port mapper in place of OTP's epmd.
+    Epmd(EpmdOptions),
+    /// Play a scaling Deployment on this machine and watch a cluster follow it.
+    Demo(DemoOptions),
+}

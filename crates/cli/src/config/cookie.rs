@@ -1,0 +1,118 @@
+//! Where the cookie comes from: always a file or Erlang's own variable, never the command line.
+
+use std::fs::Metadata;
+use std::path::{Path, PathBuf};
+
+use enmesh_identity::Cookie;
+
+use super::environment::Environment;
+use super::error::{ConfigError, ConfigErrors, Origin};
+
+/// More than this is no cookie's file. It bounds what a wrong path makes us read.
+const MAX_COOKIE_FILE_BYTES: u64 = 4096;
+
+/// What holds the cookie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum CookieSource {
+    /// The file that `cookie_file` names.
+    File { path: PathBuf, origin: &'static str },
+    /// The variable `RELEASE_COOKIE`, as a release's scripts set it.
+    ReleaseCookie,
+    /// Nothing was given and there is no home directory either.
+    Nowhere,
+}
+
+impl CookieSource {
+    /// The first that is given of: the setting `cookie_file`, `RELEASE_COOKIE`,
+    /// `~/.erlang.cookie`.
+    pub(crate) fn choose(setting: Option<(PathBuf, &Origin)>, environment: &Environment) -> Self {
+        if let Some((path, origin)) = setting {
+            let origin = match origin {
+                Origin::Flag => "--cookie-file",
+                Origin::Variable(name) => name,
+                Origin::File(_) => "cookie_file",
+            };
+            return Self::File { path, origin };
+        }
+        if environment.get_filled("RELEASE_COOKIE").is_some() {
+            return Self::ReleaseCookie;
+        }
+        match environment.get_filled("HOME") {
+            Some(home) => Self::File {
+                path: Path::new(home).join(".erlang.cookie"),
+                origin: "the default, for want of --cookie-file, ENMESH_COOKIE_FILE, cookie_file \
+                         and RELEASE_COOKIE",
+            },
+            None => Self::Nowhere,
+        }
+    }
+}
+
+impl std::fmt::Display for CookieSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File { path, .. } => write!(f, "the file {}", path.display()),
+            Self::ReleaseCookie => f.write_str("the variable RELEASE_COOKIE"),
+            Self::Nowhere => f.write_str("nothing"),
+        }
+    }
+}
+
+/// The cookie that `source` holds. A file that others can read only warns: a mounted Secret is
+/// such a file, and refusing it would keep every member in Kubernetes from starting.
+pub(crate) fn load_cookie(
+    source: &CookieSource,
+    environment: &Environment,
+) -> Result<Cookie, ConfigErrors> {
+    match source {
+        CookieSource::File { path, origin } => read_cookie(path).map_err(|reason| {
+            ConfigError::Cookie {
+                path: path.clone(),
+                reason,
+                origin,
+            }
+            .into()
+        }),
+        CookieSource::ReleaseCookie => {
+            Cookie::new(environment.get("RELEASE_COOKIE").unwrap_or_default())
+                .map_err(|error| ConfigError::CookieVariable(error).into())
+        }
+        CookieSource::Nowhere => Err(ConfigError::Missing {
+            what: "the cookie",
+            next: "give --cookie-file FILE or ENMESH_COOKIE_FILE=FILE",
+        }
+        .into()),
+    }
+}
+
+fn read_cookie(path: &Path) -> Result<Cookie, String> {
+    let metadata = std::fs::metadata(path).map_err(|error| error.to_string())?;
+    if !metadata.is_file() {
+        return Err("not a file".to_owned());
+    }
+    if metadata.len() > MAX_COOKIE_FILE_BYTES {
+        return Err("too long for a cookie's file".to_owned());
+    }
+    let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
+    let cookie = Cookie::new(bytes).map_err(|error| error.to_string())?;
+    if is_open_to_others(&metadata) {
+        tracing::warn!(
+            file = %path.display(),
+            hint = "chmod 600, unless it is a mounted Secret",
+            "cookie file can be read by others"
+        );
+    }
+    Ok(cookie)
+}
+
+#[cfg(unix)]
+fn is_open_to_others(metadata: &Metadata) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+
+    metadata.permissions().mode() & 0o077 != 0
+}
+
+#[cfg(not(unix))]
+fn is_open_to_others(_: &Metadata) -> bool {
+    false
+}

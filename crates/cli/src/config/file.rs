@@ -1,0 +1,182 @@
+//! The configuration file: TOML with references to the environment.
+
+use std::path::Path;
+
+use enmesh_discovery::TopologyConfig;
+use toml::{Table, Value};
+
+use super::environment::Environment;
+use super::error::{ConfigError, ConfigErrors, Origin};
+use super::expand::{ExpandError, expand};
+use super::merge::{Layer, Raw};
+use super::setting::{KEYS, Key, TOPOLOGY_KEY};
+use super::topology;
+
+/// More than this is no configuration file. It bounds what a wrong path makes us read.
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
+
+/// What one file says, and what is wrong with it.
+#[derive(Debug, Default)]
+pub(crate) struct FileLayer {
+    pub(crate) settings: Layer,
+    pub(crate) topologies: Vec<TopologyConfig>,
+    pub(crate) errors: Vec<ConfigError>,
+}
+
+/// Reads the file at `path`. What is wrong inside it is collected in the result, so that all of
+/// it can be told at once.
+///
+/// # Errors
+/// If the file cannot be read or is not TOML.
+pub(crate) fn read_file(path: &Path, environment: &Environment) -> Result<FileLayer, ConfigErrors> {
+    let unreadable = |reason: String| ConfigError::Unreadable {
+        path: path.to_owned(),
+        reason,
+    };
+    let metadata = std::fs::metadata(path).map_err(|error| unreadable(error.to_string()))?;
+    if metadata.len() > MAX_FILE_BYTES {
+        return Err(unreadable(format!("longer than {MAX_FILE_BYTES} bytes")).into());
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
+    let table = text
+        .parse::<Table>()
+        .map_err(|error| ConfigError::NotToml {
+            path: path.to_owned(),
+            reason: error.to_string().trim_end().to_owned(),
+        })?;
+    Ok(FileReader {
+        path,
+        environment,
+        layer: FileLayer::default(),
+    }
+    .read(table))
+}
+
+struct FileReader<'a> {
+    path: &'a Path,
+    environment: &'a Environment,
+    layer: FileLayer,
+}
+
+impl FileReader<'_> {
+    fn read(mut self, table: Table) -> FileLayer {
+        for (name, value) in table {
+            if name == TOPOLOGY_KEY {
+                self.topologies(value);
+            } else if let Some(key) = KEYS.iter().find(|key| key.name == name) {
+                self.setting(key, &value);
+            } else {
+                let mut allowed: Vec<_> = KEYS.iter().map(|key| key.name).collect();
+                allowed.push("[[topology]]");
+                self.layer.errors.push(ConfigError::UnknownKey {
+                    path: self.path.to_owned(),
+                    key: name,
+                    allowed: allowed.join(", "),
+                });
+            }
+        }
+        self.layer
+    }
+
+    fn setting(&mut self, key: &'static Key, value: &Value) {
+        let text = match value {
+            Value::String(text) => match self.expand(key.name, text) {
+                Some(text) => text,
+                None => return,
+            },
+            Value::Integer(number) => number.to_string(),
+            Value::Boolean(switch) => switch.to_string(),
+            _ => return self.bad(key.name, value, "a value of the wrong type", key.allowed),
+        };
+        self.layer.settings.insert(
+            key.name,
+            Raw {
+                text,
+                origin: self.origin(),
+            },
+        );
+    }
+
+    fn topologies(&mut self, value: Value) {
+        const ALLOWED: &str = "tables, each under its own [[topology]]";
+        let Value::Array(tables) = value else {
+            return self.bad(TOPOLOGY_KEY, &value, "not a list of tables", ALLOWED);
+        };
+        for (index, value) in tables.into_iter().enumerate() {
+            let Value::Table(table) = value else {
+                self.bad(TOPOLOGY_KEY, &value, "not a table", ALLOWED);
+                continue;
+            };
+            let errors_before = self.layer.errors.len();
+            let table: Table = table
+                .into_iter()
+                .filter_map(|(key, value)| {
+                    let expanded = self.expand_value(&format!("{TOPOLOGY_KEY}.{key}"), value)?;
+                    Some((key, expanded))
+                })
+                .collect();
+            if self.layer.errors.len() > errors_before {
+                continue;
+            }
+            match topology::of_table(table, index + 1, &self.origin()) {
+                Ok(topology) => self.layer.topologies.push(topology),
+                Err(error) => self.layer.errors.push(error),
+            }
+        }
+    }
+
+    fn expand_value(&mut self, key: &str, value: Value) -> Option<Value> {
+        Some(match value {
+            Value::String(text) => Value::String(self.expand(key, &text)?),
+            Value::Array(items) => Value::Array(
+                items
+                    .into_iter()
+                    .map(|item| match item {
+                        Value::String(text) => self.expand(key, &text).map(Value::String),
+                        other => Some(other),
+                    })
+                    .collect::<Option<_>>()?,
+            ),
+            other => other,
+        })
+    }
+
+    fn expand(&mut self, key: &str, text: &str) -> Option<String> {
+        match expand(text, self.environment) {
+            Ok(text) => Some(text),
+            Err(ExpandError::Unset(variable)) => {
+                self.layer.errors.push(ConfigError::UnsetVariable {
+                    path: self.path.to_owned(),
+                    key: key.to_owned(),
+                    value: text.to_owned(),
+                    variable,
+                });
+                None
+            }
+            Err(ExpandError::Malformed) => {
+                let value = Value::String(text.to_owned());
+                self.bad(
+                    key,
+                    &value,
+                    "not a reference to a variable",
+                    "${NAME} or ${NAME:-default}, and $$ for a plain $",
+                );
+                None
+            }
+        }
+    }
+
+    fn bad(&mut self, key: &str, value: &Value, reason: &str, allowed: &str) {
+        self.layer.errors.push(ConfigError::BadValue {
+            origin: self.origin(),
+            key: key.to_owned(),
+            value: value.to_string(),
+            reason: reason.to_owned(),
+            allowed: allowed.to_owned(),
+        });
+    }
+
+    fn origin(&self) -> Origin {
+        Origin::File(self.path.to_owned())
+    }
+}

@@ -1,0 +1,252 @@
+//! The three roads become one configuration.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use enmesh::{EpmdMode, Prune};
+use enmesh_discovery::TopologyConfig;
+use enmesh_identity::NodeName;
+use tracing_subscriber::filter::LevelFilter;
+
+use super::cookie::CookieSource;
+use super::environment::Environment;
+use super::error::{ConfigError, ConfigErrors, Origin};
+use super::file::FileLayer;
+use super::setting::{self, KEYS, Key, LogFormat, TOPOLOGY_VARIABLE};
+use super::topology;
+
+/// A setting as it was written, with where that was.
+#[derive(Clone, Debug)]
+pub(crate) struct Raw {
+    pub(crate) text: String,
+    pub(crate) origin: Origin,
+}
+
+impl Raw {
+    pub(crate) fn new(text: String, origin: Origin) -> Self {
+        Self { text, origin }
+    }
+}
+
+/// The settings that one road gave, by key.
+pub(crate) type Layer = BTreeMap<&'static str, Raw>;
+
+/// What a member is to do: everything parsed, defaults filled in.
+#[derive(Debug)]
+pub(crate) struct RunConfig {
+    /// Our full name; only `run` cannot do without it.
+    pub(crate) name: Option<NodeName>,
+    pub(crate) cookie: CookieSource,
+    pub(crate) visible: bool,
+    pub(crate) listen: IpAddr,
+    pub(crate) dist_port: u16,
+    pub(crate) epmd: EpmdMode,
+    pub(crate) epmd_port: u16,
+    pub(crate) net_ticktime: Duration,
+    pub(crate) net_tickintensity: u32,
+    pub(crate) prune: Prune,
+    pub(crate) log_format: LogFormat,
+    pub(crate) log_level: LevelFilter,
+    pub(crate) topologies: Vec<TopologyConfig>,
+}
+
+/// The settings of all roads, the strongest first, not parsed yet.
+#[derive(Debug, Default)]
+pub(crate) struct Merged {
+    settings: Layer,
+    topologies: Vec<TopologyConfig>,
+    errors: Vec<ConfigError>,
+}
+
+impl Merged {
+    /// Flags over environment over file. Topologies are replaced as a whole: those of the
+    /// command line, else those of the environment, else the file's.
+    pub(crate) fn new(
+        flags: Layer,
+        flag_topologies: &[String],
+        environment: &Environment,
+        file: Option<FileLayer>,
+    ) -> Self {
+        let file = file.unwrap_or_default();
+        let mut errors = file.errors;
+        let mut settings = file.settings;
+        settings.extend(environment_layer(environment));
+        settings.extend(flags);
+        let mut topologies = Vec::new();
+        let from_strings = strings_of(flag_topologies, environment);
+        if from_strings.is_empty() {
+            topologies = file.topologies;
+        }
+        for (text, origin) in from_strings {
+            match topology::of_string(&text, &origin) {
+                Ok(topology) => topologies.push(topology),
+                Err(error) => errors.push(error),
+            }
+        }
+        Self {
+            settings,
+            topologies,
+            errors,
+        }
+    }
+
+    /// Parses every setting.
+    ///
+    /// # Errors
+    /// With everything that is wrong, not only the first.
+    pub(crate) fn read(self, environment: &Environment) -> Result<RunConfig, ConfigErrors> {
+        let mut reader = Reader {
+            settings: self.settings,
+            errors: self.errors,
+        };
+        let name = reader.optional("name", |text| text.parse::<NodeName>());
+        let listen = reader.optional("listen", setting::address);
+        let cookie_file = reader.optional("cookie_file", |text| match text {
+            "" => Err("the path is empty"),
+            path => Ok(PathBuf::from(path)),
+        });
+        let cookie_origin = reader.settings.get("cookie_file").map(|raw| &raw.origin);
+        let cookie = CookieSource::choose(cookie_file.zip(cookie_origin), environment);
+        let config = RunConfig {
+            listen: listen.unwrap_or_else(|| any_address(name.as_ref())),
+            name,
+            cookie,
+            visible: reader.or("visible", false, setting::switch),
+            dist_port: reader.or("dist_port", 0, setting::port_or_any),
+            epmd: reader.or("epmd", EpmdMode::default(), str::parse),
+            epmd_port: reader.or("epmd_port", enmesh_epmd::DEFAULT_PORT, setting::port),
+            net_ticktime: reader.or(
+                "net_ticktime",
+                Duration::from_secs(60),
+                setting::net_ticktime,
+            ),
+            net_tickintensity: reader.or("net_tickintensity", 4, setting::net_tickintensity),
+            prune: reader.or("prune", Prune::default(), str::parse),
+            log_format: reader.or("log_format", LogFormat::Text, str::parse),
+            log_level: reader.or("log_level", LevelFilter::INFO, setting::log_level),
+            topologies: self.topologies,
+        };
+        if config.epmd == EpmdMode::None && config.dist_port == 0 {
+            reader.errors.push(ConfigError::Conflict(
+                "epmd = \"none\" needs the one port that every node of the cluster listens on; \
+                 give --dist-port PORT, ERL_DIST_PORT or dist_port",
+            ));
+        }
+        reader.errors.extend(duplicate_names(&config.topologies));
+        if reader.errors.is_empty() {
+            Ok(config)
+        } else {
+            Err(ConfigErrors(reader.errors))
+        }
+    }
+}
+
+struct Reader {
+    settings: Layer,
+    errors: Vec<ConfigError>,
+}
+
+impl Reader {
+    fn optional<T, E: Display>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let raw = self.settings.get(name)?;
+        match parse(&raw.text) {
+            Ok(value) => Some(value),
+            Err(reason) => {
+                self.errors.push(ConfigError::BadValue {
+                    origin: raw.origin.clone(),
+                    key: name.to_owned(),
+                    value: format!("{:?}", raw.text),
+                    reason: reason.to_string(),
+                    allowed: key(name).allowed.to_owned(),
+                });
+                None
+            }
+        }
+    }
+
+    fn or<T, E: Display>(
+        &mut self,
+        name: &'static str,
+        default: T,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> T {
+        self.optional(name, parse).unwrap_or(default)
+    }
+}
+
+fn key(name: &str) -> &'static Key {
+    KEYS.iter()
+        .find(|key| key.name == name)
+        .expect("every setting that is read has its key")
+}
+
+/// Every address of the family that the host part spells, IPv4 otherwise, as a BEAM does.
+fn any_address(name: Option<&NodeName>) -> IpAddr {
+    match name.and_then(|name| name.host().as_ip()) {
+        Some(IpAddr::V6(_)) => Ipv6Addr::UNSPECIFIED.into(),
+        _ => Ipv4Addr::UNSPECIFIED.into(),
+    }
+}
+
+fn environment_layer(environment: &Environment) -> Layer {
+    let mut layer = Layer::new();
+    for key in &KEYS {
+        let found = key
+            .variables
+            .iter()
+            .find_map(|&variable| Some((variable, environment.get_filled(variable)?)))
+            .filter(|(variable, text)| !is_service_link(variable, text));
+        if let Some((variable, text)) = found {
+            layer.insert(
+                key.name,
+                Raw {
+                    text: text.to_owned(),
+                    origin: Origin::Variable(variable),
+                },
+            );
+        }
+    }
+    layer
+}
+
+/// Kubernetes sets `ENMESH_EPMD_PORT=tcp://10.0.0.1:4369` in every pod beside a Service called
+/// `enmesh-epmd`; that is no setting of ours.
+fn is_service_link(variable: &str, text: &str) -> bool {
+    variable.ends_with("_PORT") && text.contains("://")
+}
+
+fn strings_of(flags: &[String], environment: &Environment) -> Vec<(String, Origin)> {
+    if !flags.is_empty() {
+        return flags
+            .iter()
+            .map(|text| (text.clone(), Origin::Flag))
+            .collect();
+    }
+    environment
+        .get_filled(TOPOLOGY_VARIABLE)
+        .into_iter()
+        .flat_map(str::lines)
+        .filter(|line| !line.trim().is_empty())
+        .map(|line| (line.to_owned(), Origin::Variable(TOPOLOGY_VARIABLE)))
+        .collect()
+}
+
+fn duplicate_names(topologies: &[TopologyConfig]) -> Vec<ConfigError> {
+    topologies
+        .iter()
+        .enumerate()
+        .filter(|(index, topology)| {
+            topologies[..*index]
+                .iter()
+                .any(|earlier| earlier.name == topology.name)
+        })
+        .map(|(_, topology)| ConfigError::SameTopologyTwice(topology.name.to_string()))
+        .collect()
+}

@@ -1,0 +1,56 @@
+//! The merged configuration as a file that says the same.
+
+use std::fmt::Write;
+
+use toml::{Table, Value};
+
+use super::cookie::CookieSource;
+use super::merge::RunConfig;
+use super::setting::TOPOLOGY_KEY;
+
+/// The configuration as TOML, every setting in it, the cookie never.
+pub(crate) fn print(config: &RunConfig) -> String {
+    let mut out = String::new();
+    match &config.name {
+        Some(name) => line(&mut out, "name", name.as_str()),
+        None => out.push_str("# name is not set; give it with --name or ENMESH_NAME\n"),
+    }
+    match &config.cookie {
+        CookieSource::File { path, .. } => {
+            line(&mut out, "cookie_file", path.display().to_string());
+        }
+        CookieSource::ReleaseCookie => {
+            out.push_str("# the cookie is the one in RELEASE_COOKIE\n");
+        }
+        CookieSource::Nowhere => {
+            out.push_str("# cookie_file is not set, and there is no home directory\n");
+        }
+    }
+    line(&mut out, "visible", config.visible);
+    line(&mut out, "listen", config.listen.to_string());
+    line(&mut out, "dist_port", i64::from(config.dist_port));
+    line(&mut out, "epmd", config.epmd.to_string());
+    line(&mut out, "epmd_port", i64::from(config.epmd_port));
+    let ticktime = humantime::format_duration(config.net_ticktime).to_string();
+    line(&mut out, "net_ticktime", ticktime.replace(' ', ""));
+    line(
+        &mut out,
+        "net_tickintensity",
+        i64::from(config.net_tickintensity),
+    );
+    line(&mut out, "prune", config.prune.to_string());
+    line(&mut out, "log_format", config.log_format.to_string());
+    line(&mut out, "log_level", config.log_level.to_string());
+    for topology in &config.topologies {
+        let table = Table::try_from(topology).expect("a topology is a table of texts and lists");
+        write!(out, "\n[[{TOPOLOGY_KEY}]]\n").expect("a String takes any text");
+        for (key, value) in table {
+            line(&mut out, &key, value);
+        }
+    }
+    out
+}
+
+fn line(out: &mut String, key: &str, value: impl Into<Value>) {
+    writeln!(out, "{key} = {}", value.into()).expect("a String takes any text");
+}

@@ -1,0 +1,180 @@
+//! The settings there are: their keys, their variables, and what they allow.
+
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// One setting: what it is called on each of the three roads. Its flag is the key with `-` for
+/// `_`.
+#[derive(Debug)]
+pub(crate) struct Key {
+    /// The name in the file.
+    pub(crate) name: &'static str,
+    /// The environment variables, the first that is set counts.
+    pub(crate) variables: &'static [&'static str],
+    /// What is allowed, in words.
+    pub(crate) allowed: &'static str,
+}
+
+/// The key of the topologies in the file: an array of tables.
+pub(crate) const TOPOLOGY_KEY: &str = "topology";
+/// Topology strings, one a line.
+pub(crate) const TOPOLOGY_VARIABLE: &str = "ENMESH_TOPOLOGY";
+
+/// Every setting with one value. `ERL_DIST_PORT` and `ERL_EPMD_PORT` are Erlang's own.
+pub(crate) const KEYS: [Key; 12] = [
+    Key {
+        name: "name",
+        variables: &["ENMESH_NAME"],
+        allowed: "alive@host, as in app@10.0.0.1, at most 255 characters",
+    },
+    Key {
+        name: "cookie_file",
+        variables: &["ENMESH_COOKIE_FILE"],
+        allowed: "the path of a file that holds the cookie alone",
+    },
+    Key {
+        name: "visible",
+        variables: &["ENMESH_VISIBLE"],
+        allowed: "true or false",
+    },
+    Key {
+        name: "listen",
+        variables: &["ENMESH_LISTEN"],
+        allowed: "an address of this machine, as in 0.0.0.0, 10.0.0.1 or ::",
+    },
+    Key {
+        name: "dist_port",
+        variables: &["ENMESH_DIST_PORT", "ERL_DIST_PORT"],
+        allowed: "a port from 0 to 65535, 0 meaning any free one",
+    },
+    Key {
+        name: "epmd",
+        variables: &["ENMESH_EPMD"],
+        allowed: "system, embedded or none",
+    },
+    Key {
+        name: "epmd_port",
+        variables: &["ENMESH_EPMD_PORT", "ERL_EPMD_PORT"],
+        allowed: "a port from 1 to 65535",
+    },
+    Key {
+        name: "net_ticktime",
+        variables: &["ENMESH_NET_TICKTIME"],
+        allowed: "1s to 1h, as in \"60s\"; a bare number is seconds",
+    },
+    Key {
+        name: "net_tickintensity",
+        variables: &["ENMESH_NET_TICKINTENSITY"],
+        allowed: "4 to 1000",
+    },
+    Key {
+        name: "prune",
+        variables: &["ENMESH_PRUNE"],
+        allowed: "never, grace or immediate",
+    },
+    Key {
+        name: "log_format",
+        variables: &["ENMESH_LOG_FORMAT"],
+        allowed: "text or json",
+    },
+    Key {
+        name: "log_level",
+        variables: &["ENMESH_LOG_LEVEL"],
+        allowed: "off, error, warn, info, debug or trace",
+    },
+];
+
+/// How the log looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One object a line.
+    Json,
+}
+
+impl FromStr for LogFormat {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err("not a log format".to_owned()),
+        }
+    }
+}
+
+impl std::fmt::Display for LogFormat {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        })
+    }
+}
+
+const NET_TICKTIME_RANGE: std::ops::RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(3600);
+const NET_TICKINTENSITY_RANGE: std::ops::RangeInclusive<u32> = 4..=1000;
+
+/// `true` or `false`; `1`, `0`, `yes` and `no` too, as people write them into Deployments.
+pub(crate) fn switch(text: &str) -> Result<bool, String> {
+    match text {
+        "true" | "1" | "yes" => Ok(true),
+        "false" | "0" | "no" => Ok(false),
+        _ => Err("neither true nor false".to_owned()),
+    }
+}
+
+/// An address to listen on.
+pub(crate) fn address(text: &str) -> Result<IpAddr, String> {
+    text.parse().map_err(|_| "not an IP address".to_owned())
+}
+
+/// A port, 0 included.
+pub(crate) fn port_or_any(text: &str) -> Result<u16, String> {
+    text.parse().map_err(|_| "not a port number".to_owned())
+}
+
+/// A port that is one.
+pub(crate) fn port(text: &str) -> Result<u16, String> {
+    match port_or_any(text)? {
+        0 => Err("0 is no port to ask at".to_owned()),
+        port => Ok(port),
+    }
+}
+
+/// How long a silent peer is kept; a bare number is seconds, as Erlang's `net_ticktime` is.
+pub(crate) fn net_ticktime(text: &str) -> Result<Duration, String> {
+    let duration = match text.parse::<u64>() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => humantime::parse_duration(text).map_err(|error| error.to_string())?,
+    };
+    within(duration, &NET_TICKTIME_RANGE)
+}
+
+/// Ticks in a `net_ticktime`.
+pub(crate) fn net_tickintensity(text: &str) -> Result<u32, String> {
+    let intensity = text.parse().map_err(|_| "not a whole number".to_owned())?;
+    within(intensity, &NET_TICKINTENSITY_RANGE)
+}
+
+/// The least severe level that is logged.
+pub(crate) fn log_level(text: &str) -> Result<tracing_subscriber::filter::LevelFilter, String> {
+    match text {
+        "off" | "error" | "warn" | "info" | "debug" | "trace" => {
+            text.parse().map_err(|_| "not a level".to_owned())
+        }
+        _ => Err("not a level".to_owned()),
+    }
+}
+
+fn within<T: PartialOrd>(value: T, range: &std::ops::RangeInclusive<T>) -> Result<T, String> {
+    if range.contains(&value) {
+        Ok(value)
+    } else {
+        Err("out of range".to_owned())
+    }
+}

@@ -1,0 +1,281 @@
+//! The three roads together, and the sample file.
+
+use std::io::Write;
+
+use enmesh_discovery::TopologyConfig;
+
+use super::setting::KEYS;
+use super::*;
+
+const SAMPLE: &str = include_str!("../../../../enmesh.example.toml");
+
+fn environment(pairs: &[(&str, &str)]) -> Environment {
+    pairs
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+fn flags(pairs: &[(&'static str, &str)]) -> Layer {
+    pairs
+        .iter()
+        .map(|(key, text)| (*key, Raw::new((*text).to_owned(), Origin::Flag)))
+        .collect()
+}
+
+/// The merged configuration of a file called `enmesh.toml` in an empty directory.
+fn merge(
+    flag: &[(&'static str, &str)],
+    topologies: &[&str],
+    variables: &[(&str, &str)],
+    file: &str,
+) -> Result<RunConfig, String> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("enmesh.toml");
+    std::fs::File::create(&path)
+        .unwrap()
+        .write_all(file.as_bytes())
+        .unwrap();
+    let environment = environment(variables);
+    let topologies: Vec<_> = topologies.iter().map(|text| (*text).to_owned()).collect();
+    read_file(&path, &environment)
+        .and_then(|file| {
+            Merged::new(flags(flag), &topologies, &environment, Some(file)).read(&environment)
+        })
+        .map_err(|errors| {
+            errors
+                .to_string()
+                .replace(&path.display().to_string(), "enmesh.toml")
+        })
+}
+
+fn refused(variables: &[(&str, &str)], file: &str, expected: &str) {
+    let text = merge(&[], &[], variables, file).unwrap_err();
+    assert_eq!(text, expected, "{file}");
+}
+
+#[test]
+fn a_flag_counts_more_than_the_environment_that_more_than_the_file_that_more_than_the_default() {
+    let port = |flag, variables: &[_], file| merge(flag, &[], variables, file).unwrap().dist_port;
+    let variable = [("ENMESH_DIST_PORT", "2")];
+    assert_eq!(port(&[("dist_port", "1")], &variable, "dist_port = 3"), 1);
+    assert_eq!(port(&[], &variable, "dist_port = 3"), 2);
+    assert_eq!(port(&[], &[], "dist_port = 3"), 3);
+    assert_eq!(port(&[], &[], ""), 0);
+    assert_eq!(port(&[], &[("ENMESH_DIST_PORT", "")], "dist_port = 3"), 3);
+    assert_eq!(port(&[], &[("ERL_DIST_PORT", "4")], "dist_port = 3"), 4);
+    assert_eq!(port(&[], &[("ERL_DIST_PORT", "4"), variable[0]], ""), 2);
+}
+
+#[test]
+fn what_kubernetes_says_of_a_service_is_no_setting() {
+    let variables = [
+        ("ENMESH_EPMD_PORT", "tcp://10.0.0.1:4369"),
+        ("ENMESH_PORT", "tcp://x"),
+    ];
+    assert_eq!(merge(&[], &[], &variables, "").unwrap().epmd_port, 4369);
+}
+
+#[test]
+fn topologies_are_replaced_as_a_whole() {
+    let file = "[[topology]]\nstrategy = \"epmd\"\nhosts = [\"a@h\"]\nname = \"file\"\n";
+    let names = |flag: &[&str], variables: &[(&str, &str)]| -> Vec<String> {
+        let config = merge(&[], flag, variables, file).unwrap();
+        config
+            .topologies
+            .iter()
+            .map(|topology| topology.name.to_string())
+            .collect()
+    };
+    let variable = [(
+        "ENMESH_TOPOLOGY",
+        "strategy=epmd hosts=b@h name=one\n\nstrategy=local_epmd name=two\n",
+    )];
+    assert_eq!(names(&[], &[]), ["file"]);
+    assert_eq!(names(&[], &variable), ["one", "two"]);
+    assert_eq!(names(&["strategy=epmd hosts=c@h"], &variable), ["epmd"]);
+}
+
+#[test]
+fn references_to_the_environment_work_in_every_value_of_the_file() {
+    let file = "name = \"web@${POD_IP}\"\ndist_port = \"${PORT:-4370}\"\n\
+                [[topology]]\nstrategy = \"epmd\"\nhosts = [\"a@${POD_IP}\"]\n";
+    let config = merge(&[], &[], &[("POD_IP", "10.0.0.7")], file).unwrap();
+    assert_eq!(config.name.unwrap().as_str(), "web@10.0.0.7");
+    assert_eq!(config.dist_port, 4370);
+    assert!(
+        config.topologies[0]
+            .to_string()
+            .contains("hosts=a@10.0.0.7")
+    );
+}
+
+#[test]
+fn errors_name_file_key_value_and_what_is_allowed() {
+    refused(
+        &[],
+        "dist_port = 70000",
+        "enmesh.toml: dist_port = \"70000\": not a port number; allowed: a port from 0 to 65535, \
+         0 meaning any free one",
+    );
+    refused(
+        &[],
+        "net_ticktime = \"2h\"",
+        "enmesh.toml: net_ticktime = \"2h\": out of range; allowed: 1s to 1h, as in \"60s\"; a \
+         bare number is seconds",
+    );
+    refused(
+        &[("ENMESH_EPMD", "mine")],
+        "",
+        "ENMESH_EPMD=\"mine\": an epmd mode is one of system, embedded and none; allowed: system, \
+         embedded or none",
+    );
+    refused(
+        &[],
+        "visible = [true]",
+        "enmesh.toml: visible = [true]: a value of the wrong type; allowed: true or false",
+    );
+    refused(
+        &[],
+        "name = \"a@${NO_SUCH}\"",
+        "enmesh.toml: name = \"a@${NO_SUCH}\": the environment variable NO_SUCH is not set; set \
+         it, or give a default: ${NO_SUCH:-default}",
+    );
+    refused(
+        &[],
+        "[[topology]]\nname = \"web\"\nstrategy = \"local_epmd\"\npolling_interval = \"1ms\"",
+        "enmesh.toml: [[topology]] 1 (\"web\"): `1ms` is not allowed for key `polling_interval`: \
+         a duration from 100ms to 1h, as in 5s, or milliseconds as a bare number",
+    );
+    refused(
+        &[],
+        "[topology]\nstrategy = \"epmd\"",
+        "enmesh.toml: topology = { strategy = \"epmd\" }: not a list of tables; allowed: tables, \
+         each under its own [[topology]]",
+    );
+}
+
+#[test]
+fn unknown_keys_are_refused_wherever_they_stand() {
+    let text = merge(&[], &[], &[], "dist_prot = 1").unwrap_err();
+    assert!(
+        text.starts_with("enmesh.toml: unknown key \"dist_prot\"; allowed are name, "),
+        "{text}"
+    );
+    let file = "[[topology]]\nstrategy = \"epmd\"\nhosts = [\"a@h\"]\nhostss = 1";
+    let text = merge(&[], &[], &[], file).unwrap_err();
+    assert!(
+        text.contains("[[topology]] 1: key `hostss` is unknown"),
+        "{text}"
+    );
+}
+
+#[test]
+fn everything_that_is_wrong_is_told_at_once() {
+    let text = merge(&[], &[], &[], "dist_port = -1\nepmd = \"x\"\nfoo = 1").unwrap_err();
+    assert_eq!(text.lines().count(), 3, "{text}");
+}
+
+#[test]
+fn settings_that_do_not_go_together_are_refused() {
+    let text = merge(&[("epmd", "none")], &[], &[], "").unwrap_err();
+    assert!(
+        text.contains("--dist-port PORT, ERL_DIST_PORT or dist_port"),
+        "{text}"
+    );
+    let twice = ["strategy=epmd hosts=a@h", "strategy=epmd hosts=b@h"];
+    let text = merge(&[], &twice, &[], "").unwrap_err();
+    assert_eq!(
+        text,
+        "two topologies are named epmd; give one of them another name with name="
+    );
+}
+
+#[test]
+fn only_the_command_line_makes_a_usage_error() {
+    let usage = |flag: &[(&'static str, &str)], variables: &[(&str, &str)]| {
+        let environment = environment(variables);
+        let merged = Merged::new(flags(flag), &[], &environment, None);
+        merged.read(&environment).unwrap_err().is_usage()
+    };
+    assert!(usage(&[("dist_port", "x")], &[]));
+    assert!(!usage(&[], &[("ENMESH_DIST_PORT", "x")]));
+    assert!(!usage(&[("dist_port", "x")], &[("ENMESH_EPMD", "x")]));
+}
+
+#[test]
+fn the_address_to_listen_on_follows_the_family_of_the_name() {
+    let listen = |name| {
+        merge(&[("name", name)], &[], &[], "")
+            .unwrap()
+            .listen
+            .to_string()
+    };
+    assert_eq!(listen("a@h"), "0.0.0.0");
+    assert_eq!(listen("a@10.0.0.1"), "0.0.0.0");
+    assert_eq!(listen("a@fd00::1"), "::");
+}
+
+#[test]
+fn the_sample_file_says_what_the_defaults_are() {
+    let sample = merge(&[], &[], &[], SAMPLE).unwrap();
+    let defaults = merge(&[], &[], &[], "").unwrap();
+    let settings = |config: &RunConfig| -> Vec<String> {
+        let text = print(config);
+        let without = |line: &&str| !line.contains("name") && !line.contains("cookie");
+        let settings = text.lines().take_while(|line| !line.starts_with('['));
+        settings
+            .filter(without)
+            .filter(|line| !line.is_empty())
+            .map(str::to_owned)
+            .collect()
+    };
+    assert_eq!(settings(&sample), settings(&defaults));
+    assert_eq!(sample.name.unwrap().as_str(), "rust@127.0.0.1");
+}
+
+#[test]
+fn the_sample_file_shows_every_key() {
+    let table: toml::Table = SAMPLE.parse().unwrap();
+    for key in &KEYS {
+        assert!(
+            table.contains_key(key.name),
+            "{} is not in the sample",
+            key.name
+        );
+    }
+    let topologies = table["topology"].as_array().unwrap();
+    for strategy in [
+        "epmd hosts=a@h",
+        "local_epmd",
+        "kubernetes kubernetes_selector=a=b",
+        "kubernetes_dns service=s application_name=a",
+        "dns_poll query=q node_basename=a",
+    ] {
+        let text = format!("strategy={strategy} no_such_key=1");
+        let error = text.parse::<TopologyConfig>().unwrap_err();
+        let enmesh_discovery::ConfigError::UnknownKey {
+            strategy, allowed, ..
+        } = error
+        else {
+            panic!("{error}");
+        };
+        let shown = topologies
+            .iter()
+            .find(|topology| topology["strategy"].as_str() == Some(strategy))
+            .unwrap_or_else(|| panic!("strategy {strategy} is not in the sample"));
+        for key in allowed.iter().chain(&["name"]) {
+            assert!(
+                shown.get(key).is_some(),
+                "{key} of {strategy} is not in the sample"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_is_printed_is_read_back_the_same() {
+    let config = merge(&[], &[], &[], SAMPLE).unwrap();
+    let printed = print(&config);
+    assert_eq!(print(&merge(&[], &[], &[], &printed).unwrap()), printed);
+}

@@ -1,0 +1,120 @@
+//! How the program ends: exit codes by `sysexits.h`, and what is said of a failure.
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use enmesh::StartError;
+
+use crate::config::ConfigErrors;
+use crate::demo::DemoError;
+
+/// `EX_USAGE`: the command line was wrong.
+const USAGE: u8 = 64;
+/// `EX_CONFIG`: the configuration was wrong.
+const CONFIGURATION: u8 = 78;
+/// Anything else that went wrong.
+const OTHER: u8 = 1;
+
+/// Why a sub-command did not end well. Its text says what to do next.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// A flag, an environment variable or the file holds something that is not allowed.
+    #[error(transparent)]
+    Configuration(#[from] ConfigErrors),
+    /// The member could not start; nothing of it runs.
+    #[error("the member did not start: {}; {}", chain(error), start_advice(error))]
+    Start {
+        /// What the node said.
+        error: StartError,
+    },
+    /// The port mapper could not listen.
+    #[error(
+        "cannot serve epmd on port {port}: {}; see who holds the port (epmd -names, ss -ltnp), \
+         or give another with --port",
+        chain(error)
+    )]
+    Epmd {
+        /// The port that was asked for.
+        port: u16,
+        /// What the server said.
+        error: enmesh_epmd::BindError,
+    },
+    /// A step of the demo was not true, or it could not begin.
+    #[error("{0}")]
+    Demo(#[from] DemoError),
+    /// The operating system refused something that the program cannot do without.
+    #[error("{doing}: {error}")]
+    System {
+        /// What was tried.
+        doing: &'static str,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// The member ended though nobody asked it to.
+    #[error("the member ended by itself; its log says why, and starting it again is safe")]
+    Died,
+    /// A second signal came while the first was being served.
+    #[error("stopped at once by a second signal; links were cut, not closed")]
+    Impatient,
+}
+
+impl Failure {
+    /// The exit code that stands for the failure.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        let code = match self {
+            Self::Configuration(errors) if errors.is_usage() => USAGE,
+            Self::Configuration(_) => CONFIGURATION,
+            Self::Start { error } => match error {
+                StartError::Setting { .. }
+                | StartError::Topologies(_)
+                | StartError::Topology { .. } => CONFIGURATION,
+                _ => OTHER,
+            },
+            Self::Epmd { .. }
+            | Self::Demo(_)
+            | Self::System { .. }
+            | Self::Died
+            | Self::Impatient => OTHER,
+        };
+        code.into()
+    }
+}
+
+/// Prints what clap has to say: help and version end well, anything else is a usage error (64,
+/// where clap itself would take 2).
+pub(crate) fn of_clap(error: &clap::Error) -> ExitCode {
+    // A closed stdout or stderr leaves nobody to tell.
+    let _ = error.print();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
+        _ => USAGE.into(),
+    }
+}
+
+/// An error and its sources in one line.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        text.push_str(": ");
+        text.push_str(&source.to_string());
+        next = source.source();
+    }
+    text
+}
+
+fn start_advice(error: &StartError) -> &'static str {
+    match error {
+        StartError::Listen { .. } => {
+            "see who holds the port (ss -ltnp), or give another --dist-port or --listen"
+        }
+        StartError::NameInUse { .. } => {
+            "stop that node (epmd -names lists it), or give another --name"
+        }
+        StartError::Setting { .. } | StartError::Topologies(_) | StartError::Topology { .. } => {
+            "put it right and start again"
+        }
+        _ => "the log says more",
+    }
+}

@@ -1,0 +1,164 @@
+//! A thread that writes the log, so that a reader who stopped reading holds up no link.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use tracing::Level;
+
+use super::fields::{Fields, Record, Render};
+
+/// Lines that wait to be written. When as many wait, further ones are lost and counted; a line
+/// says how many as soon as writing goes on.
+const MAX_WAITING_LINES: usize = 4096;
+/// How long the end of the program waits for the last lines.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+/// The thread formats nothing but the line on lost lines.
+const STACK_BYTES: usize = 64 * 1024;
+
+/// The sending end; cheap to clone, never waits.
+#[derive(Clone, Debug)]
+pub(crate) struct LogWriter {
+    lines: SyncSender<Message>,
+    lost: Arc<AtomicU64>,
+}
+
+/// Writes out what waits when it is dropped, within a second.
+#[derive(Debug)]
+pub(crate) struct LogGuard {
+    lines: SyncSender<Message>,
+    ended: Receiver<()>,
+}
+
+#[derive(Debug)]
+enum Message {
+    Line(String),
+    End,
+}
+
+impl LogWriter {
+    /// Starts the thread, which writes to `out`.
+    pub(crate) fn start(out: impl Write + Send + 'static, render: Render) -> (Self, LogGuard) {
+        let (lines, waiting) = sync_channel(MAX_WAITING_LINES);
+        let (end, ended) = sync_channel(1);
+        let lost = Arc::new(AtomicU64::new(0));
+        let writer = Self {
+            lines: lines.clone(),
+            lost: Arc::clone(&lost),
+        };
+        let body = move || {
+            write_lines(out, &waiting, &lost, render);
+            let _ = end.send(());
+        };
+        thread::Builder::new()
+            .name("enmesh-log".to_owned())
+            .stack_size(STACK_BYTES)
+            .spawn(body)
+            .expect("a process that cannot start one thread cannot run a member");
+        (writer, LogGuard { lines, ended })
+    }
+
+    /// Hands over one line.
+    pub(crate) fn write(&self, line: String) {
+        if self.lines.try_send(Message::Line(line)).is_err() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for LogGuard {
+    fn drop(&mut self) {
+        // With a full queue nobody reads our stderr, and there is nothing to wait for.
+        if self.lines.try_send(Message::End).is_ok() {
+            let (Ok(()) | Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected)) =
+                self.ended.recv_timeout(FLUSH_TIMEOUT);
+        }
+    }
+}
+
+fn write_lines(mut out: impl Write, waiting: &Receiver<Message>, lost: &AtomicU64, render: Render) {
+    while let Ok(Message::Line(line)) = waiting.recv() {
+        // A closed stderr is no reason to stop the member.
+        let _ = out.write_all(line.as_bytes());
+        let count = lost.swap(0, Ordering::Relaxed);
+        if count > 0 {
+            let _ = out.write_all(render(&lost_record(count)).as_bytes());
+        }
+    }
+    let _ = out.flush();
+}
+
+fn lost_record(count: u64) -> Record {
+    let mut fields = Fields {
+        message: "log lines lost".to_owned(),
+        ..Fields::default()
+    };
+    fields.set("count", count.into());
+    Record {
+        time: SystemTime::now(),
+        level: Level::WARN,
+        fields,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::log::json;
+
+    /// An output that takes nothing until the gate is opened.
+    #[derive(Clone)]
+    struct Gated {
+        gate: Arc<Mutex<()>>,
+        written: Arc<Mutex<Vec<u8>>>,
+    }
+
+    impl Write for Gated {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            let _open = self.gate.lock().unwrap();
+            self.written.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_who_stopped_costs_lines_and_no_time() {
+        let out = Gated {
+            gate: Arc::default(),
+            written: Arc::default(),
+        };
+        let closed = out.gate.lock().unwrap();
+        let (writer, guard) = LogWriter::start(out.clone(), json::render);
+        for _ in 0..MAX_WAITING_LINES + 10 {
+            writer.write("x\n".to_owned());
+        }
+        drop(closed);
+        // Wait for room, so that the guard's end finds its place in the queue.
+        while writer
+            .lines
+            .try_send(Message::Line("last\n".to_owned()))
+            .is_err()
+        {
+            thread::yield_now();
+        }
+        drop(guard);
+        let written = String::from_utf8(out.written.lock().unwrap().clone()).unwrap();
+        assert!(
+            written.contains("\"message\":\"log lines lost\",\"count\":"),
+            "{written}"
+        );
+        assert!(
+            written.ends_with("last\n"),
+            "the guard writes out what waits"
+        );
+    }
+}

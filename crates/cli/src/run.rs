@@ -1,0 +1,198 @@
+//! `enmesh run`: one member, until a signal.
+
+use std::io::Read;
+use std::path::PathBuf;
+
+use clap::Args;
+use enmesh::Node;
+use tokio::sync::oneshot;
+
+use crate::config::{
+    ConfigError, ConfigErrors, Environment, Layer, Merged, Origin, Raw, RunConfig, load_cookie,
+    read_file,
+};
+use crate::exit::Failure;
+use crate::log;
+use crate::signals::Signals;
+
+/// What `run` takes. Values stay texts here: flags, environment and file are parsed on one road.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+A flag counts more than the environment, that more than the file, that more than the default. The
+environment variable of --dist-port is ENMESH_DIST_PORT, and so on. Every key of the file is in
+enmesh.example.toml.
+
+The cookie is read from the first of: --cookie-file, ENMESH_COOKIE_FILE, the file's cookie_file,
+the variable RELEASE_COOKIE, ~/.erlang.cookie. It is never taken from the command line.
+
+SIGTERM and SIGINT close every link in order; a second one ends the member at once.
+
+Examples:
+  enmesh run --name r@127.0.0.1 --topology 'strategy=epmd hosts=b@127.0.0.1,c@127.0.0.1'
+  enmesh run --config enmesh.toml --log-format json
+  enmesh run --name r@$POD_IP --epmd none --dist-port 4370 \\
+    --topology 'strategy=kubernetes kubernetes_ip_lookup_mode=pods kubernetes_selector=app=web'
+  enmesh run --name r@$POD_IP --topology 'strategy=dns_poll query=web.ns.svc node_basename=web'
+
+Exit codes: 0 ended by a signal, 64 wrong usage, 78 wrong configuration, 1 anything else.")]
+pub(crate) struct RunOptions {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE", env = "ENMESH_CONFIG")]
+    config: Option<PathBuf>,
+    /// Our full name, as in app@10.0.0.1.
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// The file that holds the cluster's cookie.
+    #[arg(long, value_name = "FILE")]
+    cookie_file: Option<String>,
+    /// BEAM nodes list us in nodes().
+    #[arg(long, conflicts_with = "hidden")]
+    visible: bool,
+    /// BEAM nodes list us in nodes(hidden) only [default].
+    #[arg(long)]
+    hidden: bool,
+    /// system: use the epmd there is; embedded: take over when there is none; none: every node of
+    /// the cluster listens on --dist-port [default: embedded].
+    #[arg(long, value_name = "MODE")]
+    epmd: Option<String>,
+    /// The port of epmd, here and at the peers [default: 4369].
+    #[arg(long, value_name = "PORT")]
+    epmd_port: Option<String>,
+    /// The port to listen on, 0 meaning any free one [default: 0].
+    #[arg(long, value_name = "PORT")]
+    dist_port: Option<String>,
+    /// The address to listen on [default: all of this host].
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+    /// After how many seconds a silent peer is taken for dead [default: 60].
+    #[arg(long, value_name = "S")]
+    net_ticktime: Option<String>,
+    /// How many ticks there are in that time [default: 4].
+    #[arg(long, value_name = "N")]
+    net_tickintensity: Option<String>,
+    /// Where peers come from, as key=value pairs; may be repeated, and replaces the file's.
+    #[arg(long, value_name = "'strategy=… key=value …'")]
+    topology: Vec<String>,
+    /// When the link of a peer that left every topology is closed: never, grace (after 15 s) or
+    /// immediate [default: never].
+    #[arg(long, value_name = "WHEN")]
+    prune: Option<String>,
+    /// How the log on stderr looks: text or json [default: text].
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<String>,
+    /// The least severe level that is logged: error, warn, info, debug or trace [default: info].
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<String>,
+    /// End when stdin is closed: whoever started us has ended then.
+    #[arg(long, hide = true)]
+    exit_with_stdin: bool,
+}
+
+impl RunOptions {
+    fn layer(&self) -> Layer {
+        let visible = match (self.visible, self.hidden) {
+            (true, _) => Some("true".to_owned()),
+            (_, true) => Some("false".to_owned()),
+            _ => None,
+        };
+        [
+            ("name", &self.name),
+            ("cookie_file", &self.cookie_file),
+            ("visible", &visible),
+            ("epmd", &self.epmd),
+            ("epmd_port", &self.epmd_port),
+            ("dist_port", &self.dist_port),
+            ("listen", &self.listen),
+            ("net_ticktime", &self.net_ticktime),
+            ("net_tickintensity", &self.net_tickintensity),
+            ("prune", &self.prune),
+            ("log_format", &self.log_format),
+            ("log_level", &self.log_level),
+        ]
+        .into_iter()
+        .filter_map(|(key, text)| Some((key, Raw::new(text.clone()?, Origin::Flag))))
+        .collect()
+    }
+}
+
+/// Runs a member until a signal has ended it.
+pub(crate) fn run(options: &RunOptions, environment: &Environment) -> Result<(), Failure> {
+    let file = options
+        .config
+        .as_deref()
+        .map(|path| read_file(path, environment))
+        .transpose()?;
+    let merged = Merged::new(options.layer(), &options.topology, environment, file);
+    let config = merged.read(environment)?;
+    let _log = log::start(config.log_format, config.log_level);
+    let builder = builder(config, environment)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::System {
+            doing: "cannot start a runtime",
+            error,
+        })?;
+    runtime.block_on(live(builder, options.exit_with_stdin))
+}
+
+fn builder(config: RunConfig, environment: &Environment) -> Result<enmesh::Builder, ConfigErrors> {
+    let name = config.name.ok_or(ConfigError::Missing {
+        what: "the node's name",
+        next: "give --name app@10.0.0.1, ENMESH_NAME or name in the file",
+    })?;
+    let cookie = load_cookie(&config.cookie, environment)?;
+    let builder = Node::builder(name, cookie)
+        .visible(config.visible)
+        .listen(config.listen)
+        .dist_port(config.dist_port)
+        .epmd(config.epmd)
+        .epmd_port(config.epmd_port)
+        .net_ticktime(config.net_ticktime)
+        .net_tickintensity(config.net_tickintensity)
+        .prune(config.prune);
+    Ok(config
+        .topologies
+        .into_iter()
+        .fold(builder, enmesh::Builder::topology))
+}
+
+async fn live(builder: enmesh::Builder, exit_with_stdin: bool) -> Result<(), Failure> {
+    let mut signals = Signals::listen()?;
+    let stdin_closed = stdin_closed(exit_with_stdin);
+    tokio::pin!(stdin_closed);
+    let node = tokio::select! {
+        biased;
+        _ = signals.next() => return Ok(()),
+        () = &mut stdin_closed => return Ok(()),
+        started = builder.start() => started.map_err(|error| Failure::Start { error })?,
+    };
+    let cause = tokio::select! {
+        signal = signals.next() => signal,
+        () = &mut stdin_closed => "end of stdin",
+        () = node.ended() => return Err(Failure::Died),
+    };
+    tracing::info!(cause, "stopping");
+    tokio::select! {
+        biased;
+        () = node.shutdown() => Ok(()),
+        _ = signals.next() => Err(Failure::Impatient),
+    }
+}
+
+/// Waits for the end of stdin, for ever if nobody `asked`. A thread reads it, because the
+/// runtime's own way of reading would hold up the end of the program until stdin has ended.
+async fn stdin_closed(asked: bool) {
+    if !asked {
+        return std::future::pending().await;
+    }
+    let (end, ended) = oneshot::channel::<()>();
+    std::thread::spawn(move || {
+        let mut stdin = std::io::stdin().lock();
+        let mut byte = [0];
+        while matches!(stdin.read(&mut byte), Ok(1)) {}
+        drop(end);
+    });
+    // The sender says nothing: its end is the message.
+    let _ = ended.await;
+}

@@ -1,0 +1,56 @@
+//! SIGTERM and SIGINT, as a stream.
+
+use crate::exit::Failure;
+
+/// The signals that ask the program to end, from the moment this was made.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    /// Takes over SIGTERM and SIGINT. Needs a tokio runtime.
+    #[cfg(unix)]
+    pub(crate) fn listen() -> Result<Self, Failure> {
+        use tokio::signal::unix::{SignalKind, signal};
+
+        let listen = |kind| {
+            signal(kind).map_err(|error| Failure::System {
+                doing: "cannot await signals",
+                error,
+            })
+        };
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Takes over Ctrl-C.
+    #[cfg(not(unix))]
+    pub(crate) fn listen() -> Result<Self, Failure> {
+        Ok(Self {})
+    }
+
+    /// Waits for the next signal and names it. Cancel safe.
+    #[cfg(unix)]
+    pub(crate) async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+
+    /// Waits for Ctrl-C. Cancel safe.
+    #[cfg(not(unix))]
+    pub(crate) async fn next(&mut self) -> &'static str {
+        // Without a way to hear of it, the program ends only as the system ends it.
+        match tokio::signal::ctrl_c().await {
+            Ok(()) => "Ctrl-C",
+            Err(_) => std::future::pending().await,
+        }
+    }
+}
