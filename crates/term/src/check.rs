@@ -1,7 +1,7 @@
 //! One pass over a term that checks everything and builds nothing, and the way past a term.
 
-use crate::token::{FunToken, Reader, Token};
-use crate::{DecodeError, Limits};
+use crate::token::{Container, FunToken, Reader, Token};
+use crate::{DecodeError, Limits, tag};
 
 /// Checks the term at the start of `bytes` (no version byte) and says how long it is.
 pub(crate) fn check(bytes: &[u8], limits: &Limits) -> Result<usize, DecodeError> {
@@ -83,21 +83,37 @@ struct Check<'a> {
     budget: Budget,
 }
 
-impl Check<'_> {
+impl<'a> Check<'a> {
     /// Reads `count` terms one after the other.
     fn terms(&mut self, count: usize, depth: usize) -> Result<(), DecodeError> {
         for _ in 0..count {
-            match self.reader.token()? {
-                Token::List(count) => self.list(count as usize, depth)?,
-                Token::Tuple(count) => self.elements(count as usize, depth)?,
-                Token::Map(count) => self.elements(count as usize * 2, depth)?,
-                Token::Str(bytes) => self.budget.charge(bytes.len())?,
-                Token::Record(record) => self.record(record.count as usize, depth)?,
-                Token::Fun(fun) => self.budget.check_fun(&fun, depth)?,
-                _ => {}
+            match self.reader.container()? {
+                None => self.leaf()?,
+                Some(container) => self.container(container, depth)?,
             }
         }
         Ok(())
+    }
+
+    #[inline]
+    fn leaf(&mut self) -> Result<(), DecodeError> {
+        match self.reader.token()? {
+            Token::Str(bytes) => self.budget.charge(bytes.len()),
+            _ => Ok(()),
+        }
+    }
+
+    fn container(&mut self, container: Container, depth: usize) -> Result<(), DecodeError> {
+        match container {
+            Container::List(count) => self.list(count as usize, depth),
+            Container::Tuple(count) => self.elements(count as usize, depth),
+            Container::Map(count) => self.elements((count as usize).saturating_mul(2), depth),
+            Container::Record => {
+                let count = self.record_names()?;
+                self.elements(count, depth)
+            }
+            Container::Fun => self.fun(depth),
+        }
     }
 
     /// A container's elements; each takes a byte at least.
@@ -118,25 +134,49 @@ impl Check<'_> {
     fn list(&mut self, mut count: usize, depth: usize) -> Result<(), DecodeError> {
         loop {
             self.elements(count, depth)?;
-            let before_tail = self.reader.rest;
-            match self.reader.token()? {
-                Token::Nil => return Ok(()),
-                Token::List(more) => count = more as usize,
-                _ => {
-                    self.reader.rest = before_tail;
-                    let depth = self.budget.deeper(depth)?;
-                    return self.terms(1, depth);
-                }
+            match self.reader.rest.first() {
+                Some(&tag::NIL | &tag::STRING) => return self.leaf(),
+                Some(&tag::LIST) => count = self.list_again()?,
+                _ => break,
             }
         }
+        let depth = self.budget.deeper(depth)?;
+        self.terms(1, depth)
     }
 
-    fn record(&mut self, count: usize, depth: usize) -> Result<(), DecodeError> {
+    fn list_again(&mut self) -> Result<usize, DecodeError> {
+        self.reader.u8()?;
+        Ok(self.reader.u32()? as usize)
+    }
+
+    #[inline(never)]
+    fn record_names(&mut self) -> Result<usize, DecodeError> {
+        let count = self.reader.record_head()?.count as usize;
         self.admit(count)?;
         for _ in 0..count {
             self.reader.atom()?;
         }
-        self.elements(count, depth)
+        Ok(count)
+    }
+
+    /// The free variables of a fun, and nothing more within its size.
+    fn fun(&mut self, depth: usize) -> Result<(), DecodeError> {
+        let (free, body) = self.fun_head()?;
+        let after = std::mem::replace(&mut self.reader, Reader::new(body));
+        self.elements(free, depth)?;
+        let count = self.reader.rest.len();
+        self.reader = after;
+        if count == 0 {
+            Ok(())
+        } else {
+            Err(DecodeError::Trailing { count })
+        }
+    }
+
+    #[inline(never)]
+    fn fun_head(&mut self) -> Result<(usize, &'a [u8]), DecodeError> {
+        let fun = self.reader.fun_head()?;
+        Ok((fun.free as usize, fun.body))
     }
 }
 

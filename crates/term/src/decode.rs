@@ -4,9 +4,9 @@ use bytes::Bytes;
 
 use crate::check::Budget;
 use crate::inflate::{nothing_after, unpack, versioned};
-use crate::token::{FunToken, Reader, RecordToken, Token};
+use crate::token::{Container, Reader, RecordToken, Token};
 use crate::view::TermRef;
-use crate::{Atom, DecodeError, Fun, Limits, NativeRecord, Term, duplicate, tag};
+use crate::{Atom, DecodeError, Fun, Limits, NativeRecord, Term, order, tag};
 
 type Result<T> = std::result::Result<T, DecodeError>;
 
@@ -133,21 +133,29 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// Kept small: a deep term has one of these frames, and one of its container's, per level.
+    /// This and what recurses into it is kept small: a deep term has these frames at each level.
+    #[inline]
     fn term(&mut self, depth: usize, owed: usize) -> Result<Term> {
-        match self.reader.token()? {
-            Token::List(count) => self.list(count, depth, owed),
-            Token::Tuple(count) => self.tuple(count, depth, owed),
-            Token::Map(count) => self.map(count, depth, owed),
-            Token::Record(record) => self.record(record, depth, owed),
-            Token::Fun(fun) => self.fun(fun, depth),
-            leaf => self.leaf(leaf),
+        match self.reader.container() {
+            Ok(None) => self.leaf(),
+            Ok(Some(container)) => self.container(container, depth, owed),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn container(&mut self, container: Container, depth: usize, owed: usize) -> Result<Term> {
+        match container {
+            Container::List(count) => self.list(count, depth, owed),
+            Container::Tuple(count) => self.tuple(count, depth, owed),
+            Container::Map(count) => self.map(count, depth, owed),
+            Container::Record => self.record_here(depth, owed),
+            Container::Fun => self.fun(depth),
         }
     }
 
     #[inline]
-    fn leaf(&mut self, token: Token<'a>) -> Result<Term> {
-        Ok(match token {
+    fn leaf(&mut self) -> Result<Term> {
+        Ok(match self.reader.token()? {
             Token::Int(int) => Term::Int(int),
             Token::Float(float) => Term::Float(float),
             Token::Atom(atom) => Term::Atom(atom.to_atom()),
@@ -161,7 +169,7 @@ impl<'a> Decoder<'a> {
             Token::Reference(reference) => Term::Reference(reference.to_reference()),
             Token::Export(export) => Term::Export(export.to_export()),
             Token::List(_) | Token::Tuple(_) | Token::Map(_) | Token::Record(_) | Token::Fun(_) => {
-                unreachable!("containers are not leaves")
+                unreachable!("a container was looked for before")
             }
         })
     }
@@ -198,7 +206,8 @@ impl<'a> Decoder<'a> {
         self.budget.charge(count)
     }
 
-    fn extend(
+    /// Reads a list's or a tuple's elements.
+    fn elements(
         &mut self,
         out: &mut Vec<Term>,
         count: usize,
@@ -207,109 +216,150 @@ impl<'a> Decoder<'a> {
     ) -> Result<()> {
         self.admit(count, owed)?;
         let depth = self.budget.deeper(depth)?;
-        out.reserve_exact(count);
+        // Exactly so much at first, but not again and again where many tails continue a list.
+        if out.capacity() == 0 {
+            out.reserve_exact(count);
+        }
         for left in (0..count).rev() {
-            out.push(self.term(depth, owed + left)?);
+            match self.term(depth, owed + left) {
+                Ok(term) => out.push(term),
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }
 
     fn tuple(&mut self, count: u32, depth: usize, owed: usize) -> Result<Term> {
         let mut out = Vec::new();
-        self.extend(&mut out, count as usize, depth, owed)?;
-        Ok(Term::Tuple(out))
+        match self.elements(&mut out, count as usize, depth, owed) {
+            Ok(()) => Ok(Term::Tuple(out)),
+            Err(error) => Err(error),
+        }
     }
 
-    /// A list's tail that is a list again continues it, and is no deeper.
     fn list(&mut self, count: u32, depth: usize, owed: usize) -> Result<Term> {
         let mut out = Vec::new();
-        self.extend(&mut out, count as usize, depth, owed)?;
+        match self.list_elements(&mut out, count as usize, depth, owed) {
+            Ok(true) => Ok(Term::List(out)),
+            Ok(false) => self.improper(out, depth, owed),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether the list is proper; if not, its tail is still to be read. A tail that is a list
+    /// again continues this one, and is no deeper.
+    fn list_elements(
+        &mut self,
+        out: &mut Vec<Term>,
+        mut count: usize,
+        depth: usize,
+        owed: usize,
+    ) -> Result<bool> {
         loop {
-            let before_tail = self.reader.rest;
-            match self.reader.token()? {
-                Token::Nil => return Ok(Term::List(out)),
-                Token::List(more) => self.more(&mut out, more, depth, owed)?,
-                Token::Str(bytes) => {
-                    self.budget.charge(bytes.len())?;
-                    out.extend(bytes.iter().map(|&byte| Term::Int(i64::from(byte))));
-                    return Ok(Term::List(out));
-                }
-                _ => {
-                    self.reader.rest = before_tail;
-                    return self.improper(out, depth, owed);
-                }
+            self.elements(out, count, depth, owed)?;
+            match self.reader.rest.first() {
+                Some(&tag::NIL) => return self.reader.u8().map(|_| true),
+                Some(&tag::STRING) => return self.string_tail(out),
+                Some(&tag::LIST) => count = self.list_again()?,
+                _ => return Ok(false),
             }
         }
     }
 
-    /// Elements after a list in a list's tail; their vector doubles instead of growing exactly,
-    /// or many short tails would copy the elements again and again.
-    fn more(&mut self, out: &mut Vec<Term>, count: u32, depth: usize, owed: usize) -> Result<()> {
-        self.admit(count as usize, owed)?;
-        let depth = self.budget.deeper(depth)?;
-        for left in (0..count as usize).rev() {
-            out.push(self.term(depth, owed + left)?);
+    fn list_again(&mut self) -> Result<usize> {
+        self.reader.u8()?;
+        Ok(self.reader.u32()? as usize)
+    }
+
+    #[inline(never)]
+    fn string_tail(&mut self, out: &mut Vec<Term>) -> Result<bool> {
+        if let Token::Str(bytes) = self.reader.token()? {
+            self.budget.charge(bytes.len())?;
+            out.extend(bytes.iter().map(|&byte| Term::Int(i64::from(byte))));
         }
-        Ok(())
+        Ok(true)
     }
 
     fn improper(&mut self, out: Vec<Term>, depth: usize, owed: usize) -> Result<Term> {
         let depth = self.budget.deeper(depth)?;
-        let tail = self.term(depth, owed)?;
-        Ok(if out.is_empty() {
-            tail
-        } else {
-            Term::ImproperList(out, Box::new(tail))
-        })
+        match self.term(depth, owed) {
+            Ok(tail) if out.is_empty() => Ok(tail),
+            Ok(tail) => Ok(Term::ImproperList(out, Box::new(tail))),
+            Err(error) => Err(error),
+        }
     }
 
     fn map(&mut self, count: u32, depth: usize, owed: usize) -> Result<Term> {
-        let count = count as usize;
-        self.admit(count * 2, owed)?;
-        let depth = self.budget.deeper(depth)?;
-        let mut pairs = Vec::with_capacity(count);
-        for left in (0..count).rev() {
-            let key = self.term(depth, owed + left * 2 + 1)?;
-            pairs.push((key, self.term(depth, owed + left * 2)?));
+        let mut pairs = Vec::new();
+        match self.pairs(&mut pairs, count as usize, depth, owed) {
+            Ok(()) if order::has_duplicate(&pairs) => Err(DecodeError::DuplicateKey),
+            Ok(()) => Ok(Term::Map(pairs)),
+            Err(error) => Err(error),
         }
-        if duplicate::has_duplicate(&pairs) {
-            return Err(DecodeError::DuplicateKey);
-        }
-        Ok(Term::Map(pairs))
     }
 
-    fn record(&mut self, token: RecordToken<'a>, depth: usize, owed: usize) -> Result<Term> {
-        let count = token.count as usize;
-        self.admit(count * 2, owed)?;
+    fn pairs(
+        &mut self,
+        out: &mut Vec<(Term, Term)>,
+        count: usize,
+        depth: usize,
+        owed: usize,
+    ) -> Result<()> {
+        self.admit(count.saturating_mul(2), owed)?;
         let depth = self.budget.deeper(depth)?;
-        let mut names: Vec<Atom> = Vec::with_capacity(count);
+        out.reserve_exact(count);
+        for left in (0..count).rev() {
+            let key = self.term(depth, owed + left * 2 + 1)?;
+            match self.term(depth, owed + left * 2) {
+                Ok(value) => out.push((key, value)),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn record_here(&mut self, depth: usize, owed: usize) -> Result<Term> {
+        match self.reader.record_head() {
+            Ok(head) => self.record(head, depth, owed),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn record(&mut self, head: RecordToken<'a>, depth: usize, owed: usize) -> Result<Term> {
+        let names = self.record_names(head.count as usize, owed)?;
+        let mut values = Vec::new();
+        self.elements(&mut values, names.len(), depth, owed)?;
+        Ok(record_of(head, names, values))
+    }
+
+    #[inline(never)]
+    fn record_names(&mut self, count: usize, owed: usize) -> Result<Vec<Atom>> {
+        // The values are let in, and charged for, when it is their turn.
+        self.admit(count, owed.saturating_add(count))?;
+        let mut names = Vec::with_capacity(count);
         for _ in 0..count {
             names.push(self.reader.atom()?.to_atom());
         }
-        let mut fields = Vec::with_capacity(count);
-        for (at, name) in names.into_iter().enumerate() {
-            fields.push((name, self.term(depth, owed + count - at - 1)?));
-        }
-        if duplicate::has_duplicate(&fields) {
-            return Err(DecodeError::DuplicateKey);
-        }
-        let (module, name) = (token.module.to_atom(), token.name.to_atom());
-        Ok(Term::Record(NativeRecord::with_flags(
-            module,
-            name,
-            token.flags,
-            fields,
-        )))
+        Ok(names)
     }
 
     /// A fun's free variables are checked, but only its bytes are kept.
-    fn fun(&mut self, token: FunToken<'a>, depth: usize) -> Result<Term> {
-        self.budget.check_fun(&token, depth)?;
-        let encoding = self.keep(token.encoding);
+    #[inline(never)]
+    fn fun(&mut self, depth: usize) -> Result<Term> {
+        let head = self.reader.fun_head()?;
+        self.budget.check_fun(&head, depth)?;
+        let encoding = self.keep(head.encoding);
         Ok(Term::Fun(Fun::from_checked(
-            token.module.to_atom(),
-            token.arity,
+            head.module.to_atom(),
+            head.arity,
             encoding,
         )))
     }
+}
+
+#[inline(never)]
+fn record_of(head: RecordToken<'_>, names: Vec<Atom>, values: Vec<Term>) -> Term {
+    let fields = names.into_iter().zip(values).collect();
+    let (module, name) = (head.module.to_atom(), head.name.to_atom());
+    Term::Record(NativeRecord::with_flags(module, name, head.flags, fields))
 }

@@ -89,7 +89,7 @@ pub enum DecodeError {
         /// The tag there.
         tag: u8,
     },
-    /// A map or a record with the same key twice, which every node refuses.
+    /// A map with the same key twice, which every node refuses.
     #[error("a key occurs twice in one map")]
     DuplicateKey,
 }

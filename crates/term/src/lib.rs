@@ -13,13 +13,15 @@
 
 mod atom;
 mod check;
+#[cfg(test)]
+mod claims;
 mod decode;
-mod duplicate;
 mod encode;
 mod error;
 mod fun;
 mod inflate;
 mod limits;
+mod number;
 mod order;
 mod pid;
 mod port;

@@ -6,12 +6,12 @@ use crate::{Atom, Term};
 ///
 /// OTP 25 to 28 cannot read one. A node of OTP 29 sends it to every peer, whether or not the
 /// peer said that it understands it.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct NativeRecord {
     parts: Box<Parts>,
 }
 
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 struct Parts {
     module: Atom,
     name: Atom,

@@ -81,9 +81,8 @@ impl PartialOrd for Reference {
 impl Ord for Reference {
     /// Erlang's order: by words, the most significant first, then node and creation.
     fn cmp(&self, other: &Self) -> Ordering {
-        let words = |r: &Self| r.parts.ids.iter().rev().copied().collect::<Vec<_>>();
-        words(self)
-            .cmp(&words(other))
+        let (ours, theirs) = (self.parts.ids.iter().rev(), other.parts.ids.iter().rev());
+        ours.cmp(theirs)
             .then_with(|| self.node().cmp(other.node()))
             .then_with(|| self.creation().cmp(&other.creation()))
             .then_with(|| self.parts.len.cmp(&other.parts.len))

@@ -56,6 +56,18 @@ pub(crate) struct RecordToken<'a> {
     pub(crate) name: AtomRef<'a>,
 }
 
+/// A term that has elements, and how many are announced.
+#[derive(Clone, Copy)]
+pub(crate) enum Container {
+    List(u32),
+    Tuple(u32),
+    Map(u32),
+    /// Not read yet.
+    Record,
+    /// Not read yet.
+    Fun,
+}
+
 /// A place in the input.
 ///
 /// `CHECK` says whether atoms are checked to be atoms; without it the bytes must have been
@@ -97,6 +109,49 @@ impl<'a, const CHECK: bool> Reader<'a, CHECK> {
             }
             _ => return self.rarer_token(tag, start),
         })
+    }
+
+    /// Reads the head of a term that has elements; `None`, and nothing read, before any other.
+    ///
+    /// What recurses asks this first: a [`Token`] in each of its frames would make a deep term's
+    /// stack several times as large.
+    #[inline]
+    pub(crate) fn container(&mut self) -> Result<Option<Container>> {
+        let Some((&tag, rest)) = self.rest.split_first() else {
+            return Err(DecodeError::Truncated);
+        };
+        let announce = match tag {
+            tag::LIST => Container::List,
+            tag::MAP => Container::Map,
+            tag::LARGE_TUPLE => Container::Tuple,
+            tag::SMALL_TUPLE => {
+                self.rest = rest;
+                return Ok(Some(Container::Tuple(u32::from(self.u8()?))));
+            }
+            tag::NATIVE_RECORD => return Ok(Some(Container::Record)),
+            tag::NEW_FUN => return Ok(Some(Container::Fun)),
+            _ => return Ok(None),
+        };
+        self.rest = rest;
+        Ok(Some(announce(self.u32()?)))
+    }
+
+    /// Reads a record's head, where [`Container::Record`] was seen.
+    pub(crate) fn record_head(&mut self) -> Result<RecordToken<'a>> {
+        match self.token()? {
+            Token::Record(record) => Ok(record),
+            _ => Err(DecodeError::UnknownTag {
+                tag: tag::NATIVE_RECORD,
+            }),
+        }
+    }
+
+    /// Reads a fun, where [`Container::Fun`] was seen.
+    pub(crate) fn fun_head(&mut self) -> Result<FunToken<'a>> {
+        match self.token()? {
+            Token::Fun(fun) => Ok(fun),
+            _ => Err(DecodeError::BadFun),
+        }
     }
 
     #[inline(never)]
