@@ -1,1 +1,266 @@
+use proptest::prelude::{prop_assert_eq, proptest};
 
+use super::*;
+use crate::{EpmdConfig, KubernetesConfig, LookupMode, NameMode};
+
+fn parsed(text: &str) -> TopologyConfig {
+    text.parse()
+        .unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+#[track_caller]
+fn refused(text: &str, message: &str) {
+    assert_eq!(
+        text.parse::<TopologyConfig>().unwrap_err().to_string(),
+        message
+    );
+}
+
+fn kubernetes(text: &str) -> KubernetesConfig {
+    match parsed(text).strategy {
+        Strategy::Kubernetes(config) => config,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[derive(Deserialize, Serialize)]
+struct File {
+    topology: Vec<TopologyConfig>,
+}
+
+fn from_table(table: &str) -> Result<TopologyConfig, String> {
+    let file = toml::from_str::<File>(&format!("[[topology]]\n{table}"));
+    file.map(|mut file| file.topology.remove(0))
+        .map_err(|error| error.message().to_owned())
+}
+
+#[test]
+fn a_list_of_nodes_is_a_topology() {
+    let topology = parsed("strategy=epmd hosts=b@127.0.0.1,c@127.0.0.1 name=web");
+    assert_eq!(topology.name.as_str(), "web");
+    let hosts = ["b@127.0.0.1", "c@127.0.0.1"]
+        .map(|name| name.parse().unwrap())
+        .into();
+    assert_eq!(
+        topology.strategy,
+        Strategy::Epmd(EpmdConfig {
+            hosts,
+            timeout: None
+        })
+    );
+}
+
+#[test]
+fn a_topology_without_a_name_has_its_strategy_s() {
+    assert_eq!(parsed("strategy=local_epmd").name.as_str(), "local_epmd");
+    let dns = parsed("strategy=Cluster.Strategy.DNSPoll query=web node_basename=a");
+    assert_eq!(dns.name.as_str(), "dns_poll");
+}
+
+#[test]
+fn libcluster_s_names_of_strategies_are_understood() {
+    let keys = "kubernetes_selector=app=web kubernetes_node_basename=a";
+    for (module, name) in [
+        ("Cluster.Strategy.Kubernetes", "kubernetes"),
+        ("Elixir.Cluster.Strategy.Kubernetes", "kubernetes"),
+    ] {
+        assert_eq!(
+            parsed(&format!("strategy={module} {keys}")).strategy.name(),
+            name
+        );
+    }
+    assert_eq!(
+        parsed("strategy=Cluster.Strategy.LocalEpmd")
+            .strategy
+            .name(),
+        "local_epmd"
+    );
+    let epmd = parsed("strategy=Cluster.Strategy.Epmd hosts=a@b");
+    assert_eq!(epmd.strategy.name(), "epmd");
+    let dns = parsed("strategy=Cluster.Strategy.Kubernetes.DNS service=s application_name=a");
+    assert_eq!(dns.strategy.name(), "kubernetes_dns");
+}
+
+#[test]
+fn a_selector_keeps_its_commas() {
+    let config = kubernetes("strategy=kubernetes kubernetes_selector=app=myapp,tier=web");
+    assert_eq!(config.selector.as_deref(), Some("app=myapp,tier=web"));
+    let config = kubernetes(r#"strategy=kubernetes kubernetes_selector="tier in (a, b)""#);
+    assert_eq!(config.selector.as_deref(), Some("tier in (a, b)"));
+}
+
+#[test]
+fn kubernetes_has_libcluster_s_defaults() {
+    let config = kubernetes("strategy=kubernetes kubernetes_selector=app=web");
+    assert_eq!(config.lookup_mode, LookupMode::Endpoints);
+    assert_eq!(config.mode, NameMode::Ip);
+    assert_eq!(config.cluster_name, "cluster");
+    assert!(!config.use_cached_resources);
+    assert_eq!(config.polling_interval.as_millis(), 5_000);
+}
+
+#[test]
+fn durations_have_units_or_count_milliseconds() {
+    for (text, millis) in [("2s", 2_000), ("2500", 2_500), ("1m", 60_000)] {
+        match parsed(&format!("strategy=local_epmd polling_interval={text}")).strategy {
+            Strategy::LocalEpmd(config) => {
+                assert_eq!(config.polling_interval.as_millis(), millis);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn what_is_missing_or_unknown_is_named() {
+    let strategies = "epmd, local_epmd, kubernetes, kubernetes_dns, dns_poll";
+    refused(
+        "hosts=a@b",
+        &format!("key `strategy` is missing, allowed: {strategies}"),
+    );
+    refused(
+        "strategy=consul",
+        &format!("strategy `consul` is unknown, allowed: {strategies}"),
+    );
+    refused(
+        "strategy=epmd host=a@b hosts=a@b",
+        "key `host` is unknown to strategy epmd, allowed: name, strategy, hosts, timeout",
+    );
+    refused(
+        "strategy=epmd",
+        "strategy epmd needs key `hosts`: 1 to 10000 node names separated by commas, as in \
+         b@127.0.0.1",
+    );
+    refused(
+        "strategy=kubernetes mode=hostname kubernetes_selector=a=b",
+        "strategy kubernetes needs key `kubernetes_service_name`: the name of a Service: 1 to 63 \
+         of a-z, 0-9 and -; mode hostname needs it",
+    );
+}
+
+#[test]
+fn a_value_out_of_range_is_named_with_the_range() {
+    refused(
+        "strategy=local_epmd polling_interval=99ms",
+        "`99ms` is not allowed for key `polling_interval`: a duration from 100ms to 1h, as in 5s, \
+         or milliseconds as a bare number",
+    );
+    refused(
+        "strategy=kubernetes kubernetes_selector=a mode=fqdn",
+        "`fqdn` is not allowed for key `mode`: ip, dns or hostname",
+    );
+    refused(
+        "strategy=epmd hosts=a@b,c",
+        "`c` is not allowed for key `hosts`: 1 to 10000 node names separated by commas, as in \
+         b@127.0.0.1",
+    );
+    refused(
+        "strategy=local_epmd name=a/b",
+        "`a/b` is not allowed for key `name`: 1 to 64 letters, digits, or characters of _.-",
+    );
+    for text in [
+        "strategy=dns_poll query=10.0.0.1 node_basename=a",
+        "strategy=dns_poll query=a..b node_basename=a",
+        "strategy=dns_poll query=a node_basename=a@b",
+        "strategy=kubernetes kubernetes_selector=a kubernetes_namespace=A",
+        "strategy=kubernetes kubernetes_selector=a kubernetes_master=http://x",
+        "strategy=kubernetes kubernetes_selector=a kubernetes_use_cached_resources=yes",
+        "strategy=epmd hosts=a@b timeout=1ms",
+    ] {
+        let error = text.parse::<TopologyConfig>().unwrap_err();
+        assert!(
+            matches!(error, ConfigError::BadValue { .. }),
+            "{text}: {error}"
+        );
+    }
+}
+
+/// libcluster, dns_poll_test.exs: "does not connect to anything with missing config params".
+#[test]
+fn dns_needs_a_name_and_a_basename() {
+    for text in [
+        "strategy=dns_poll query=web",
+        "strategy=dns_poll node_basename=web",
+    ] {
+        let error = text.parse::<TopologyConfig>().unwrap_err();
+        assert!(
+            matches!(error, ConfigError::MissingKey { .. }),
+            "{text}: {error}"
+        );
+    }
+}
+
+#[test]
+fn a_table_takes_the_same_road_as_the_string() {
+    let table = r#"
+        strategy = "epmd"
+        hosts = ["b@127.0.0.1", "c@127.0.0.1"]
+        timeout = 500
+        name = "web""#;
+    let text = "strategy=epmd hosts=b@127.0.0.1,c@127.0.0.1 timeout=500 name=web";
+    assert_eq!(from_table(table).unwrap(), parsed(text));
+    let table = r#"
+        strategy = "kubernetes"
+        kubernetes_selector = "app=web"
+        kubernetes_use_cached_resources = true
+        polling_interval = "10s""#;
+    let text = "strategy=kubernetes kubernetes_selector=app=web \
+                kubernetes_use_cached_resources=true polling_interval=10000";
+    assert_eq!(from_table(table).unwrap(), parsed(text));
+}
+
+#[test]
+fn a_table_is_refused_in_the_same_words() {
+    let message = from_table("strategy = \"local_epmd\"\ninterval = 5").unwrap_err();
+    assert_eq!(
+        message,
+        "key `interval` is unknown to strategy local_epmd, allowed: name, strategy, \
+         polling_interval"
+    );
+    let message = from_table("strategy = \"local_epmd\"\npolling_interval = -5").unwrap_err();
+    assert!(
+        message.starts_with("`-5` is not allowed for key `polling_interval`"),
+        "{message}"
+    );
+    let message = from_table("strategy = \"local_epmd\"\npolling_interval = 1.5").unwrap_err();
+    assert!(
+        message.contains("a string, a number, a boolean or a list"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_topology_is_written_as_it_is_read() {
+    for text in [
+        "strategy=epmd hosts=a@b timeout=500ms",
+        "strategy=local_epmd name=here",
+        r#"strategy=kubernetes kubernetes_selector="tier in (a, b)" mode=dns"#,
+        "strategy=kubernetes kubernetes_service_name=web kubeconfig=/tmp/config",
+        "strategy=kubernetes_dns service=web.ns application_name=a polling_interval=1s",
+        "strategy=dns_poll query=web.test. node_basename=a",
+    ] {
+        let topology = parsed(text);
+        assert_eq!(parsed(&topology.to_string()), topology, "{topology}");
+        let file = File {
+            topology: vec![topology.clone()],
+        };
+        let written = toml::to_string(&file).unwrap();
+        let read: File = toml::from_str(&written).unwrap();
+        assert_eq!(read.topology, [topology], "{written}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_text_gives_a_topology_or_an_error(text in "(strategy=(epmd|kubernetes|dns_poll) )?.{0,99}") {
+        let _ = text.parse::<TopologyConfig>();
+    }
+
+    #[test]
+    fn any_selector_is_read_back(selector in "[^\\x00-\\x1f]{1,40}") {
+        let config = KubernetesConfig { selector: Some(selector), ..KubernetesConfig::default() };
+        let name = "web".parse().unwrap();
+        let topology = TopologyConfig { name, strategy: Strategy::Kubernetes(config) };
+        prop_assert_eq!(parsed(&topology.to_string()), topology);
+    }
+}

@@ -1,1 +1,208 @@
+use super::*;
 
+fn account() -> tempfile::TempDir {
+    let account = tempfile::tempdir().unwrap();
+    let ca = rcgen::generate_simple_self_signed(["kubernetes".to_owned()]).unwrap();
+    for (file, content) in [
+        ("token", "secret"),
+        ("namespace", "prod\n"),
+        ("ca.crt", &ca.cert.pem()),
+    ] {
+        std::fs::write(account.path().join(file), content).unwrap();
+    }
+    account
+}
+
+fn kubeconfig(folder: &Path, server: &str, more: &str) -> PathBuf {
+    let path = folder.join("config");
+    let text = format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: c\n\
+         clusters: [{{name: c, cluster: {{server: '{server}'{more}}}}}]\n\
+         users: [{{name: u, user: {{token: t}}}}]\n\
+         contexts: [{{name: c, context: {{cluster: c, user: u, namespace: dev}}}}]\n"
+    );
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+fn config(account: &Path) -> KubernetesConfig {
+    KubernetesConfig {
+        service_account_path: account.to_owned(),
+        ..KubernetesConfig::default()
+    }
+}
+
+fn in_pod() -> Environment {
+    [
+        ("KUBERNETES_SERVICE_HOST", "10.96.0.1"),
+        ("KUBERNETES_SERVICE_PORT", "6443"),
+    ]
+    .into_iter()
+    .collect()
+}
+
+async fn found(config: &KubernetesConfig, environment: &Environment) -> Config {
+    locate(config, environment, "cluster.local").await.unwrap()
+}
+
+async fn refusal(config: &KubernetesConfig, environment: &Environment) -> String {
+    locate(config, environment, "cluster.local")
+        .await
+        .unwrap_err()
+        .to_string()
+}
+
+#[tokio::test]
+async fn a_pod_uses_its_service_account_and_the_environment_s_address() {
+    let account = account();
+    let api = found(&config(account.path()), &in_pod()).await;
+    assert_eq!(api.cluster_url, "https://10.96.0.1:6443/");
+    assert_eq!(api.default_namespace, "prod");
+    assert_eq!(
+        api.auth_info.token_file.unwrap(),
+        account.path().join("token").to_str().unwrap()
+    );
+    assert_eq!(api.root_cert.unwrap().len(), 1);
+    assert_eq!(api.root_cert_file.unwrap(), account.path().join("ca.crt"));
+    assert!(!api.accept_invalid_certs && !api.default_retry);
+}
+
+#[tokio::test]
+async fn an_ipv6_address_of_the_environment_gets_brackets() {
+    let account = account();
+    let environment = [("KUBERNETES_SERVICE_HOST", "fd00::1")]
+        .into_iter()
+        .collect();
+    let api = found(&config(account.path()), &environment).await;
+    assert_eq!(api.cluster_url, "https://[fd00::1]:443/");
+}
+
+/// libcluster goes on without verification and sends the token all the same.
+#[tokio::test]
+async fn a_pod_without_a_ca_is_refused() {
+    let account = account();
+    std::fs::remove_file(account.path().join("ca.crt")).unwrap();
+    let text = refusal(&config(account.path()), &in_pod()).await;
+    assert!(
+        text.starts_with("cannot use the service account in "),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn the_pod_goes_before_the_environment_s_kubeconfig_and_the_key_before_both() {
+    let account = account();
+    let folder = tempfile::tempdir().unwrap();
+    let path = kubeconfig(folder.path(), "https://127.0.0.1:7443", "");
+    let mut environment = vec![("KUBECONFIG", path.to_str().unwrap())];
+    let config = config(account.path());
+    let outside = environment.clone().into_iter().collect();
+    let api = found(&config, &outside).await;
+    assert_eq!(
+        (api.cluster_url.port_u16(), api.default_namespace.as_str()),
+        (Some(7443), "dev")
+    );
+    environment.push(("KUBERNETES_SERVICE_HOST", "10.96.0.1"));
+    let inside = environment.into_iter().collect();
+    assert_eq!(
+        found(&config, &inside).await.cluster_url,
+        "https://10.96.0.1:443/"
+    );
+    let config = KubernetesConfig {
+        kubeconfig: Some(path),
+        ..config
+    };
+    assert_eq!(
+        found(&config, &inside).await.cluster_url.port_u16(),
+        Some(7443)
+    );
+}
+
+#[tokio::test]
+async fn the_home_directory_s_kubeconfig_comes_last() {
+    let home = tempfile::tempdir().unwrap();
+    let environment: Environment = [("HOME", home.path().to_str().unwrap())]
+        .into_iter()
+        .collect();
+    let config = config(Path::new("/nonexistent"));
+    let text = refusal(&config, &environment).await;
+    assert!(text.starts_with("found no Kubernetes API: "), "{text}");
+    std::fs::create_dir(home.path().join(".kube")).unwrap();
+    kubeconfig(&home.path().join(".kube"), "https://127.0.0.1:7443", "");
+    assert_eq!(
+        found(&config, &environment).await.cluster_url.port_u16(),
+        Some(7443)
+    );
+}
+
+#[tokio::test]
+async fn the_master_option_names_another_server() {
+    let account = account();
+    for (master, uri) in [
+        (
+            "kubernetes.default.svc",
+            "https://kubernetes.default.svc.cluster.local/",
+        ),
+        ("api.example.org.", "https://api.example.org/"),
+        ("10.0.0.1:6443", "https://10.0.0.1:6443/"),
+        (
+            "https://api.example.org:6443/",
+            "https://api.example.org:6443/",
+        ),
+    ] {
+        let config = KubernetesConfig {
+            master: Some(master.to_owned()),
+            ..config(account.path())
+        };
+        for environment in [in_pod(), Environment::default()] {
+            assert_eq!(found(&config, &environment).await.cluster_url, uri);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_configured_namespace_goes_before_all_others() {
+    let account = account();
+    let config = KubernetesConfig {
+        namespace: Some("apps".to_owned()),
+        ..config(account.path())
+    };
+    assert_eq!(found(&config, &in_pod()).await.default_namespace, "apps");
+    let config = self::config(account.path());
+    std::fs::remove_file(account.path().join("namespace")).unwrap();
+    assert_eq!(found(&config, &in_pod()).await.default_namespace, "default");
+}
+
+#[tokio::test]
+async fn a_server_that_nobody_verified_gets_no_token() {
+    let folder = tempfile::tempdir().unwrap();
+    for (server, more, words) in [
+        (
+            "https://10.0.0.1",
+            ", insecure-skip-tls-verify: true",
+            "insecure-skip-tls-verify",
+        ),
+        ("http://10.0.0.1:8080", "", "is not https"),
+    ] {
+        let path = kubeconfig(folder.path(), server, more);
+        let config = KubernetesConfig {
+            kubeconfig: Some(path),
+            ..KubernetesConfig::default()
+        };
+        let text = refusal(&config, &Environment::default()).await;
+        assert!(text.contains(words), "{text}");
+    }
+    // A proxy on this machine, as `kubectl proxy` is one, may speak plainly.
+    let path = kubeconfig(folder.path(), "http://127.0.0.1:8001", "");
+    let config = KubernetesConfig {
+        kubeconfig: Some(path),
+        ..KubernetesConfig::default()
+    };
+    assert_eq!(
+        found(&config, &Environment::default())
+            .await
+            .cluster_url
+            .port_u16(),
+        Some(8001)
+    );
+}
