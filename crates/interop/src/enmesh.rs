@@ -1,14 +1,15 @@
-//! The `enmesh` program as a child process, and its log.
+//! The `enmesh` program as a child process.
 
 use std::ffi::OsStr;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use crate::member_log::MemberLog;
 use crate::netns::NetNs;
 use crate::output::Output;
 use crate::process::{Process, run};
@@ -16,11 +17,11 @@ use crate::process::{Process, run};
 /// Names the program to test; without it the workspace's own is built.
 const PROGRAM_VARIABLE: &str = "ENMESH_BIN";
 
-/// The `enmesh` program, running. It ends when this is dropped.
+/// The `enmesh` program, running. It ends when this is dropped; its [`MemberLog`] is reached through it.
 pub struct Enmesh {
     process: Process,
     stdout: Output,
-    stderr: Output,
+    log: MemberLog,
 }
 
 impl Enmesh {
@@ -50,93 +51,13 @@ impl Enmesh {
         Ok(Self {
             process,
             stdout: Output::collect(stdout),
-            stderr: Output::collect(stderr),
+            log: MemberLog::of(Output::collect(stderr)),
         })
     }
 
     /// Where the program under test is: `ENMESH_BIN`, or the workspace's own, built once.
     pub fn program() -> Result<&'static Path> {
         program()
-    }
-
-    /// The first log object from the very beginning that `wanted` takes, waiting for it if need be.
-    pub fn wait_for(&self, timeout: Duration, wanted: impl FnMut(&Value) -> bool) -> Result<Value> {
-        self.wait_from(0, timeout, wanted)
-    }
-
-    /// Like [`Enmesh::wait_for`], looking only at what is logged after a [`Enmesh::mark`].
-    pub fn wait_from(
-        &self,
-        mark: usize,
-        timeout: Duration,
-        mut wanted: impl FnMut(&Value) -> bool,
-    ) -> Result<Value> {
-        self.stderr.wait_from(mark, timeout, |line| {
-            let object: Value = serde_json::from_str(line).ok()?;
-            wanted(&object).then_some(object)
-        })
-    }
-
-    /// Waits for `"node connected"` with this `node`.
-    pub fn wait_connected(&self, mark: usize, timeout: Duration, node: &str) -> Result<Value> {
-        self.wait_from(mark, timeout, |object| {
-            is_about(object, "node connected", node)
-        })
-        .with_context(|| format!("{node} was not connected"))
-    }
-
-    /// Waits for `"node disconnected"` with this `node`.
-    pub fn wait_disconnected(&self, mark: usize, timeout: Duration, node: &str) -> Result<Value> {
-        self.wait_from(mark, timeout, |object| {
-            is_about(object, "node disconnected", node)
-        })
-        .with_context(|| format!("{node} was not disconnected"))
-    }
-
-    /// Waits until the newest membership event's `cluster` is exactly `nodes`, in any order.
-    pub fn wait_cluster(&self, timeout: Duration, nodes: &[&str]) -> Result<()> {
-        let mut wanted = nodes.to_vec();
-        wanted.sort_unstable();
-        crate::poll_until("the cluster is complete", timeout, || {
-            let seen = self.cluster();
-            if seen != wanted {
-                bail!(
-                    "the cluster is {seen:?}, wanted is {wanted:?}; its log:\n{}",
-                    self.stderr.all().join("\n")
-                );
-            }
-            Ok(())
-        })
-    }
-
-    /// The `cluster` of the newest membership event, sorted; empty before the first.
-    pub fn cluster(&self) -> Vec<String> {
-        let objects = self.log();
-        let newest = objects
-            .iter()
-            .rev()
-            .find_map(|object| object["cluster"].as_array());
-        let mut names: Vec<String> = newest
-            .into_iter()
-            .flatten()
-            .filter_map(|name| name.as_str().map(str::to_owned))
-            .collect();
-        names.sort();
-        names
-    }
-
-    /// All log objects so far; lines that are not JSON are left out.
-    pub fn log(&self) -> Vec<Value> {
-        let lines = self.stderr.all();
-        lines
-            .iter()
-            .filter_map(|line| serde_json::from_str(line).ok())
-            .collect()
-    }
-
-    /// A place in the log, to wait from.
-    pub fn mark(&self) -> usize {
-        self.stderr.mark()
     }
 
     /// What it has printed on standard output.
@@ -146,7 +67,7 @@ impl Enmesh {
 
     /// What it has printed on standard error, the log.
     pub fn stderr(&self) -> &Output {
-        &self.stderr
+        self.log.output()
     }
 
     /// The process, for signals and its exit status.
@@ -155,9 +76,12 @@ impl Enmesh {
     }
 }
 
-/// Whether a log object has this message and this `node`.
-fn is_about(object: &Value, message: &str, node: &str) -> bool {
-    object["message"] == message && object["node"] == node
+impl Deref for Enmesh {
+    type Target = MemberLog;
+
+    fn deref(&self) -> &MemberLog {
+        &self.log
+    }
 }
 
 fn program() -> Result<&'static Path> {

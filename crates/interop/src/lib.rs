@@ -8,6 +8,7 @@ mod beam;
 mod enmesh;
 mod epmd;
 mod kube;
+mod member_log;
 mod netns;
 mod output;
 mod peers;
@@ -20,6 +21,7 @@ pub use kube::{
     Access, BeamDeployment, Cluster, Image, Layer, Lifetime, build_kube, down,
     ensure_debian_packages, runs_directory,
 };
+pub use member_log::MemberLog;
 pub use netns::NetNs;
 pub use output::Output;
 pub use peers::{Otp, ensure_release, verify_release};

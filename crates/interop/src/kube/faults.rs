@@ -2,11 +2,13 @@
 
 use std::fs;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use rustix::process::Signal;
+use serde_json::Value;
 
 use super::boot::{API, DNS};
 use super::cluster::Cluster;
+use crate::member_log::MemberLog;
 
 impl Cluster {
     /// SIGSTOP for the API server: connections stay open and nothing answers.
@@ -40,6 +42,19 @@ impl Cluster {
     /// CoreDNS's configuration as it is now.
     pub fn corefile(&self) -> Result<String> {
         Ok(fs::read_to_string(self.file("Corefile"))?)
+    }
+
+    /// The log of a member that is the first container of a pod; it is followed past deaths of the API server.
+    pub fn member_log(&self, namespace: &str, pod: &str) -> Result<MemberLog> {
+        let args = ["get", "pod", pod, "--namespace", namespace, "--output=json"];
+        let object: Value = serde_json::from_str(&self.kubectl(args)?)?;
+        let text = |value: &Value| value.as_str().map(str::to_owned).context("a pod has names");
+        let uid = text(&object["metadata"]["uid"])?;
+        let container = text(&object["spec"]["containers"][0]["name"])?;
+        let folder = self
+            .file("pod-logs")
+            .join(format!("{namespace}_{pod}_{uid}"));
+        MemberLog::follow(&folder.join(container).join("0.log"))
     }
 
     /// Process ids, by this machine's count, of the container's first process and its children.
