@@ -227,6 +227,11 @@ impl Plan {
         self.links.setups()
     }
 
+    /// Whether there is something to remember of this peer: it is wanted, dialled or connected.
+    pub fn knows(&self, name: &NodeName) -> bool {
+        self.peers.get(name).is_some()
+    }
+
     /// How many peers there is something to remember of: wanted, dialled or connected ones.
     pub fn known_peers(&self) -> usize {
         self.peers.len()

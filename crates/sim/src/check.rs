@@ -1,0 +1,346 @@
+//! Watches every node and finds the first broken promise.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use enmesh_identity::{Creation, NodeName, PeerAddr};
+use enmesh_membership::{
+    Connection, ConnectionId, DownReason, LinkId, Plan, Prune, Roster, Update,
+};
+
+use crate::event::{Micros, SECOND};
+use crate::network::PORT;
+use crate::violation::{Promise, Violation};
+
+/// How long a wanted peer may wait for its first dial: it is put off for a second while
+/// somebody claims its name.
+const FIRST_DIAL_WITHIN: Micros = SECOND + SECOND / 10;
+
+/// In this time a peer may be dialled [`MAX_DIALS`] times.
+const DIAL_WINDOW: Micros = 10 * SECOND;
+const MAX_DIALS: u32 = 30;
+
+/// What one life of a node said so far.
+#[derive(Debug, Default)]
+struct Watched {
+    seen: BTreeSet<ConnectionId>,
+    up: BTreeMap<NodeName, Connection>,
+    live: BTreeSet<LinkId>,
+    /// Whom the user disconnects.
+    unwanted: BTreeSet<NodeName>,
+    /// Who waits for the first dial, and since when.
+    waiting: BTreeMap<NodeName, Micros>,
+    /// Dials in the window that began then.
+    dials: BTreeMap<NodeName, (Micros, u32)>,
+    /// Whom each topology names by its positive words.
+    topologies: Vec<BTreeSet<NodeName>>,
+    is_shut: bool,
+}
+
+/// What every node said, and what was found to be wrong.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    seed: u64,
+    names: Vec<NodeName>,
+    prune: Prune,
+    nodes: Vec<Watched>,
+    pub(crate) violation: Option<Box<Violation>>,
+    pub(crate) now: Micros,
+    /// Whether no link may fall.
+    pub(crate) is_quiet: bool,
+}
+
+impl Watch {
+    pub(crate) fn new(seed: u64, names: Vec<NodeName>, prune: Prune) -> Self {
+        let nodes = names.iter().map(|_| Watched::default()).collect();
+        Self {
+            seed,
+            names,
+            prune,
+            nodes,
+            violation: None,
+            now: 0,
+            is_quiet: false,
+        }
+    }
+
+    /// Writes down the first broken promise.
+    pub(crate) fn broken(&mut self, promise: Promise, involved: Vec<usize>, how: String) {
+        if self.violation.is_none() {
+            let (seed, at, nodes) = (self.seed, self.now, self.nodes.len());
+            let story = Vec::new();
+            let violation = Violation {
+                seed,
+                nodes,
+                promise,
+                at,
+                how,
+                story,
+                involved,
+            };
+            self.violation = Some(Box::new(violation));
+        }
+    }
+
+    /// The node begins a new life.
+    pub(crate) fn born(&mut self, node: usize, topologies: usize) {
+        self.nodes[node] = Watched {
+            topologies: vec![BTreeSet::new(); topologies],
+            ..Watched::default()
+        };
+    }
+
+    pub(crate) fn nodeup(&mut self, node: usize, up: &Connection) {
+        let watched = &mut self.nodes[node];
+        watched.waiting.remove(&up.name);
+        watched.live.insert(up.link);
+        let is_new = watched.seen.insert(up.connection);
+        let old = watched.up.insert(up.name.clone(), up.clone());
+        let is_shut = watched.is_shut;
+        let involved = self.involved(node, &up.name);
+        if !is_new {
+            let how = format!("{} says twice that {} is up", self.names[node], up.name);
+            self.broken(Promise::OneNodeupOneNodedown, involved, how);
+        } else if old.is_some() {
+            let how = format!("{} has two live links with {}", self.names[node], up.name);
+            self.broken(Promise::OneLivePerPeer, involved, how);
+        } else if is_shut {
+            let how = format!(
+                "{} says after its end that {} is up",
+                self.names[node], up.name
+            );
+            self.broken(Promise::ShutdownLeavesNothing, involved, how);
+        }
+    }
+
+    pub(crate) fn nodedown(&mut self, node: usize, down: &Connection, reason: DownReason) {
+        let watched = &mut self.nodes[node];
+        watched.live.remove(&down.link);
+        let was = watched.up.remove(&down.name);
+        let is_shut = watched.is_shut;
+        let involved = self.involved(node, &down.name);
+        if was.as_ref() != Some(down) {
+            let how = format!(
+                "{} says that {} is down, which was not up",
+                self.names[node], down.name
+            );
+            self.broken(Promise::OneNodeupOneNodedown, involved, how);
+        } else if self.is_quiet && !is_shut {
+            let how = format!(
+                "{} loses {} ({reason}) while all is quiet",
+                self.names[node], down.name
+            );
+            self.broken(Promise::QuietStaysQuiet, involved, how);
+        }
+    }
+
+    /// A link was told to carry messages from now on.
+    pub(crate) fn admitted(&mut self, node: usize, link: LinkId) {
+        if !self.nodes[node].live.contains(&link) {
+            let how = format!(
+                "{} lets messages of link {link} flow before its nodeup",
+                self.names[node]
+            );
+            self.broken(Promise::MessagesWhileUp, vec![node], how);
+        }
+    }
+
+    /// A message that must be the next of its link.
+    pub(crate) fn message(&mut self, node: usize, link: LinkId, sequence: u32, expected: u32) {
+        let is_live = self.nodes[node].live.contains(&link);
+        if !is_live || sequence != expected {
+            let how = format!(
+                "{} gets message {sequence} of link {link}, {expected} is next, live: {is_live}",
+                self.names[node]
+            );
+            self.broken(Promise::MessagesWhileUp, vec![node], how);
+        }
+    }
+
+    pub(crate) fn dial(&mut self, node: usize, peer: &PeerAddr) {
+        let now = self.now;
+        let watched = &mut self.nodes[node];
+        watched.waiting.remove(peer.name());
+        let window = watched.dials.entry(peer.name().clone()).or_insert((now, 0));
+        if now - window.0 > DIAL_WINDOW {
+            *window = (now, 0);
+        }
+        window.1 += 1;
+        let (count, is_shut) = (window.1, watched.is_shut);
+        let own = &self.names[node];
+        let own_address = PeerAddr::new(own.clone()).address();
+        let is_own =
+            peer.name() == own || (peer.address() == own_address && peer.port() == Some(PORT));
+        let involved = self.involved(node, peer.name());
+        if is_own {
+            let how = format!("{own} dials itself as {peer}");
+            self.broken(Promise::NeverDialsItself, involved, how);
+        } else if is_shut {
+            let how = format!("{own} dials {peer} after its end");
+            self.broken(Promise::ShutdownLeavesNothing, involved, how);
+        } else if count > MAX_DIALS {
+            let how = format!("{own} dials {peer} {count} times in 10 s");
+            self.broken(Promise::NoDialStorm, involved, how);
+        }
+    }
+
+    pub(crate) fn dial_failed(&mut self, node: usize, peer: &NodeName) {
+        self.nodes[node].waiting.remove(peer);
+    }
+
+    /// The plan closes a link by its own will.
+    pub(crate) fn close(&mut self, node: usize, link: LinkId, reason: DownReason) {
+        let watched = &self.nodes[node];
+        if !watched.live.contains(&link) {
+            return;
+        }
+        let Some(up) = watched.up.values().find(|up| up.link == link) else {
+            return;
+        };
+        let is_named = watched
+            .topologies
+            .iter()
+            .any(|names| names.contains(&up.name));
+        let is_right = match reason {
+            DownReason::Superseded => true,
+            DownReason::Shutdown => watched.is_shut,
+            DownReason::Disconnect => watched.unwanted.contains(&up.name),
+            DownReason::Pruned => self.prune != Prune::Never && !is_named,
+            _ => false,
+        };
+        if !is_right {
+            let how = format!(
+                "{} closes its live link with {} ({reason})",
+                self.names[node], up.name
+            );
+            let involved = self.involved(node, &up.name);
+            self.broken(Promise::LeavingIsNotClosing, involved, how);
+        }
+    }
+
+    pub(crate) fn user_disconnects(&mut self, node: usize, peer: &NodeName) {
+        self.nodes[node].unwanted.insert(peer.clone());
+    }
+
+    /// The roster tells that it wants this peer.
+    pub(crate) fn wanted(&mut self, node: usize, peer: &NodeName, is_known: bool) {
+        if !is_known {
+            self.nodes[node].waiting.insert(peer.clone(), self.now);
+        }
+    }
+
+    pub(crate) fn left(&mut self, node: usize, peer: &NodeName) {
+        self.nodes[node].waiting.remove(peer);
+    }
+
+    /// The node was stopped for a while: what it did not do then is no fault of its own.
+    pub(crate) fn thawed(&mut self, node: usize) {
+        self.nodes[node].waiting.clear();
+    }
+
+    /// A source is about to say this.
+    pub(crate) fn update(&mut self, node: usize, topology: usize, update: &Update) {
+        let own = &self.names[node];
+        let names = &mut self.nodes[node].topologies[topology];
+        match update {
+            Update::Snapshot(present) => {
+                *names = present.iter().map(|peer| peer.name().clone()).collect();
+            }
+            Update::Changed { present, gone } => {
+                names.retain(|name| !gone.contains(name));
+                names.extend(present.iter().map(|peer| peer.name().clone()));
+            }
+            Update::Failed(_) => {}
+        }
+        names.remove(own);
+    }
+
+    /// Whether the roster holds exactly those whom the topologies' positive words name.
+    pub(crate) fn roster(&mut self, node: usize, roster: &Roster) {
+        let named: BTreeSet<_> = self.nodes[node].topologies.iter().flatten().collect();
+        let held = roster.peers().map(|(peer, _)| peer.name().clone());
+        if !held.eq(named.into_iter().cloned()) {
+            let how = format!(
+                "the roster of {} is not what its sources said",
+                self.names[node]
+            );
+            self.broken(Promise::FailureRemovesNobody, vec![node], how);
+        }
+    }
+
+    /// Looks at the node's tables after a step.
+    pub(crate) fn tables(&mut self, node: usize, plan: &Plan, links: usize) {
+        let live = self.nodes[node].up.len();
+        let known = plan.setups() + plan.dialling() + live;
+        if links > known {
+            let how = format!(
+                "{} holds {links} links, its plan knows {known}",
+                self.names[node]
+            );
+            self.broken(Promise::Bounded, vec![node], how);
+        }
+        // Everybody, and the ghosts that a wrong source names.
+        let most = 2 * self.names.len();
+        if plan.known_peers() > most || plan.setups() > 512 || plan.dialling() > 256 {
+            let how = format!(
+                "{} remembers {} peers",
+                self.names[node],
+                plan.known_peers()
+            );
+            self.broken(Promise::Bounded, vec![node], how);
+        }
+        let late = |since: &Micros| self.now > since + FIRST_DIAL_WITHIN;
+        let waiting = &self.nodes[node].waiting;
+        if let Some((peer, _)) = waiting.iter().find(|(_, since)| late(since)) {
+            let how = format!(
+                "{} has not dialled {peer}, which it wants",
+                self.names[node]
+            );
+            let involved = self.involved(node, &peer.clone());
+            self.broken(Promise::NobodyDelaysAnother, involved, how);
+        }
+    }
+
+    /// Every two of the nodes must be connected by one connection, each in its present life.
+    pub(crate) fn whole(&mut self, creations: &[Option<Creation>]) {
+        for (node, creation) in creations.iter().enumerate() {
+            if creation.is_none() {
+                continue;
+            }
+            for (peer, creation) in creations.iter().enumerate() {
+                let up = self.nodes[node].up.get(&self.names[peer]);
+                let is_right = match creation {
+                    Some(creation) if peer != node => up.is_some_and(|up| up.creation == *creation),
+                    _ => continue,
+                };
+                if !is_right {
+                    let how = format!("{} has no link with {}", self.names[node], self.names[peer]);
+                    self.broken(Promise::WholeAfterHeal, vec![node, peer], how);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// The node is about to end.
+    pub(crate) fn shuts(&mut self, node: usize) {
+        self.nodes[node].is_shut = true;
+        self.nodes[node].waiting.clear();
+    }
+
+    /// The node has ended.
+    pub(crate) fn shut(&mut self, node: usize, plan: &Plan, links: usize) {
+        let left = self.nodes[node].up.len() + links + plan.connected().count();
+        if left > 0 || plan.deadline().is_some() {
+            let how = format!("{} leaves {left} links behind", self.names[node]);
+            self.broken(Promise::ShutdownLeavesNothing, vec![node], how);
+        }
+    }
+
+    pub(crate) fn index_of(&self, name: &NodeName) -> Option<usize> {
+        self.names.iter().position(|other| other == name)
+    }
+
+    fn involved(&self, node: usize, peer: &NodeName) -> Vec<usize> {
+        std::iter::once(node).chain(self.index_of(peer)).collect()
+    }
+}

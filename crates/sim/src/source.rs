@@ -1,0 +1,93 @@
+//! Sources that lie.
+
+use enmesh_identity::PeerAddr;
+use enmesh_membership::{FailureKind, SourceFailure, Update};
+use rand::RngExt;
+use rand::rngs::SmallRng;
+
+use crate::FaultKind;
+use crate::network::PORT;
+
+/// The source of one topology of one node.
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    /// Whom it names while it tells the truth.
+    truth: Vec<PeerAddr>,
+    /// What is wrong with it now; the last one counts.
+    faults: Vec<FaultKind>,
+    is_odd: bool,
+}
+
+impl Source {
+    pub(crate) fn new(truth: Vec<PeerAddr>) -> Self {
+        Self {
+            truth,
+            faults: Vec::new(),
+            is_odd: false,
+        }
+    }
+
+    pub(crate) fn begin(&mut self, fault: FaultKind) {
+        self.faults.push(fault);
+    }
+
+    pub(crate) fn end(&mut self, fault: FaultKind) {
+        if let Some(at) = self.faults.iter().position(|&other| other == fault) {
+            self.faults.remove(at);
+        }
+    }
+
+    /// What it says when asked now, and which lie that was.
+    pub(crate) fn ask(&mut self, rng: &mut SmallRng) -> (Update, Option<FaultKind>) {
+        self.is_odd = !self.is_odd;
+        let fault = self.faults.last().copied();
+        let truth = || self.truth.iter().cloned();
+        let update = match fault {
+            Some(FaultKind::SourceEmpty) => Update::Snapshot(Vec::new()),
+            Some(FaultKind::SourceFlapping) if self.is_odd => Update::Snapshot(Vec::new()),
+            Some(FaultKind::SourcePartial) if self.is_odd => {
+                let present = truth().filter(|_| rng.random_bool(0.5)).collect();
+                Update::Changed {
+                    present,
+                    gone: Vec::new(),
+                }
+            }
+            Some(FaultKind::SourcePartial) => {
+                Update::Snapshot(truth().filter(|_| rng.random_bool(0.5)).collect())
+            }
+            Some(FaultKind::SourceFailed) => {
+                let kind = [
+                    FailureKind::Forbidden,
+                    FailureKind::TimedOut,
+                    FailureKind::Empty,
+                ][rng.random_range(0..3)];
+                Update::Failed(SourceFailure::new(kind, "the source is down"))
+            }
+            Some(FaultKind::SourceWrong) => Update::Snapshot(self.wrong(rng)),
+            _ => Update::Snapshot(truth().collect()),
+        };
+        (update, fault)
+    }
+
+    /// Ghosts, and some of the others at places of others.
+    fn wrong(&self, rng: &mut SmallRng) -> Vec<PeerAddr> {
+        let mut wrong = Vec::new();
+        for peer in &self.truth {
+            if rng.random_bool(0.2) {
+                continue;
+            }
+            let other = &self.truth[rng.random_range(0..self.truth.len())];
+            match (rng.random_bool(0.2), other.address()) {
+                (true, Some(address)) => {
+                    wrong.push(peer.clone().with_address(address).with_port(PORT));
+                }
+                _ => wrong.push(peer.clone()),
+            }
+        }
+        for ghost in 0..rng.random_range(1..=3) {
+            let name = format!("ghost@10.9.0.{ghost}");
+            wrong.push(PeerAddr::new(name.parse().expect("a plain name")));
+        }
+        wrong
+    }
+}
