@@ -169,7 +169,7 @@ async fn ask(resolver: &TokioResolver, name: &Name, kind: RecordType) -> Answer 
 
 fn read(name: &Name, lookup: &Lookup) -> Answer {
     if lookup.message().metadata.truncation {
-        let text = format!("the DNS answer for {name} is cut off and stays so over TCP");
+        let text = format!("the DNS answer for {name} is cut off");
         return failed_answer(FailureKind::Malformed, text);
     }
     let address = |data: &RData| match data {
@@ -211,6 +211,10 @@ fn read_error(name: &Name, error: &NetError) -> Answer {
         NetError::Dns(DnsError::ResponseCode(code)) => (
             FailureKind::Unreachable,
             format!("DNS answers {code} for {name}"),
+        ),
+        NetError::Truncated => (
+            FailureKind::Malformed,
+            format!("the DNS answer for {name} is cut off, even over TCP"),
         ),
         NetError::Timeout => (
             FailureKind::TimedOut,

@@ -1,1 +1,234 @@
+//! Look-ups against a name server on loopback, through the resolver that is used in earnest.
 
+mod server;
+
+use enmesh_membership::FailureKind;
+use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig, ResolverOpts};
+use hickory_resolver::proto::op::ResponseCode;
+use hickory_resolver::proto::rr::{Name, RecordType};
+
+use super::*;
+use server::{Say, Server};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A source for `query`, with one name server and the search list that a pod has.
+fn source(server: &Server, query: &str) -> DnsSource {
+    let address = server.address();
+    let setup = move || {
+        let mut name_server = NameServerConfig::udp_and_tcp(address.ip());
+        name_server.connections = vec![ConnectionConfig::udp(), ConnectionConfig::tcp()];
+        for connection in &mut name_server.connections {
+            connection.port = address.port();
+        }
+        let search = ["ns.svc.cluster.local.", "svc.cluster.local."];
+        let search = search.map(|name| Name::from_ascii(name).unwrap()).into();
+        let config = ResolverConfig::from_parts(None, search, vec![name_server]);
+        let mut options = ResolverOpts::default();
+        options.ndots = 5;
+        options.timeout = Duration::from_millis(300);
+        Ok((config, options))
+    };
+    let context = SourceContext::new("own@host.test".parse().unwrap());
+    let interval = Duration::from_secs(5);
+    DnsSource::with_setup(query, "node", interval, &context, Box::new(setup))
+}
+
+async fn next(source: &mut DnsSource) -> Update {
+    // Time that the test waits for nothing else than the next look-up.
+    source.due = None;
+    tokio::time::timeout(PATIENCE, source.next())
+        .await
+        .expect("an update in time")
+}
+
+#[track_caller]
+fn check_snapshot(update: &Update, expected: &[&str]) {
+    match update {
+        Update::Snapshot(peers) => {
+            let names: Vec<_> = peers.iter().map(|peer| peer.name().as_str()).collect();
+            assert_eq!(names, expected);
+        }
+        other => panic!("{other:?} is no snapshot"),
+    }
+}
+
+#[track_caller]
+fn check_failed(update: &Update, kind: FailureKind) {
+    match update {
+        Update::Failed(failure) => assert_eq!(failure.kind(), kind, "{failure}"),
+        other => panic!("{other:?} is no failure"),
+    }
+}
+
+/// libcluster, dns_poll_test.exs: "looks up both A and AAAA records", "removes nodes".
+#[tokio::test]
+async fn both_families_are_asked_and_whole_answers_remove() {
+    let server = Server::start().await;
+    server.set(
+        "web.test.",
+        RecordType::A,
+        Say::Answer(5, vec!["10.0.0.1", "10.0.0.2"]),
+    );
+    server.set(
+        "web.test.",
+        RecordType::AAAA,
+        Say::Answer(5, vec!["fd00::1"]),
+    );
+    let mut source = source(&server, "web.test.");
+    check_snapshot(
+        &next(&mut source).await,
+        &["node@10.0.0.1", "node@10.0.0.2", "node@fd00::1"],
+    );
+    server.set("web.test.", RecordType::A, Say::Answer(5, vec!["10.0.0.1"]));
+    server.set("web.test.", RecordType::AAAA, Say::Nothing);
+    check_snapshot(&next(&mut source).await, &["node@10.0.0.1"]);
+}
+
+#[tokio::test]
+async fn no_answer_of_any_kind_removes_anybody() {
+    let server = Server::start().await;
+    let mut source = source(&server, "web.test.");
+    for (say, kind) in [
+        (Say::Code(ResponseCode::NXDomain), FailureKind::NotFound),
+        (Say::Code(ResponseCode::ServFail), FailureKind::Unreachable),
+        (Say::Code(ResponseCode::Refused), FailureKind::Unreachable),
+        (Say::Nothing, FailureKind::Empty),
+        (Say::CutOff(vec!["10.0.0.1"]), FailureKind::Malformed),
+        (Say::Silence, FailureKind::TimedOut),
+    ] {
+        server.set("web.test.", RecordType::A, Say::Answer(5, vec!["10.0.0.1"]));
+        server.set("web.test.", RecordType::AAAA, Say::Nothing);
+        check_snapshot(&next(&mut source).await, &["node@10.0.0.1"]);
+        server.set("web.test.", RecordType::A, say.clone());
+        server.set("web.test.", RecordType::AAAA, say.clone());
+        let update = next(&mut source).await;
+        match update {
+            Update::Failed(failure) => assert_eq!(failure.kind(), kind, "{say:?}: {failure}"),
+            other => panic!("{say:?}: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn garbage_is_a_failure() {
+    let server = Server::start().await;
+    server.set("web.test.", RecordType::A, Say::Garbage);
+    server.set("web.test.", RecordType::AAAA, Say::Garbage);
+    let update = next(&mut source(&server, "web.test.")).await;
+    assert!(matches!(update, Update::Failed(_)), "{update:?}");
+}
+
+#[tokio::test]
+async fn one_family_that_fails_makes_the_answer_partial() {
+    let server = Server::start().await;
+    server.set("web.test.", RecordType::A, Say::Answer(5, vec!["10.0.0.1"]));
+    server.set(
+        "web.test.",
+        RecordType::AAAA,
+        Say::Code(ResponseCode::ServFail),
+    );
+    match next(&mut source(&server, "web.test.")).await {
+        Update::Changed { present, gone } => {
+            assert_eq!(present[0].name().as_str(), "node@10.0.0.1");
+            assert_eq!(gone, []);
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_cut_off_answer_is_asked_for_over_tcp() {
+    let server = Server::start().await;
+    server.set(
+        "web.test.",
+        RecordType::A,
+        Say::OverTcp(vec!["10.0.0.1", "10.0.0.2"]),
+    );
+    server.set("web.test.", RecordType::AAAA, Say::Nothing);
+    let update = next(&mut source(&server, "web.test.")).await;
+    check_snapshot(&update, &["node@10.0.0.1", "node@10.0.0.2"]);
+}
+
+/// libcluster crashes on an alias.
+#[tokio::test]
+async fn aliases_are_followed() {
+    let server = Server::start().await;
+    let answer = vec!["one.test.", "two.test.", "10.0.0.1"];
+    server.set("web.test.", RecordType::A, Say::Answer(5, answer));
+    server.set(
+        "web.test.",
+        RecordType::AAAA,
+        Say::Answer(5, vec!["one.test."]),
+    );
+    server.set("one.test.", RecordType::AAAA, Say::Nothing);
+    check_snapshot(
+        &next(&mut source(&server, "web.test.")).await,
+        &["node@10.0.0.1"],
+    );
+}
+
+#[tokio::test]
+async fn the_search_list_is_honoured_and_kept_to() {
+    let server = Server::start().await;
+    let (first, second) = ("web.ns.svc.cluster.local.", "web.svc.cluster.local.");
+    server.set(second, RecordType::A, Say::Answer(5, vec!["10.0.0.1"]));
+    server.set(second, RecordType::AAAA, Say::Nothing);
+    // Whoever asks the outside world for AAAA of a name that is only known inside may be stuck.
+    server.set("web.", RecordType::AAAA, Say::Silence);
+    let mut source = source(&server, "web");
+    check_snapshot(&next(&mut source).await, &["node@10.0.0.1"]);
+    let asked = server.asked();
+    assert!(
+        asked
+            .iter()
+            .all(|(name, _)| name == first || name == second),
+        "{asked:?}"
+    );
+    // While the name that answered fails, no other name is put in its place.
+    server.set("web.", RecordType::A, Say::Answer(5, vec!["192.0.2.1"]));
+    server.set(second, RecordType::A, Say::Code(ResponseCode::ServFail));
+    check_failed(&next(&mut source).await, FailureKind::Unreachable);
+    // Once it is gone for good, the list is searched again.
+    server.set(second, RecordType::A, Say::Code(ResponseCode::NXDomain));
+    server.set(second, RecordType::AAAA, Say::Code(ResponseCode::NXDomain));
+    server.set("web.", RecordType::AAAA, Say::Nothing);
+    check_snapshot(&next(&mut source).await, &["node@192.0.2.1"]);
+}
+
+#[tokio::test]
+async fn the_next_look_up_waits_for_the_ttl() {
+    let server = Server::start().await;
+    server.set(
+        "web.test.",
+        RecordType::A,
+        Say::Answer(2, vec!["one.test.", "10.0.0.1"]),
+    );
+    server.set("web.test.", RecordType::AAAA, Say::Nothing);
+    let mut source = source(&server, "web.test.");
+    next(&mut source).await;
+    let since = Instant::now();
+    tokio::time::timeout(PATIENCE, source.next()).await.unwrap();
+    let waited = since.elapsed();
+    assert!((1_900..4_000).contains(&waited.as_millis()), "{waited:?}");
+    assert_eq!(server.asked().len(), 4);
+}
+
+#[test]
+fn the_pause_is_the_ttl_within_bounds() {
+    let seconds = Duration::from_secs;
+    assert_eq!(pause(seconds(0), seconds(5)), seconds(1));
+    assert_eq!(pause(seconds(3), seconds(5)), seconds(3));
+    assert_eq!(pause(seconds(300), seconds(5)), seconds(5));
+    let short = Duration::from_millis(200);
+    assert_eq!(pause(seconds(0), short), short);
+}
+
+#[tokio::test]
+async fn an_unusable_configuration_is_a_failure() {
+    let context = SourceContext::new("own@host.test".parse().unwrap());
+    let setup: Setup = Box::new(|| Err(std::io::Error::other("no resolv.conf").into()));
+    let interval = Duration::from_secs(5);
+    let mut source = DnsSource::with_setup("web", "node", interval, &context, setup);
+    check_failed(&next(&mut source).await, FailureKind::Other);
+}

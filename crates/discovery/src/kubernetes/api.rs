@@ -155,7 +155,7 @@ async fn from_account(
         certificate_authority: Some(path("ca.crt")),
         ..Cluster::default()
     };
-    // Given as a file, the token is read again before it expires.
+    // Given as a file, the token is read again for each request.
     let user = AuthInfo {
         token_file: Some(path("token")),
         ..AuthInfo::default()

@@ -61,6 +61,10 @@ impl Asked {
         } = self;
         let quote = quote(&status.message);
         let (kind, text) = match status.code {
+            0 => (
+                FailureKind::Malformed,
+                format!("the Kubernetes API's answer cannot be understood ({quote})"),
+            ),
             401 => (
                 FailureKind::Unauthorized,
                 format!(
@@ -127,6 +131,10 @@ impl Asked {
             _ if timed_out(error) => (
                 FailureKind::TimedOut,
                 TransportError::HeadTimedOut.to_string(),
+            ),
+            _ if find_transport(error) == Some(TransportError::NoToken) => (
+                FailureKind::Unauthorized,
+                format!("{}; is it mounted?", TransportError::NoToken),
             ),
             _ if chain.contains("certificate") => (
                 FailureKind::Unreachable,

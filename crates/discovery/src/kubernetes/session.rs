@@ -1,6 +1,7 @@
 //! One list and the watch after it, from a client to its first failure.
 
 use std::fmt::Debug;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,11 +71,15 @@ impl Session {
         naming: &Arc<Naming>,
         environment: &Environment,
     ) -> Result<Self, SourceFailure> {
-        let api = locate(config, environment, naming.domain())
+        let mut api = locate(config, environment, naming.domain())
             .await
             .map_err(|error| SourceFailure::new(FailureKind::Other, chain(&error)))?;
         let namespace = api.default_namespace.clone();
-        let bounds = Bounds::default();
+        let token_file = api.auth_info.token_file.take();
+        let token_file = token_file
+            .filter(|_| api.auth_info.token.is_none())
+            .map(PathBuf::from);
+        let bounds = Bounds::new(token_file);
         let client = ClientBuilder::try_from(api).map_err(|error| {
             let text = format!(
                 "cannot set up a client of the Kubernetes API ({})",

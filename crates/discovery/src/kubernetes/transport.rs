@@ -1,7 +1,8 @@
-//! Bounds on what one request to the API server may take: time, bytes, and how often a watch is
-//! opened.
+//! What every request to the API server goes through: our token, and bounds on time, on bytes, and
+//! on how often a watch is opened.
 
 use std::future::Future;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use http::{Request, Response, header};
+use http::{HeaderValue, Request, Response, header};
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 use tower::{BoxError, Layer, Service};
@@ -19,6 +20,9 @@ pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The most bytes of one answer to a LIST, and of one line of a watch.
 pub(super) const MAX_ANSWER_BYTES: usize = 64 << 20;
+
+/// The longest token that is sent.
+const MAX_TOKEN_BYTES: u64 = 1 << 20;
 
 /// The shortest time from the opening of a watch to the opening of the next one: a server that
 /// ends each watch at once would otherwise be asked without a pause.
@@ -33,16 +37,28 @@ pub(super) enum TransportError {
     /// The answer is longer than anything sensible.
     #[error("the answer is longer than {MAX_ANSWER_BYTES} bytes")]
     TooLong,
+    /// The token's file cannot be read, or holds no token.
+    #[error("the token file of our account is missing or holds no token")]
+    NoToken,
 }
 
 /// The bounds, and what a server said of when to come back.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Bounds {
+    token_file: Option<PathBuf>,
     advice: Arc<AtomicU64>,
     watched: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Bounds {
+    /// Bounds that put the token in this file on each request.
+    pub(super) fn new(token_file: Option<PathBuf>) -> Self {
+        Self {
+            token_file,
+            ..Self::default()
+        }
+    }
+
     /// The `Retry-After` of the last answer, if it had one; asking takes it away.
     pub(super) fn take_retry_after(&self) -> Option<Duration> {
         match self.advice.swap(0, Ordering::Relaxed) {
@@ -60,6 +76,17 @@ impl Bounds {
         (due > now).then(|| due - now)
     }
 
+    /// The header with our token. It is read for each request: tokens are short-lived, requests
+    /// are few, and white space at the end, which kube would choke on, is cut off.
+    fn authorization(&self) -> Result<Option<HeaderValue>, TransportError> {
+        let Some(path) = &self.token_file else {
+            return Ok(None);
+        };
+        let mut value = bearer(path).ok_or(TransportError::NoToken)?;
+        value.set_sensitive(true);
+        Ok(Some(value))
+    }
+
     fn note(&self, head: &http::response::Parts) {
         let value = head
             .headers
@@ -67,6 +94,21 @@ impl Bounds {
             .and_then(|value| value.to_str().ok());
         let seconds = value.and_then(|value| value.parse().ok()).unwrap_or(0);
         self.advice.store(seconds, Ordering::Relaxed);
+    }
+}
+
+fn bearer(path: &Path) -> Option<HeaderValue> {
+    let length = std::fs::metadata(path).ok()?.len();
+    let token = if length > MAX_TOKEN_BYTES {
+        None
+    } else {
+        std::fs::read_to_string(path).ok()
+    }?;
+    let token = token.trim();
+    if token.is_empty() {
+        None
+    } else {
+        HeaderValue::try_from(format!("Bearer {token}")).ok()
     }
 }
 
@@ -102,7 +144,14 @@ where
         self.inner.poll_ready(context).map_err(Into::into)
     }
 
-    fn call(&mut self, request: Request<Q>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Q>) -> Self::Future {
+        match self.bounds.authorization() {
+            Ok(None) => {}
+            Ok(Some(value)) => {
+                request.headers_mut().insert(header::AUTHORIZATION, value);
+            }
+            Err(error) => return Box::pin(async move { Err(error.into()) }),
+        }
         let query = request.uri().query().unwrap_or_default();
         let lines = query.split('&').any(|pair| pair.starts_with("watch="));
         let pause = if lines { self.bounds.pace() } else { None };

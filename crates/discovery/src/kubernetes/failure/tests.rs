@@ -101,6 +101,7 @@ fn our_own_bounds_are_recognised() {
     for (ours, kind) in [
         (TransportError::HeadTimedOut, FailureKind::TimedOut),
         (TransportError::TooLong, FailureKind::Malformed),
+        (TransportError::NoToken, FailureKind::Unauthorized),
     ] {
         let error = watcher::Error::InitialListFailed(Error::Service(ours.into()));
         assert_eq!(failure(&error).kind(), kind);
