@@ -265,16 +265,15 @@ fn pids_ports_and_references_once_had_small_creations() {
     check_refused("83 58 61 01", DecodeError::NotAnAtom { tag: 97 });
 }
 
+/// OTP 25 still writes the short form for ids below 2^28.
 #[test]
-fn ports_are_long_from_28_bits_on() {
+fn ports_are_written_long_and_read_in_any_form() {
+    let port = Port::new(atom("a@b"), 7, 9);
     check(
-        Port::new(atom("a@b"), (1 << 28) - 1, 9),
-        "83 59 77 03 614062 0fffffff 00000009",
+        port.clone(),
+        "83 78 77 03 614062 00000000 00000007 00000009",
     );
-    check(
-        Port::new(atom("a@b"), 1 << 28, 9),
-        "83 78 77 03 614062 00000000 10000000 00000009",
-    );
+    check_read(port, "83 59 77 03 614062 00000007 00000009");
 }
 
 #[test]

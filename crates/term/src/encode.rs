@@ -8,9 +8,6 @@ use crate::{Atom, Export, Fun, NativeRecord, Pid, Port, Reference, Term, tag};
 /// The longest list of bytes that goes as a string.
 const MAX_STRING: usize = u16::MAX as usize;
 
-/// Ports below this go in the older encoding, as OTP sends them.
-const V4_PORT_FROM: u64 = 1 << 28;
-
 /// Encodes a term, the version byte 131 first, as OTP 26 and later do.
 ///
 /// # Panics
@@ -248,17 +245,11 @@ impl<'b, B: BufMut> Encoder<'b, B> {
         self
     }
 
-    /// Writes a port.
+    /// Writes a port, always in the long form: OTP 24 and later read it, 26 and later write it.
     pub fn port(&mut self, port: &Port) -> &mut Self {
-        let is_long = port.id() >= V4_PORT_FROM;
-        self.out
-            .put_u8(if is_long { tag::V4_PORT } else { tag::NEW_PORT });
+        self.out.put_u8(tag::V4_PORT);
         self.atom(port.node());
-        if is_long {
-            self.out.put_u64(port.id());
-        } else {
-            self.out.put_u32(port.id() as u32);
-        }
+        self.out.put_u64(port.id());
         self.out.put_u32(port.creation());
         self
     }

@@ -319,13 +319,11 @@ impl<'a, const CHECK: bool> Reader<'a, CHECK> {
         let _unique_and_index = inner.take(16 + 4)?;
         let free = inner.u32()?;
         let module = inner.atom()?;
-        for _ in ["old index", "old unique"] {
-            let Token::Int(_) = inner.token()? else {
-                return Err(DecodeError::BadFun);
-            };
-        }
-        let Token::Pid(_) = inner.token()? else {
-            return Err(DecodeError::BadFun);
+        let _old_index = inner.plain_int()?;
+        let _old_unique = inner.plain_int()?;
+        match inner.u8()? {
+            tag @ (tag::NEW_PID | tag::PID) => inner.pid(tag)?,
+            _ => return Err(DecodeError::BadFun),
         };
         let encoding = &start[..start.len() - self.rest.len()];
         Ok(FunToken {
@@ -340,15 +338,22 @@ impl<'a, const CHECK: bool> Reader<'a, CHECK> {
     fn export(&mut self) -> Result<ExportRef<'a>> {
         let module = self.atom()?;
         let function = self.atom()?;
-        let Token::Int(arity) = self.token()? else {
-            return Err(DecodeError::BadFun);
-        };
-        let arity = u8::try_from(arity).map_err(|_| DecodeError::BadFun)?;
+        let arity = u8::try_from(self.plain_int()?).map_err(|_| DecodeError::BadFun)?;
         Ok(ExportRef {
             module,
             function,
             arity,
         })
+    }
+
+    /// An integer inside a fun. Taking any token here would recurse as deep as a peer nests
+    /// funs at this place.
+    fn plain_int(&mut self) -> Result<i64> {
+        match self.u8()? {
+            tag::SMALL_INTEGER => Ok(i64::from(self.u8()?)),
+            tag::INTEGER => Ok(i64::from(i32::from_be_bytes(self.array()?))),
+            _ => Err(DecodeError::BadFun),
+        }
     }
 
     #[inline]

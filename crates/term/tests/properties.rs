@@ -80,7 +80,7 @@ fn check_agreement(bytes: &[u8]) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..Default::default() })]
 
     #[test]
     fn decode_undoes_encode(term in any_term()) {
@@ -286,9 +286,9 @@ fn maps_in_keys_of_maps_do_not_take_exponential_time() {
     };
     let bytes = [
         &[131, 116, 0, 0, 0, 2][..],
-        &key(1),
-        &[97, 0],
         &key(2),
+        &[97, 0],
+        &key(3),
         &[97, 0],
     ]
     .concat();

@@ -18,6 +18,10 @@ fn any_node() -> impl Strategy<Value = Atom> {
     "[a-z]{1,8}@[a-z.0-9]{1,20}".prop_map(|name| Atom::new(&name).expect("short"))
 }
 
+// A node of OTP 25 writes ports below 2^28 in another form than later ones and we do; claims has
+// these.
+const FIRST_LONG_PORT: u64 = 1 << 28;
+
 fn any_reference() -> impl Strategy<Value = Reference> {
     // A node of OTP 25 takes 18 bits of the first word only.
     (
@@ -54,11 +58,7 @@ fn any_leaf() -> impl Strategy<Value = Term> {
         vec(any::<u8>().prop_map(Term::from), 0..20).prop_map(Term::List),
         (any_node(), 0_u32..1 << 15, 0_u32..1 << 13, 1_u32..)
             .prop_map(|(node, id, serial, creation)| Pid::new(node, id, serial, creation).into()),
-        (
-            any_node(),
-            prop_oneof![0_u64..1 << 28, any::<u64>()],
-            1_u32..
-        )
+        (any_node(), FIRST_LONG_PORT.., 1_u32..)
             .prop_map(|(node, id, creation)| Port::new(node, id, creation).into()),
         any_reference().prop_map(Term::from),
         (any_atom(), any_atom(), any::<u8>()).prop_map(|(m, f, a)| Export::new(m, f, a).into()),

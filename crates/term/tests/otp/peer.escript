@@ -75,7 +75,7 @@ leaf(9) -> Bytes = rand:bytes(5), Size = rand:uniform(40), <<Bits:Size/bitstring
 leaf(10) -> binary_to_list(rand:bytes(rand:uniform(20)));
 leaf(11) -> [];
 leaf(12) -> self();
-leaf(13) -> hd(erlang:ports());
+leaf(13) -> far_port((1 bsl 28) + rand:uniform(1 bsl 34));
 leaf(14) -> fun lists:map/2;
 leaf(15) -> reference(rand:uniform(1 bsl 18) - 1);
 leaf(16) -> far_pid(rand:uniform(1 bsl 15) - 1);
@@ -87,3 +87,6 @@ reference(N) ->
 
 far_pid(N) ->
     binary_to_term(<<131, 88, 119, 3, "p@h", N:32, 0:32, 9:32>>).
+
+far_port(N) ->
+    binary_to_term(<<131, 120, 119, 3, "p@h", N:64, 9:32>>).
