@@ -41,6 +41,8 @@ struct Watched {
 pub(crate) struct Watch {
     seed: u64,
     names: Vec<NodeName>,
+    /// How many of them are nodes; the others are impostors.
+    count: usize,
     prune: Prune,
     nodes: Vec<Watched>,
     pub(crate) violation: Option<Box<Violation>>,
@@ -50,11 +52,12 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    pub(crate) fn new(seed: u64, names: Vec<NodeName>, prune: Prune) -> Self {
+    pub(crate) fn new(seed: u64, names: Vec<NodeName>, count: usize, prune: Prune) -> Self {
         let nodes = names.iter().map(|_| Watched::default()).collect();
         Self {
             seed,
             names,
+            count,
             prune,
             nodes,
             violation: None,
@@ -66,7 +69,7 @@ impl Watch {
     /// Writes down the first broken promise.
     pub(crate) fn broken(&mut self, promise: Promise, involved: Vec<usize>, how: String) {
         if self.violation.is_none() {
-            let (seed, at, nodes) = (self.seed, self.now, self.nodes.len());
+            let (seed, at, nodes) = (self.seed, self.now, self.count);
             let story = Vec::new();
             let violation = Violation {
                 seed,

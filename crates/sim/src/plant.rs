@@ -40,3 +40,6 @@ pub(crate) enum Plant {
     /// A monitor is not answered. Always.
     SilentNeighbour,
 }
+
+#[cfg(test)]
+mod tests;

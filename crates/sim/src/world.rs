@@ -140,7 +140,7 @@ impl World {
             [Prune::Never, Prune::Never, Prune::Grace, Prune::Immediate][rng.random_range(0..4)];
         let names = machines.iter().map(|m| m.name.clone()).collect();
         let net = Network::new(machines.iter().map(|m| m.address).collect(), latencies);
-        let watch = Watch::new(config.seed, names, prune);
+        let watch = Watch::new(config.seed, names, nodes, prune);
         let mut out = Outside::new(rng.random(), net, watch);
         let end =
             u64::try_from(config.duration.max(MIN_DURATION).as_micros()).unwrap_or(Micros::MAX / 4);

@@ -143,10 +143,6 @@ impl Process {
     }
 
     fn dial(&mut self, link: LinkId, mut peer: PeerAddr, out: &mut Outside) {
-        if out.plants(Plant::NoDials) && out.now >= out.plant_from {
-            self.dials.insert(link, None);
-            return;
-        }
         if out.plants_once(Plant::DialsOwnName) {
             peer = PeerAddr::new(self.name.clone());
         } else if out.plants_once(Plant::DialsOwnAddress)
@@ -164,6 +160,10 @@ impl Process {
         out.note(&involved, || {
             format!("{} dials {peer} (link {link})", self.name)
         });
+        if out.plants(Plant::NoDials) && out.now >= out.plant_from {
+            self.dials.insert(link, None);
+            return;
+        }
         let target = peer.address().and_then(|address| out.net.node_at(address));
         let failure = match target {
             Some(target) if target == self.node => Some(DialFailure::OwnAddress),
