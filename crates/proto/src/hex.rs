@@ -10,8 +10,8 @@ pub(crate) fn bytes(text: &str) -> Vec<u8> {
         }
         let digits: String = part.split_whitespace().collect();
         for pair in digits.as_bytes().chunks(2) {
-            let pair = std::str::from_utf8(pair).unwrap();
-            bytes.push(u8::from_str_radix(pair, 16).unwrap());
+            let pair = std::str::from_utf8(pair).expect("hex numbers are ASCII");
+            bytes.push(u8::from_str_radix(pair, 16).expect("outside of quotes there is hex alone"));
         }
     }
     bytes

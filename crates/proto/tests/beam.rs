@@ -1,6 +1,8 @@
 //! A real BEAM node on the other end, found through an epmd that is the test itself.
 //!
 //! Everything is on loopback and on ports that the system chooses. A missing `erl` is a failure.
+// This is the driver that the crate itself must not have.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};

@@ -1,3 +1,6 @@
+// A test has to begin its virtual time somewhere.
+#![allow(clippy::disallowed_methods)]
+
 use std::time::Duration;
 
 use enmesh_identity::{Cookie, Creation};
