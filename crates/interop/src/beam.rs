@@ -151,7 +151,7 @@ impl Beam {
 
     /// The names in `erlang:nodes(connected)`, hidden ones included, sorted.
     pub fn connected(&mut self) -> Result<Vec<String>> {
-        let text = self.eval("lists:sort(lists:map(fun atom_to_list/1, nodes(connected)))")?;
+        let text = self.eval("lists:sort([atom_to_list(N) || N <- nodes(connected)])")?;
         let names: Vec<String> = text
             .trim_matches(['[', ']'])
             .split(',')

@@ -34,7 +34,7 @@ impl MemberLog {
         self.wait_from(0, timeout, wanted)
     }
 
-    /// Like [`Enmesh::wait_for`], looking only at what is logged after a [`Enmesh::mark`].
+    /// Like [`MemberLog::wait_for`], looking only at what is logged after a [`MemberLog::mark`].
     pub fn wait_from(
         &self,
         mark: usize,

@@ -24,7 +24,7 @@ pub struct Process {
 impl Process {
     /// Starts `command`; `label` names it in errors.
     ///
-    /// Build the command with [`bound_command`] or `NetNs::command`, so that the kernel kills the child when this process dies.
+    /// Take the command from [`NetNs::command`](crate::NetNs::command), so that the kernel kills the child when this process dies.
     pub fn start(label: impl Into<String>, command: Command) -> Result<Self> {
         let label = label.into();
         let child = spawn(command).with_context(|| format!("{label} could not be started"))?;

@@ -137,7 +137,7 @@ impl Story<'_> {
             }
         }
         println!(
-            "{replicas} pods: all members follow {} ms after kubectl",
+            "{replicas} pods: all members follow {} ms after kubectl sees them ready",
             begin.elapsed().as_millis()
         );
     }
