@@ -81,6 +81,7 @@ pub enum RegistrationState {
 #[derive(Debug)]
 pub struct Registration {
     state: watch::Receiver<RegistrationState>,
+    first: watch::Receiver<Option<Creation>>,
     hurry: Arc<Notify>,
     stop: DropGuard,
     task: JoinHandle<()>,
@@ -93,18 +94,20 @@ impl Registration {
     /// Outside of a tokio runtime.
     pub fn start(config: RegistrationConfig) -> Self {
         let (states, state) = watch::channel(RegistrationState::Starting);
+        let (firsts, first) = watch::channel(None);
         let hurry = Arc::new(Notify::new());
         let stop = CancellationToken::new();
         let span = tracing::info_span!("registration", alive = %config.alive, epmd = %config.epmd);
         let keeper = Keeping {
             config,
             states,
-            first: None,
+            first: firsts,
             hurry: hurry.clone(),
         };
         let task = tokio::spawn(keeper.run(stop.clone()).instrument(span));
         Self {
             state,
+            first,
             hurry,
             stop: stop.drop_guard(),
             task,
@@ -116,15 +119,10 @@ impl Registration {
         self.state.clone()
     }
 
-    /// The creation that the first successful registration gave; waits for it through refusals
-    /// and failures. Cancel safe.
+    /// The creation that the first successful registration gave, whatever became of that since;
+    /// waits for it through refusals and failures. `None` if the task died first. Cancel safe.
     pub async fn registered(&self) -> Option<Creation> {
-        let mut state = self.state.clone();
-        let state = state.wait_for(|state| matches!(state, RegistrationState::Registered { .. }));
-        match *state.await.ok()? {
-            RegistrationState::Registered { creation } => Some(creation),
-            _ => None,
-        }
+        *self.first.clone().wait_for(Option::is_some).await.ok()?
     }
 
     /// A way to end the pauses between attempts.
@@ -156,12 +154,12 @@ impl Hurry {
 struct Keeping {
     config: RegistrationConfig,
     states: watch::Sender<RegistrationState>,
-    first: Option<Creation>,
+    first: watch::Sender<Option<Creation>>,
     hurry: Arc<Notify>,
 }
 
 impl Keeping {
-    async fn run(mut self, stop: CancellationToken) {
+    async fn run(self, stop: CancellationToken) {
         loop {
             tokio::select! {
                 biased;
@@ -179,7 +177,7 @@ impl Keeping {
     }
 
     /// One attempt and, for as long as each was held long enough, the next ones at once.
-    async fn attempt(&mut self) {
+    async fn attempt(&self) {
         loop {
             match self.register().await {
                 Ok(Alive::Registered { stream, creation }) => {
@@ -203,8 +201,12 @@ impl Keeping {
         client::register(config.epmd, node, config.timeout).await
     }
 
-    fn registered(&mut self, creation: Creation) {
-        let creation = *self.first.get_or_insert(creation);
+    fn registered(&self, creation: Creation) {
+        let first = *self.first.borrow();
+        let creation = first.unwrap_or_else(|| {
+            self.first.send_replace(Some(creation));
+            creation
+        });
         tracing::info!(%creation, "registered with epmd");
         self.states
             .send_replace(RegistrationState::Registered { creation });
