@@ -48,6 +48,7 @@ pub fn cli_run(options: &Options) -> anyhow::Result<()> {
         seed: options.seed,
         nodes: options.nodes,
         duration: Duration::from_secs(options.seconds),
+        is_calm: false,
     };
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let start = Instant::now();

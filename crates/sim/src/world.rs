@@ -47,6 +47,8 @@ pub struct SimConfig {
     pub nodes: usize,
     /// How long, in virtual time; at least [`MIN_DURATION`].
     pub duration: Duration,
+    /// Whether nothing goes wrong: then no link may fall from the first moment on.
+    pub is_calm: bool,
 }
 
 impl SimConfig {
@@ -56,6 +58,7 @@ impl SimConfig {
             seed,
             nodes: 50,
             duration: Duration::from_secs(120),
+            is_calm: false,
         }
     }
 }
@@ -148,8 +151,13 @@ impl World {
         let healed_at = end - SHUTDOWN - QUIET - heal;
         out.plant = plant;
         out.plant_from = healed_at / 2;
-        for (at, fault) in fault::draw(&mut rng, nodes, FIRST_FAULT, healed_at - SECOND / 2) {
-            out.queue.push(at, Event::Fault(fault));
+        if config.is_calm {
+            out.watch.is_quiet = true;
+        } else {
+            let last_fault = healed_at - SECOND / 2;
+            for (at, fault) in fault::draw(&mut rng, nodes, FIRST_FAULT, last_fault) {
+                out.queue.push(at, Event::Fault(fault));
+            }
         }
         out.queue.push(healed_at, Event::Healed);
         out.queue.push(healed_at + heal, Event::Whole);

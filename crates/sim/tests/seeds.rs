@@ -10,6 +10,7 @@ fn small(seed: u64) -> SimConfig {
         seed,
         nodes: 12,
         duration: Duration::from_secs(120),
+        is_calm: false,
     }
 }
 
@@ -43,4 +44,18 @@ fn the_same_seed_gives_the_same_run_and_another_seed_another_one() {
         .collect();
     assert_eq!(traces, again);
     assert_eq!(traces.iter().collect::<BTreeSet<_>>().len(), 5);
+}
+
+/// Everybody dials everybody at once, and still no link falls: colliding links are sorted out
+/// before they are up.
+#[test]
+fn while_nothing_goes_wrong_no_link_ever_falls() {
+    for seed in 1..=20 {
+        let config = SimConfig {
+            is_calm: true,
+            duration: Duration::from_secs(60),
+            ..small(seed)
+        };
+        run(&config).unwrap_or_else(|violation| panic!("{violation}"));
+    }
 }

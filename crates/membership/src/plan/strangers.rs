@@ -38,6 +38,9 @@ impl Strangers {
 
 #[cfg(test)]
 mod tests {
+    // A test has no driver to take the time from.
+    #![allow(clippy::disallowed_methods)]
+
     use super::*;
 
     #[test]

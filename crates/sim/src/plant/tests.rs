@@ -13,6 +13,7 @@ fn check(plant: Plant, promise: Promise) {
         seed,
         nodes: 6,
         duration: Duration::from_secs(100),
+        is_calm: false,
     };
     let broken: Vec<_> = (1..=6)
         .filter_map(|seed| {
