@@ -1,6 +1,7 @@
 //! What went wrong at the API server, with the fix in words.
 
-use std::error::Error as _;
+use std::error::Error as StdError;
+use std::io;
 
 use enmesh_membership::{FailureKind, SourceFailure};
 use kube::core::Status;
@@ -186,30 +187,30 @@ fn malformed(error: &watcher::Error) -> bool {
 }
 
 fn timed_out(error: &watcher::Error) -> bool {
-    find_transport(error) == Some(TransportError::HeadTimedOut)
+    let by_system = |cause: &(dyn StdError + 'static)| {
+        let error = cause.downcast_ref::<io::Error>();
+        error.is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
+    };
+    find_transport(error) == Some(TransportError::HeadTimedOut) || causes(error).any(by_system)
 }
 
 fn find_transport(error: &watcher::Error) -> Option<TransportError> {
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        if let Some(found) = error.downcast_ref::<TransportError>() {
-            return Some(*found);
-        }
-        cause = error.source();
-    }
-    None
+    causes(error).find_map(|cause| cause.downcast_ref::<TransportError>().copied())
+}
+
+/// What stands behind `error`, the nearest cause first.
+fn causes(error: &dyn StdError) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+    std::iter::successors(error.source(), |cause| cause.source())
 }
 
 /// The causes in one line, without those that only repeat what was said before them.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn StdError) -> String {
     let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
+    for cause in causes(error) {
+        let more = cause.to_string();
         if !text.contains(&more) {
             text = format!("{text}: {more}");
         }
-        cause = error.source();
     }
     quote(&text)
 }

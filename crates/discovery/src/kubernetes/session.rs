@@ -29,9 +29,10 @@ use super::tracker::{Event, Key, Tracker};
 use super::transport::Bounds;
 use crate::source::Environment;
 
-/// How long the server keeps one watch open. It is asked for, so that a server that has died
-/// without a word is noticed: a watch without any event for this and five seconds is opened anew.
-const WATCH_SECONDS: u32 = 40;
+/// How many seconds the server keeps one watch open. It is asked for, so that a server that has
+/// died without a word is noticed: a watch without any event for this and five seconds is opened
+/// anew.
+pub(super) const WATCH_SECONDS: u32 = 40;
 
 /// The longest that a whole list may take, all its pages together.
 const LIST_TIMEOUT: Duration = Duration::from_secs(60);
@@ -70,6 +71,7 @@ impl Session {
         config: &KubernetesConfig,
         naming: &Arc<Naming>,
         environment: &Environment,
+        watch_seconds: u32,
     ) -> Result<Self, SourceFailure> {
         let mut api = locate(config, environment, naming.domain())
             .await
@@ -88,11 +90,12 @@ impl Session {
             SourceFailure::new(FailureKind::Other, text)
         })?;
         let client = client.with_layer(&bounds).build();
+        let watch = watch_config(config, watch_seconds);
         let (resource, events) = match config.lookup_mode {
-            LookupMode::Pods => (Pod::RESOURCE, events::<Pod>(client, config, naming)),
+            LookupMode::Pods => (Pod::RESOURCE, events::<Pod>(client, watch, naming)),
             LookupMode::Endpoints => (
                 Endpoints::RESOURCE,
-                events::<Endpoints>(client, config, naming),
+                events::<Endpoints>(client, watch, naming),
             ),
         };
         Ok(Self {
@@ -200,7 +203,23 @@ fn selector(config: &KubernetesConfig) -> Option<String> {
         .or_else(|| config.service_name.clone())
 }
 
-fn events<K>(client: Client, config: &KubernetesConfig, naming: &Arc<Naming>) -> Events
+fn watch_config(config: &KubernetesConfig, watch_seconds: u32) -> watcher::Config {
+    let watch = watcher::Config::default()
+        .timeout(watch_seconds)
+        .page_size(PAGE_SIZE);
+    let watch = match (&config.selector, &config.service_name) {
+        (Some(selector), _) => watch.labels(selector),
+        (None, Some(service)) => watch.fields(&format!("metadata.name={service}")),
+        (None, None) => watch,
+    };
+    if config.use_cached_resources {
+        watch.any_semantic()
+    } else {
+        watch
+    }
+}
+
+fn events<K>(client: Client, watch: watcher::Config, naming: &Arc<Naming>) -> Events
 where
     K: Holder
         + Resource<Scope = NamespaceResourceScope>
@@ -212,17 +231,6 @@ where
     K::DynamicType: Default,
 {
     let api: Api<K> = Api::default_namespaced(client);
-    let mut watch = watcher::Config::default()
-        .timeout(WATCH_SECONDS)
-        .page_size(PAGE_SIZE);
-    watch = match (&config.selector, &config.service_name) {
-        (Some(selector), _) => watch.labels(selector),
-        (None, Some(service)) => watch.fields(&format!("metadata.name={service}")),
-        (None, None) => watch,
-    };
-    if config.use_cached_resources {
-        watch = watch.any_semantic();
-    }
     let naming = Arc::clone(naming);
     let read = move |event: watcher::Event<K>| match event {
         watcher::Event::Init => Event::ListBegins,

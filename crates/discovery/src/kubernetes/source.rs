@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::config::KubernetesConfig;
 use super::naming::Naming;
-use super::session::{End, Session};
+use super::session::{End, Session, WATCH_SECONDS};
 use crate::backoff::{Backoff, LONGEST};
 use crate::source::{Environment, Source, SourceContext};
 
@@ -26,6 +26,7 @@ pub(crate) struct KubernetesSource {
     state: State,
     /// Whether somebody was told that we poll for want of the verb watch.
     told: bool,
+    watch_seconds: u32,
 }
 
 enum State {
@@ -45,6 +46,7 @@ impl KubernetesSource {
             backoff: Backoff::default(),
             state: State::Waiting(None),
             told: false,
+            watch_seconds: WATCH_SECONDS,
         }
     }
 
@@ -56,7 +58,9 @@ impl KubernetesSource {
                         tokio::time::sleep_until(due).await;
                     }
                     let (config, environment) = (&self.config, &self.environment);
-                    match Session::open(config, &self.naming, environment).await {
+                    let opened =
+                        Session::open(config, &self.naming, environment, self.watch_seconds);
+                    match opened.await {
                         Ok(session) => {
                             self.state = State::Open(Box::new(session));
                             continue;

@@ -109,6 +109,13 @@ fn our_own_bounds_are_recognised() {
 }
 
 #[test]
+fn a_connection_that_takes_too_long_is_a_time_out() {
+    let cause = io::Error::new(io::ErrorKind::TimedOut, "deadline has elapsed");
+    let error = watcher::Error::InitialListFailed(Error::Service(cause.into()));
+    assert_eq!(failure(&error).kind(), FailureKind::TimedOut);
+}
+
+#[test]
 fn a_server_s_words_are_cut_and_put_on_one_line() {
     let failure = failure(&refused(500, &"line\n".repeat(1_000)));
     assert!(failure.detail().len() < 500);

@@ -268,6 +268,40 @@ async fn a_silent_server_is_noticed() {
 }
 
 #[tokio::test]
+async fn a_watch_that_died_without_a_word_is_noticed() {
+    let first = list(10, &[pod("p1", "10.0.0.1", 9)]);
+    let (mut source, server) = scripted(vec![first.clone(), Reply::Watch(Vec::new())]).await;
+    source.watch_seconds = 1;
+    check_snapshot(&next(&mut source).await, &["web@10.0.0.1"]);
+    // Six seconds without an event, and ten without the head of an answer.
+    check_failed(&next(&mut source).await, FailureKind::TimedOut);
+    assert_eq!(server.requests().len(), 3);
+}
+
+#[tokio::test]
+async fn an_impatient_caller_neither_loses_anything_nor_hurries_the_source() {
+    let mut replies = vec![Reply::status(403, "", "forbidden"); 2];
+    replies.push(list(10, &[pod("p1", "10.0.0.1", 9)]));
+    let (mut source, server) = scripted(replies).await;
+    let begin = Instant::now();
+    let mut updates = Vec::new();
+    while updates.len() < 3 {
+        assert!(begin.elapsed() < PATIENCE, "{updates:?}");
+        let patience = Duration::from_millis(20);
+        updates.extend(tokio::time::timeout(patience, source.next()).await);
+    }
+    check_failed(&updates[0], FailureKind::Forbidden);
+    check_failed(&updates[1], FailureKind::Forbidden);
+    check_snapshot(&updates[2], &["web@10.0.0.1"]);
+    assert!(
+        begin.elapsed() >= Duration::from_millis(1_100),
+        "{:?}",
+        begin.elapsed()
+    );
+    assert!(server.requests().len() <= 4, "{}", server.requests().len());
+}
+
+#[tokio::test]
 async fn an_account_that_may_only_list_is_polled() {
     let forbidden = Reply::status(403, "", "pods is forbidden: cannot watch");
     let (mut source, server) = scripted(vec![
