@@ -167,16 +167,24 @@ async fn live(builder: enmesh::Builder, exit_with_stdin: bool) -> Result<(), Fai
         () = &mut stdin_closed => return Ok(()),
         started = builder.start() => started.map_err(|error| Failure::Start { error })?,
     };
-    let cause = tokio::select! {
-        signal = signals.next() => signal,
-        () = &mut stdin_closed => "end of stdin",
+    let (cause, mut signals_to_bear) = tokio::select! {
+        biased;
+        signal = signals.next() => (signal, 0),
+        () = &mut stdin_closed => ("end of stdin", 1),
         () = node.ended() => return Err(Failure::Died),
     };
     tracing::info!(cause, "stopping");
-    tokio::select! {
-        biased;
-        () = node.shutdown() => Ok(()),
-        _ = signals.next() => Err(Failure::Impatient),
+    let shutdown = node.shutdown();
+    tokio::pin!(shutdown);
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut shutdown => return Ok(()),
+            _ = signals.next() => match signals_to_bear {
+                0 => return Err(Failure::Impatient),
+                _ => signals_to_bear -= 1,
+            },
+        }
     }
 }
 

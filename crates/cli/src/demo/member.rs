@@ -1,14 +1,14 @@
 //! The demo's members: this program as child processes, and what they log.
 
 use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, ChildStderr, Command};
+use tokio::process::{Child, ChildStderr, ChildStdin, Command};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -19,6 +19,8 @@ use super::pods::{APP, NAMESPACE};
 const RECORD_QUEUE: usize = 1024;
 /// How often another port is tried.
 const PORT_ATTEMPTS: usize = 20;
+/// How long a connection to ourselves may take.
+const REACH_TIME: Duration = Duration::from_secs(1);
 /// How long a member has to end by itself, at the end of everything.
 const END_TIME: Duration = Duration::from_secs(1);
 
@@ -54,6 +56,9 @@ pub(crate) struct Members {
 
 struct Member {
     child: Child,
+    /// Held apart from the child, because waiting for a child closes its stdin, which would end a
+    /// member before its signal does. `None` once it is to end.
+    stdin: Option<ChildStdin>,
     started: SystemTime,
 }
 
@@ -129,7 +134,12 @@ impl Members {
         let stderr = child.stderr.take().expect("stderr is piped");
         self.readers
             .spawn(read_log(member, stderr, self.sender.clone()));
-        self.children.push(Member { child, started });
+        let stdin = child.stdin.take();
+        self.children.push(Member {
+            child,
+            stdin,
+            started,
+        });
         Ok(())
     }
 
@@ -151,7 +161,7 @@ impl Members {
 
     /// Asks a member to end, with SIGTERM.
     pub(crate) fn terminate(&mut self, member: usize) -> Result<(), DemoError> {
-        terminate(&mut self.children[member].child).map_err(|error| DemoError::Process { error })
+        terminate(&mut self.children[member]).map_err(|error| DemoError::Process { error })
     }
 
     /// Waits until a member's process is gone.
@@ -175,7 +185,7 @@ impl Members {
     pub(crate) async fn end(&mut self) {
         for member in &mut self.children {
             // Closes its stdin, which it takes for the order to end.
-            drop(member.child.stdin.take());
+            member.stdin = None;
         }
         let deadline = tokio::time::Instant::now() + END_TIME;
         for member in &mut self.children {
@@ -212,7 +222,7 @@ fn free_port(count: usize) -> Result<u16, DemoError> {
         let mut port = 0;
         for member in 0..count {
             let address = address(member);
-            match TcpListener::bind((address, port)).and_then(|it| Ok((it.local_addr()?, it))) {
+            match listen(address, port) {
                 Ok((bound, listener)) => {
                     port = bound.port();
                     held.push(listener);
@@ -224,6 +234,14 @@ fn free_port(count: usize) -> Result<u16, DemoError> {
         return Ok(port);
     }
     Err(DemoError::NoPort)
+}
+
+/// Listens, and shows that it can be reached: an interface that is down takes a listener too.
+fn listen(address: Ipv4Addr, port: u16) -> std::io::Result<(SocketAddr, TcpListener)> {
+    let listener = TcpListener::bind((address, port))?;
+    let bound = listener.local_addr()?;
+    TcpStream::connect_timeout(&bound, REACH_TIME)?;
+    Ok((bound, listener))
 }
 
 async fn read_log(member: usize, stderr: ChildStderr, records: mpsc::Sender<Record>) {
@@ -259,11 +277,14 @@ impl Record {
 }
 
 #[cfg(unix)]
-fn terminate(child: &mut Child) -> std::io::Result<()> {
+fn terminate(member: &mut Member) -> std::io::Result<()> {
     use rustix::process::{Pid, Signal, kill_process};
 
     // A child that was waited for has no id any more, so that no stranger is hit.
-    let id = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+    let id = member
+        .child
+        .id()
+        .and_then(|id| Pid::from_raw(id.cast_signed()));
     match id {
         Some(pid) => Ok(kill_process(pid, Signal::TERM)?),
         None => Ok(()),
@@ -271,7 +292,7 @@ fn terminate(child: &mut Child) -> std::io::Result<()> {
 }
 
 #[cfg(not(unix))]
-fn terminate(child: &mut Child) -> std::io::Result<()> {
-    drop(child.stdin.take());
+fn terminate(member: &mut Member) -> std::io::Result<()> {
+    member.stdin = None;
     Ok(())
 }

@@ -11,6 +11,8 @@ use super::timeline::{Timeline, millis};
 
 /// Lines of the members' logs that an error shows.
 const SHOWN_LINES: usize = 12;
+/// How long an error waits for what a member that ended badly had to say.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// Tells the story once.
 pub(crate) struct Story<'a> {
@@ -206,10 +208,14 @@ impl<'a> Story<'a> {
         self.awaited = format!("{name} ends after SIGTERM");
         let status = self.members.ended(member).await?;
         if status.success() {
-            Ok(())
-        } else {
-            Err(self.untrue(format!("{name} ended with {status} after SIGTERM")))
+            return Ok(());
         }
+        // Its last words are on their way, and say more than its exit status.
+        let end = tokio::time::Instant::now() + LAST_WORDS;
+        while let Ok(record) = tokio::time::timeout_at(end, self.members.next_record()).await {
+            self.take(record)?;
+        }
+        Err(self.untrue(format!("{name} ended with {status} after SIGTERM")))
     }
 
     /// Follows the members' logs until `done` has an answer.

@@ -1,0 +1,151 @@
+//! `enmesh run`: two members, their logs, and how they end.
+
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::running::{Running, enmesh, private_file};
+
+/// A port that is free on both addresses now.
+fn free_port() -> u16 {
+    loop {
+        let first = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = first.local_addr().unwrap().port();
+        if TcpListener::bind(("127.0.0.2", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+fn member(address: &str, port: u16, cookie: &Path, more: &[&str]) -> Command {
+    let name = format!("m@{address}");
+    let port = port.to_string();
+    let mut command = enmesh(&[
+        "run",
+        "--log-format",
+        "json",
+        "--epmd",
+        "none",
+        "--dist-port",
+        &port,
+        "--listen",
+        address,
+        "--name",
+        &name,
+    ]);
+    command.arg("--cookie-file").arg(cookie).args(more);
+    command
+}
+
+#[test]
+fn two_members_log_each_other_and_end_well_at_sigterm() {
+    let directory = tempfile::tempdir().unwrap();
+    let cookie = private_file(directory.path(), "cookie", "c\n");
+    let port = free_port();
+    let mut first = Running::start(member("127.0.0.1", port, &cookie, &[]));
+    let started = first.wait_for("node started", "m@127.0.0.1");
+    assert_eq!(started["level"], "INFO");
+    assert_eq!(started["port"], json!(port));
+    assert!(started["creation"].as_u64().unwrap() > 0);
+    assert_eq!(started["epmd"], "none");
+
+    let topology = "strategy=epmd name=web hosts=m@127.0.0.1";
+    let mut second = Running::start(member(
+        "127.0.0.2",
+        port,
+        &cookie,
+        &["--topology", topology],
+    ));
+    let connected = second.wait_for("node connected", "m@127.0.0.1");
+    assert_eq!(connected["topology"], json!(["web"]));
+    assert_eq!(connected["cluster"], json!(["m@127.0.0.1"]));
+    let uninvited = first.wait_for("node connected", "m@127.0.0.2");
+    assert_eq!(uninvited["topology"], json!([]));
+    assert_eq!(uninvited["cluster"], json!(["m@127.0.0.2"]));
+
+    second.signal("TERM");
+    assert_eq!(second.ended().code(), Some(0));
+    let gone = first.wait_for("node disconnected", "m@127.0.0.2");
+    assert_eq!(gone["cluster"], json!([]));
+    assert!(gone["reason"].is_string());
+    first.signal("INT");
+    assert_eq!(first.ended().code(), Some(0));
+    assert!(
+        first.rest_of_log().iter().all(Value::is_object),
+        "each line is a JSON object"
+    );
+}
+
+#[test]
+fn a_cookie_file_that_others_can_read_only_warns() {
+    let directory = tempfile::tempdir().unwrap();
+    let cookie = private_file(directory.path(), "cookie", "very-secret");
+    std::fs::set_permissions(&cookie, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let mut running = Running::start(member("127.0.0.1", free_port(), &cookie, &[]));
+    running.wait_for("node started", "m@127.0.0.1");
+    running.signal("TERM");
+    assert_eq!(running.ended().code(), Some(0));
+    let log = running.rest_of_log();
+    let warning = |record: &&Value| record["message"] == "cookie file can be read by others";
+    assert_eq!(log.iter().find(warning).expect("it warns")["level"], "WARN");
+    assert!(
+        log.iter()
+            .all(|record| !record.to_string().contains("very-secret"))
+    );
+}
+
+#[test]
+fn the_hidden_flag_ends_the_member_with_its_stdin() {
+    let directory = tempfile::tempdir().unwrap();
+    let cookie = private_file(directory.path(), "cookie", "c");
+    let mut command = member("127.0.0.1", free_port(), &cookie, &["--exit-with-stdin"]);
+    command.stdin(Stdio::piped());
+    let mut running = Running::start(command);
+    running.wait_for("node started", "m@127.0.0.1");
+    drop(running.child.stdin.take());
+    assert_eq!(running.ended().code(), Some(0));
+}
+
+#[test]
+fn a_text_log_has_no_colours_when_no_terminal_reads_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let cookie = private_file(directory.path(), "cookie", "c");
+    let mut command = member("127.0.0.1", free_port(), &cookie, &["--exit-with-stdin"]);
+    // The later --log-format would be a usage error; the environment is weaker than the flag.
+    command
+        .env("ENMESH_LOG_FORMAT", "text")
+        .stdin(Stdio::null());
+    let output = command.output().unwrap();
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        log.lines().all(|line| line.starts_with('{')),
+        "the flag counts more: {log}"
+    );
+
+    let port = free_port().to_string();
+    let output = enmesh(&[
+        "run",
+        "--exit-with-stdin",
+        "--epmd",
+        "none",
+        "--dist-port",
+        &port,
+    ])
+    .args([
+        "--name",
+        "m@127.0.0.1",
+        "--listen",
+        "127.0.0.1",
+        "--cookie-file",
+    ])
+    .arg(&cookie)
+    .stdin(Stdio::null())
+    .output()
+    .unwrap();
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert!(log.contains(" INFO  stopping") || log.is_empty(), "{log}");
+    assert!(!log.contains('\u{1b}'), "{log}");
+}

@@ -1,0 +1,242 @@
+//! Exit codes and messages that need no cluster.
+
+use std::net::TcpListener;
+
+use crate::running::{enmesh, private_file};
+
+/// Exit code, stdout, stderr.
+fn outcome(args: &[&str], environment: &[(&str, &str)]) -> (i32, String, String) {
+    let output = enmesh(args)
+        .envs(environment.iter().copied())
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (
+        output.status.code().unwrap(),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
+fn refused(code: i32, args: &[&str], environment: &[(&str, &str)], said: &[&str]) {
+    let (got, stdout, stderr) = outcome(args, environment);
+    assert_eq!((got, stdout.as_str()), (code, ""), "{args:?}: {stderr}");
+    for part in said {
+        assert!(
+            stderr.contains(part),
+            "{args:?} should say {part:?}, said {stderr:?}"
+        );
+    }
+}
+
+#[test]
+fn wrong_usage_ends_with_64() {
+    refused(64, &[], &[], &["Usage: enmesh <COMMAND>", "Examples:"]);
+    refused(64, &["fly"], &[], &["unrecognized subcommand 'fly'"]);
+    refused(64, &["run", "--no-such-flag"], &[], &["--no-such-flag"]);
+    refused(
+        64,
+        &["run", "--visible", "--hidden"],
+        &[],
+        &["cannot be used with"],
+    );
+    refused(
+        64,
+        &["run", "--cookie", "secret"],
+        &[],
+        &["unexpected argument '--cookie'"],
+    );
+    refused(64, &["check-config"], &[], &["<FILE>"]);
+    refused(64, &["epmd", "--port", "0"], &[], &["1..=65535"]);
+    refused(64, &["demo", "--nodes", "1"], &[], &["2..=12"]);
+    refused(
+        64,
+        &["run", "--dist-port", "many"],
+        &[],
+        &["enmesh: --dist-port \"many\": not a port number; allowed: a port from 0 to 65535"],
+    );
+    refused(
+        64,
+        &["run", "--topology", "strategy=carrier_pigeon"],
+        &[],
+        &[
+            "--topology",
+            "carrier_pigeon",
+            "allowed: epmd, local_epmd, kubernetes",
+        ],
+    );
+}
+
+#[test]
+fn wrong_configuration_ends_with_78_and_says_what_to_do() {
+    let directory = tempfile::tempdir().unwrap();
+    let home = directory.path().to_str().unwrap();
+    refused(
+        78,
+        &["run"],
+        &[],
+        &["the node's name is not set; give --name"],
+    );
+    refused(
+        78,
+        &["run"],
+        &[("ENMESH_EPMD", "x")],
+        &["ENMESH_EPMD=\"x\"", "system, embedded or"],
+    );
+    refused(
+        78,
+        &["run", "--name", "a@127.0.0.1"],
+        &[],
+        &["the cookie is not set", "--cookie-file"],
+    );
+    refused(
+        78,
+        &["run", "--name", "a@127.0.0.1"],
+        &[("HOME", home)],
+        &[
+            ".erlang.cookie: No such file",
+            "put the cluster's cookie into it",
+        ],
+    );
+    refused(
+        78,
+        &["run", "--config", "/no/such.toml"],
+        &[],
+        &["/no/such.toml: cannot be read"],
+    );
+    refused(
+        78,
+        &["run", "--name", "a@127.0.0.1"],
+        &[("RELEASE_COOKIE", "not\u{1}good")],
+        &["RELEASE_COOKIE: a cookie has printable ASCII characters only"],
+    );
+}
+
+#[test]
+fn what_cannot_be_started_ends_with_1_and_says_what_to_do() {
+    let directory = tempfile::tempdir().unwrap();
+    let cookie = private_file(directory.path(), "cookie", "c");
+    let holder = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = holder.local_addr().unwrap().port().to_string();
+    refused(
+        1,
+        &[
+            "run",
+            "--name",
+            "a@127.0.0.1",
+            "--epmd",
+            "none",
+            "--dist-port",
+            &port,
+        ],
+        &[("ENMESH_COOKIE_FILE", cookie.to_str().unwrap())],
+        &[
+            "the member did not start",
+            &port,
+            "give another --dist-port",
+        ],
+    );
+    refused(
+        1,
+        &["epmd", "--port", &port, "--listen", "127.0.0.1"],
+        &[],
+        &[
+            "cannot serve epmd on port",
+            &port,
+            "give another with --port",
+        ],
+    );
+}
+
+#[test]
+fn help_ends_well_and_has_examples() {
+    for command in ["run", "check-config", "epmd", "demo"] {
+        let (code, stdout, stderr) = outcome(&[command, "--help"], &[]);
+        assert_eq!((code, stderr.as_str()), (0, ""), "{command}");
+        assert!(
+            stdout.contains(&format!("Examples:\n  enmesh {command}")),
+            "{command}: {stdout}"
+        );
+    }
+    let (code, stdout, _) = outcome(&["--version"], &[]);
+    assert_eq!(
+        (code, stdout.as_str()),
+        (0, concat!("enmesh ", env!("CARGO_PKG_VERSION"), "\n"))
+    );
+}
+
+#[test]
+fn check_config_prints_what_run_would_have_and_never_the_cookie() {
+    let directory = tempfile::tempdir().unwrap();
+    let cookie = private_file(directory.path(), "cookie", "very-secret");
+    let text = format!(
+        "name = \"web@${{POD_IP}}\"\ncookie_file = {cookie:?}\nnet_ticktime = 30\n\
+         [[topology]]\nstrategy = \"epmd\"\nhosts = [\"b@h\", \"c@h\"]\n"
+    );
+    let file = private_file(directory.path(), "enmesh.toml", &text);
+    let args = ["check-config", file.to_str().unwrap()];
+    let environment = [("POD_IP", "10.0.0.7"), ("ENMESH_DIST_PORT", "4370")];
+    let (code, stdout, stderr) = outcome(&args, &environment);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    for line in [
+        "name = \"web@10.0.0.7\"",
+        &format!("cookie_file = {cookie:?}"),
+        "dist_port = 4370",
+        "epmd = \"embedded\"",
+        "net_ticktime = \"30s\"",
+        "[[topology]]",
+        "hosts = [\"b@h\", \"c@h\"]",
+        "strategy = \"epmd\"",
+    ] {
+        assert!(
+            stdout.lines().any(|printed| printed == line),
+            "{line} is not in\n{stdout}"
+        );
+    }
+    let (_, stdout, _) = outcome(&args, &[("POD_IP", "x"), ("RELEASE_COOKIE", "very-secret")]);
+    assert!(!stdout.contains("very-secret"));
+}
+
+#[test]
+fn check_config_names_file_key_value_and_what_is_allowed() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = private_file(
+        directory.path(),
+        "enmesh.toml",
+        "epmd = \"mine\"\nnane = \"a@h\"\n",
+    );
+    let path = file.to_str().unwrap();
+    refused(
+        78,
+        &["check-config", path],
+        &[],
+        &[
+            &format!("enmesh: {path}: epmd = \"mine\""),
+            "allowed: system, embedded or none",
+            &format!("enmesh: {path}: unknown key \"nane\"; allowed are name, "),
+        ],
+    );
+    let broken = private_file(directory.path(), "broken.toml", "name = \n");
+    refused(
+        78,
+        &["check-config", broken.to_str().unwrap()],
+        &[],
+        &["not valid TOML", "line 1"],
+    );
+}
+
+#[test]
+fn a_variable_that_is_not_set_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = private_file(
+        directory.path(),
+        "enmesh.toml",
+        "name = \"web@${POD_IP}\"\n",
+    );
+    refused(
+        78,
+        &["run", "--config", file.to_str().unwrap()],
+        &[],
+        &["enmesh.toml: name = \"web@${POD_IP}\": the environment variable POD_IP is not set"],
+    );
+}
