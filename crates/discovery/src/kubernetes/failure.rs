@@ -200,7 +200,7 @@ fn find_transport(error: &watcher::Error) -> Option<TransportError> {
 
 /// What stands behind `error`, the nearest cause first.
 fn causes(error: &dyn StdError) -> impl Iterator<Item = &(dyn StdError + 'static)> {
-    std::iter::successors(error.source(), |cause| cause.source())
+    std::iter::successors(error.source(), |&cause| cause.source())
 }
 
 /// The causes in one line, without those that only repeat what was said before them.
