@@ -118,22 +118,22 @@ fn two_nodes_live_with_our_server(otp: Otp) {
 }
 
 #[test]
-fn otp25_nodes_live_with_our_server() {
+fn otp_25_nodes_live_with_our_server() {
     two_nodes_live_with_our_server(Otp::R25);
 }
 
 #[test]
-fn otp27_nodes_live_with_our_server() {
+fn otp_27_nodes_live_with_our_server() {
     two_nodes_live_with_our_server(Otp::R27);
 }
 
 #[test]
-fn otp29_nodes_live_with_our_server() {
+fn otp_29_nodes_live_with_our_server() {
     two_nodes_live_with_our_server(Otp::R29);
 }
 
 #[test]
-fn otp25_node_that_is_killed_gets_its_name_back_at_once_with_a_new_creation() {
+fn otp_25_node_that_is_killed_gets_its_name_back_at_once_with_a_new_creation() {
     let ns = NetNs::new().unwrap();
     let _server = Inside::server(&ns);
     wait_names(&ns, &[]);
@@ -152,7 +152,7 @@ fn otp25_node_that_is_killed_gets_its_name_back_at_once_with_a_new_creation() {
 }
 
 #[test]
-fn otp25_name_in_use_is_refused_to_a_second_node() {
+fn otp_25_name_in_use_is_refused_to_a_second_node() {
     let ns = NetNs::new().unwrap();
     let _server = Inside::server(&ns);
     wait_names(&ns, &[]);
@@ -163,7 +163,7 @@ fn otp25_name_in_use_is_refused_to_a_second_node() {
 }
 
 #[test]
-fn otp25_command_line_commands_our_server() {
+fn otp_25_command_line_commands_our_server() {
     let ns = NetNs::new().unwrap();
     let server = Inside::server(&ns);
     wait_names(&ns, &[]);
@@ -182,7 +182,7 @@ fn otp25_command_line_commands_our_server() {
 }
 
 #[test]
-fn otp25_epmd_that_is_restarted_has_our_registration_again() {
+fn otp_25_epmd_that_is_restarted_has_our_registration_again() {
     let ns = NetNs::new().unwrap();
     let mut epmd = Epmd::start(&ns).unwrap();
     let _ours = Inside::run(&ns, async |stop| {
@@ -211,7 +211,7 @@ fn otp25_epmd_that_is_restarted_has_our_registration_again() {
 }
 
 #[test]
-fn otp25_epmd_that_dies_is_replaced_by_ours_within_two_seconds() {
+fn otp_25_epmd_that_dies_is_replaced_by_ours_within_two_seconds() {
     let ns = NetNs::new().unwrap();
     let mut epmd = Epmd::start(&ns).unwrap();
     let node = start(Otp::R25, &ns, "a@127.0.0.1");

@@ -110,6 +110,8 @@ pub(crate) struct World {
     prune: Prune,
     visible: bool,
     topologies: Vec<Vec<PeerAddr>>,
+    /// How long it takes until everybody has started and asked its sources.
+    spread: Micros,
     end: Micros,
     healed_at: Micros,
 }
@@ -163,7 +165,7 @@ impl World {
         out.queue.push(healed_at + heal, Event::Whole);
         for node in 0..nodes {
             out.queue
-                .push(rng.random_range(0..FIRST_FAULT), Event::Start { node });
+                .push(rng.random_range(0..spread), Event::Start { node });
             out.queue.push(
                 end - SHUTDOWN + rng.random_range(0..SECOND),
                 Event::Shutdown { node },
@@ -174,14 +176,14 @@ impl World {
         } else {
             vec![peers]
         };
-        let visible = rng.random_bool(0.5);
         Self {
             out,
             machines,
             nodes,
             prune,
-            visible,
+            visible: rng.random_bool(0.5),
             topologies,
+            spread,
             end,
             healed_at,
         }
@@ -236,6 +238,7 @@ impl World {
             prune: self.prune,
             visible: self.visible,
             topologies: self.topologies.clone(),
+            spread: self.spread,
         };
         let process = Process::new(birth, &mut self.out);
         self.out.note(&[node], || {

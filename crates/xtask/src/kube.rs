@@ -52,7 +52,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         }
         Command::Up => {
             let cluster = Cluster::up(&args.name, Lifetime::Detached)?;
-            eprintln!("the cluster is in a network of its own: `cargo xtask kube kubectl …` and `… exec PROGRAM` enter it, or");
+            eprintln!(
+                "the cluster is in a network of its own: `cargo xtask kube kubectl …` and `… exec PROGRAM` enter it, or"
+            );
             eprintln!("nsenter --net={} PROGRAM", cluster.netns().display());
             println!("export KUBECONFIG={}", cluster.kubeconfig().display());
             Ok(())
@@ -62,11 +64,15 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             print!("{}", Cluster::attach(&args.name)?.status()?);
             Ok(())
         }
-        Command::Kubectl { args: rest } => become_program(Cluster::attach(&args.name)?.kubectl_command(rest)),
+        Command::Kubectl { args: rest } => {
+            become_program(Cluster::attach(&args.name)?.kubectl_command(rest))
+        }
         Command::Exec { args: rest } => {
             let cluster = Cluster::attach(&args.name)?;
             let mut command = cluster.command(&rest[0]);
-            command.args(&rest[1..]).env("KUBECONFIG", cluster.kubeconfig());
+            command
+                .args(&rest[1..])
+                .env("KUBECONFIG", cluster.kubeconfig());
             become_program(command)
         }
     }

@@ -1,0 +1,36 @@
+//! Where things are in this repository.
+
+use std::path::{Path, PathBuf};
+
+/// Crates below the line: no runtime, no socket, no clock, no randomness of their own.
+pub(crate) const PURE: [&str; 6] = ["identity", "term", "proto", "membership", "otp", "derive"];
+
+/// Programs, tests and tools; every other crate is a library.
+pub(crate) const NOT_LIBRARIES: [&str; 4] = ["cli", "sim", "interop", "xtask"];
+
+/// The root of the checkout that this program was built from.
+pub(crate) fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors()
+        .nth(2)
+        .expect("this crate is in crates/ of the repository")
+        .to_owned()
+}
+
+/// The pure crates that exist in the repository at `root`.
+pub(crate) fn pure_crates(root: &Path) -> impl Iterator<Item = &'static str> {
+    let crates = root.join("crates");
+    PURE.into_iter()
+        .filter(move |name| crates.join(name).join("Cargo.toml").is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_root_holds_the_crates() {
+        assert!(root().join("crates/xtask/Cargo.toml").is_file());
+        assert!(pure_crates(&root()).count() >= 5);
+    }
+}

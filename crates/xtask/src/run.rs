@@ -1,0 +1,138 @@
+//! Child processes of the chores: their output is passed on as it comes.
+
+use std::io::{BufRead as _, BufReader, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, bail};
+
+/// What the `test result:` lines of a run add up to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Totals {
+    pub(crate) passed: u64,
+    pub(crate) failed: u64,
+}
+
+impl Totals {
+    /// Adds what one line of output says, if it is the result of a test program.
+    pub(crate) fn read(&mut self, line: &str) {
+        let Some((_, counts)) = line.split_once("test result: ") else {
+            return;
+        };
+        self.passed += count(counts, " passed").unwrap_or_default();
+        self.failed += count(counts, " failed").unwrap_or_default();
+    }
+
+    pub(crate) fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+    }
+}
+
+/// The number that stands before `unit`.
+fn count(text: &str, unit: &str) -> Option<u64> {
+    let (before, _) = text.split_once(unit)?;
+    before
+        .rsplit(|c: char| !c.is_ascii_digit())
+        .next()?
+        .parse()
+        .ok()
+}
+
+/// `cargo` with `arguments`, separated by spaces, in the repository at `root`.
+pub(crate) fn cargo(root: &Path, arguments: &str) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(arguments.split_whitespace()).current_dir(root);
+    command
+}
+
+/// Runs `command` to its end, passes its output on, and adds up its tests in `totals`.
+pub(crate) fn run(command: Command, totals: &mut Totals) -> anyhow::Result<()> {
+    run_into(&mut std::io::stdout().lock(), command, totals)
+}
+
+fn run_into(own: &mut impl Write, mut command: Command, totals: &mut Totals) -> anyhow::Result<()> {
+    let told = describe(&command);
+    writeln!(own, "$ {told}")?;
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot run {told}"))?;
+    let output = child.stdout.take().context("a child without output")?;
+    for line in BufReader::new(output).split(b'\n') {
+        let line = line?;
+        own.write_all(&line)?;
+        own.write_all(b"\n")?;
+        totals.read(&String::from_utf8_lossy(&line));
+    }
+    let status = child.wait()?;
+    if !status.success() {
+        bail!("{told}: {status}");
+    }
+    Ok(())
+}
+
+/// The command as one would type it.
+fn describe(command: &Command) -> String {
+    let program = Path::new(command.get_program());
+    let program = program.file_name().unwrap_or_default().to_string_lossy();
+    let arguments = command
+        .get_args()
+        .map(|argument| argument.to_string_lossy());
+    let variables = command.get_envs().filter_map(|(name, value)| {
+        Some(format!("{}='{}'", name.to_string_lossy(), value?.to_string_lossy()).into())
+    });
+    variables
+        .chain([program])
+        .chain(arguments)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_of_several_test_programs_add_up() {
+        let mut totals = Totals::default();
+        for line in [
+            "running 3 tests",
+            "test result: ok. 12 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out",
+            "test result: \u{1b}[31mFAILED\u{1b}[0m. 3 passed; 2 failed; 0 ignored; 0 measured",
+            "4 passed, 4 failed",
+        ] {
+            totals.read(line);
+        }
+        assert_eq!(
+            totals,
+            Totals {
+                passed: 15,
+                failed: 2
+            }
+        );
+    }
+
+    #[test]
+    fn a_childs_failure_is_ours_and_its_output_is_read() {
+        let shell = |script: &str| {
+            let mut command = Command::new("sh");
+            command.args(["-c", script]);
+            command
+        };
+        let (mut totals, mut passed_on) = (Totals::default(), Vec::new());
+        let result = "echo 'test result: ok. 1 passed; 0 failed'";
+        assert!(run_into(&mut passed_on, shell(result), &mut totals).is_ok());
+        let failing = shell(&format!("{result}; exit 3"));
+        assert!(run_into(&mut passed_on, failing, &mut totals).is_err());
+        assert!(passed_on.ends_with(b"test result: ok. 1 passed; 0 failed\n"));
+        assert_eq!(
+            totals,
+            Totals {
+                passed: 2,
+                failed: 0
+            }
+        );
+    }
+}

@@ -1,0 +1,387 @@
+//! `cargo xtask test`: everything, from the format of the source to a real Kubernetes.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use clap::ValueEnum;
+use enmesh_interop::{Otp, build_kube, ensure_debian_packages, ensure_release, verify_release};
+
+use crate::repository;
+use crate::run::{self, Totals};
+use crate::{simulation, tidy};
+
+/// What the pure crates are checked for, besides this machine: no clock and no socket there.
+const WASM: &str = "wasm32-unknown-unknown";
+
+/// What can be left out, or be missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+enum Part {
+    /// The pure crates' build for wasm32.
+    Wasm,
+    /// The simulation of many nodes.
+    Sim,
+    /// The built-in demo.
+    Demo,
+    /// Stories with real OTP 25 nodes.
+    Otp25,
+    /// Stories with real OTP 27 nodes.
+    Otp27,
+    /// Stories with real OTP 29 nodes.
+    Otp29,
+    /// Stories with a real Kubernetes.
+    Kube,
+}
+
+/// What `cargo xtask test` takes.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct Args {
+    /// Leave these out, separated by commas; else what is missing is a failure.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    without: Vec<Part>,
+}
+
+impl Part {
+    /// The word that `--without` takes.
+    fn word(self) -> String {
+        self.to_possible_value()
+            .map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
+    /// The release of OTP that the part is about.
+    fn otp(self) -> Option<Otp> {
+        match self {
+            Self::Otp25 => Some(Otp::R25),
+            Self::Otp27 => Some(Otp::R27),
+            Self::Otp29 => Some(Otp::R29),
+            Self::Wasm | Self::Sim | Self::Demo | Self::Kube => None,
+        }
+    }
+
+    /// What the names of tests have in them that need this part.
+    fn test_names(self) -> &'static [&'static str] {
+        match self {
+            Self::Otp25 => &[
+                "otp_25",
+                "three_releases",
+                "beam",
+                "another_cookie_shows_on_both_sides",
+                "a_second_link_is_asked_about",
+            ],
+            Self::Otp27 => &["otp_27", "three_releases"],
+            Self::Otp29 => &["otp_29", "three_releases"],
+            Self::Wasm | Self::Sim | Self::Demo | Self::Kube => &[],
+        }
+    }
+}
+
+/// How one step ended.
+#[derive(Debug)]
+struct Step {
+    name: &'static str,
+    took: Duration,
+    totals: Totals,
+    failure: Option<anyhow::Error>,
+}
+
+/// The run so far.
+#[derive(Debug)]
+struct Suite {
+    /// What the user left out, and what turned out to be missing.
+    absent: BTreeSet<Part>,
+    steps: Vec<Step>,
+}
+
+/// Runs every step, also after one failed, and fails if any did.
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let mut suite = Suite {
+        absent: args.without.iter().copied().collect(),
+        steps: Vec::new(),
+    };
+    suite.prepare();
+    suite.check_source();
+    suite.test();
+    suite.report()
+}
+
+impl Suite {
+    fn has(&self, part: Part) -> bool {
+        !self.absent.contains(&part)
+    }
+
+    fn step(
+        &mut self,
+        name: &'static str,
+        work: impl FnOnce(&mut Totals) -> anyhow::Result<()>,
+    ) -> bool {
+        println!("\n=== {name}");
+        let begin = Instant::now();
+        let mut totals = Totals::default();
+        let failure = work(&mut totals).err();
+        let took = begin.elapsed();
+        match &failure {
+            None => println!("=== {name}: ok, {:.1} s", took.as_secs_f64()),
+            Some(error) => println!("=== {name}: FAILED, {:.1} s: {error:#}", took.as_secs_f64()),
+        }
+        let ok = failure.is_none();
+        self.steps.push(Step {
+            name,
+            took,
+            totals,
+            failure,
+        });
+        ok
+    }
+
+    /// A step that is one cargo command.
+    fn cargo(&mut self, name: &'static str, arguments: &str, skipped: &[&str]) -> bool {
+        let command = with_skips(run::cargo(&repository::root(), arguments), skipped);
+        self.step(name, |totals| run::run(command, totals))
+    }
+
+    /// Gets what is needed; what cannot be got is a failure, and what needs it is left out.
+    fn prepare(&mut self) {
+        for part in [Part::Otp25, Part::Otp27, Part::Otp29] {
+            if let Some(otp) = part.otp()
+                && self.has(part)
+            {
+                self.need("erlang", part, || {
+                    ensure_release(otp)?;
+                    println!("{}", verify_release(otp)?);
+                    Ok(())
+                });
+            }
+        }
+        if self.has(Part::Kube) {
+            self.need("kubernetes", Part::Kube, || {
+                ensure_debian_packages()?;
+                println!("{}", build_kube()?.display());
+                Ok(())
+            });
+        }
+        if self.has(Part::Wasm) {
+            self.need("wasm32 target", Part::Wasm, add_target);
+        }
+    }
+
+    fn need(&mut self, name: &'static str, part: Part, get: impl FnOnce() -> anyhow::Result<()>) {
+        let hint = || format!("missing; `--without {}` leaves it out", part.word());
+        if !self.step(name, |_| get().with_context(hint)) {
+            self.absent.insert(part);
+        }
+    }
+
+    fn check_source(&mut self) {
+        self.cargo("format", "fmt --all -- --check", &[]);
+        self.step("tidy", |_| tidy::run());
+        let clippy = "clippy --workspace --all-targets -- -D warnings";
+        self.cargo("clippy", clippy, &[]);
+        let mut doc = run::cargo(&repository::root(), "doc --workspace --no-deps");
+        doc.env("RUSTDOCFLAGS", "-D warnings");
+        self.step("documentation", |totals| run::run(doc, totals));
+        if self.has(Part::Wasm) {
+            let mut check = run::cargo(&repository::root(), "check --target");
+            check.arg(WASM);
+            for pure in repository::pure_crates(&repository::root()) {
+                check.args(["--package", &format!("enmesh-{pure}")]);
+            }
+            self.step("wasm32", |totals| run::run(check, totals));
+        }
+    }
+
+    fn test(&mut self) {
+        let skipped: Vec<_> = self
+            .absent
+            .iter()
+            .flat_map(|part| part.test_names())
+            .copied()
+            .collect();
+        let unit = "test --workspace --exclude enmesh-interop --no-fail-fast";
+        self.cargo("unit and property tests", unit, &skipped);
+        if self.has(Part::Sim) {
+            let simulation = simulation::command(&simulation::Args::default());
+            self.step("simulation", |totals| run::run(simulation, totals));
+        }
+        if self.has(Part::Demo) {
+            let demo = "run --package enmesh-cli -- demo --pace fast";
+            self.cargo("demo", demo, &[]);
+        }
+        let root = repository::root();
+        // The bench tries itself with OTP 25.
+        let has_otp25 = self.has(Part::Otp25);
+        self.interop("real OTP nodes", &root, &skipped, |target| {
+            !target.starts_with("kube") && (has_otp25 || target != "harness")
+        });
+        if self.has(Part::Kube) {
+            self.interop("real Kubernetes", &root, &[], |target| {
+                target.starts_with("kube")
+            });
+        }
+    }
+
+    /// Runs those of the bench's test programs that `is_wanted` picks by name.
+    fn interop(
+        &mut self,
+        name: &'static str,
+        root: &Path,
+        skipped: &[&str],
+        is_wanted: impl Fn(&str) -> bool,
+    ) {
+        self.step(name, |totals| {
+            let mut test = run::cargo(root, "test --package enmesh-interop --no-fail-fast");
+            let targets = test_programs(&root.join("crates/interop/tests"))?;
+            let wanted: Vec<_> = targets.iter().filter(|target| is_wanted(target)).collect();
+            if wanted.is_empty() {
+                bail!("there are no such tests");
+            }
+            for target in wanted {
+                test.args(["--test", target]);
+            }
+            run::run(with_skips(test, skipped), totals)
+        });
+    }
+
+    /// Prints what happened, the totals on the last line, and fails if any step did.
+    fn report(&self) -> anyhow::Result<()> {
+        println!("\n=== summary");
+        let mut totals = Totals::default();
+        for step in &self.steps {
+            let result = if step.failure.is_none() {
+                "ok"
+            } else {
+                "FAILED"
+            };
+            let (name, took) = (step.name, step.took.as_secs_f64());
+            println!("{name:<26} {result:<7} {took:>7.1} s");
+            totals.add(step.counted());
+        }
+        for part in &self.absent {
+            println!("left out: {}", part.word());
+        }
+        println!("{} passed, {} failed", totals.passed, totals.failed);
+        match self.steps.iter().any(|step| step.failure.is_some()) {
+            false => Ok(()),
+            true => std::process::exit(1),
+        }
+    }
+}
+
+impl Step {
+    /// The step's tests; a step that failed without a failed test is one.
+    fn counted(&self) -> Totals {
+        let mut totals = self.totals;
+        if self.failure.is_some() && totals.failed == 0 {
+            totals.failed = 1;
+        }
+        totals
+    }
+}
+
+/// Adds `--skip` for each name, to a `cargo test`.
+fn with_skips(mut command: Command, skipped: &[&str]) -> Command {
+    if !skipped.is_empty() {
+        command.arg("--");
+        command.args(skipped.iter().flat_map(|name| ["--skip", name]));
+    }
+    command
+}
+
+/// The names of the test programs in a crate's `tests` directory, sorted.
+fn test_programs(directory: &Path) -> anyhow::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "rs") {
+            names.extend(
+                path.file_stem()
+                    .map(|stem| stem.to_string_lossy().into_owned()),
+            );
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Adds the wasm32 target unless it is there.
+fn add_target() -> anyhow::Result<()> {
+    let installed = Command::new("rustup")
+        .args(["target", "list", "--installed"])
+        .output()
+        .context("cannot run rustup")?;
+    let installed = String::from_utf8_lossy(&installed.stdout);
+    if installed.lines().any(|line| line == WASM) {
+        return Ok(());
+    }
+    let mut add = Command::new("rustup");
+    add.args(["target", "add", WASM]);
+    run::run(add, &mut Totals::default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(passed: u64, failed: u64, failure: Option<&'static str>) -> Step {
+        Step {
+            name: "step",
+            took: Duration::ZERO,
+            totals: Totals { passed, failed },
+            failure: failure.map(anyhow::Error::msg),
+        }
+    }
+
+    #[test]
+    fn a_failed_step_counts_even_without_a_failed_test() {
+        assert_eq!(
+            step(3, 0, None).counted(),
+            Totals {
+                passed: 3,
+                failed: 0
+            }
+        );
+        assert_eq!(
+            step(3, 2, Some("x")).counted(),
+            Totals {
+                passed: 3,
+                failed: 2
+            }
+        );
+        assert_eq!(
+            step(0, 0, Some("x")).counted(),
+            Totals {
+                passed: 0,
+                failed: 1
+            }
+        );
+    }
+
+    #[test]
+    fn what_is_missing_fails_and_is_left_out_from_then_on() {
+        let mut suite = Suite {
+            absent: BTreeSet::new(),
+            steps: Vec::new(),
+        };
+        suite.need("erlang", Part::Otp27, || bail!("no such release"));
+        assert!(!suite.has(Part::Otp27) && suite.has(Part::Otp25));
+        let failure = suite.steps[0].failure.as_ref().unwrap();
+        assert!(
+            format!("{failure:#}").contains("--without otp27"),
+            "{failure:#}"
+        );
+    }
+
+    #[test]
+    fn every_test_program_of_the_bench_is_run() {
+        let programs = test_programs(&repository::root().join("crates/interop/tests")).unwrap();
+        assert!(
+            programs.iter().any(|name| name.starts_with("kube")),
+            "{programs:?}"
+        );
+        assert!(
+            programs.iter().any(|name| !name.starts_with("kube")),
+            "{programs:?}"
+        );
+    }
+}
