@@ -103,17 +103,26 @@ pub fn ensure_release(otp: Otp) -> Result<()> {
         };
     };
     let root = peers_directory().join(suite);
-    if root.join(MARKER).exists() {
-        return Ok(());
-    }
-    if root.exists() {
-        if verify_release(otp).is_ok() {
-            return mark_complete(&root);
+    let is_whole = root.join(MARKER).exists() || (root.exists() && verify_release(otp).is_ok());
+    if !is_whole {
+        if root.exists() {
+            eprintln!("{} is half-made: making it anew", root.display());
+            remove_chroot(&root)?;
         }
-        eprintln!("{} is half-made: making it anew", root.display());
-        remove_chroot(&root)?;
+        bootstrap(suite, &root)?;
     }
-    bootstrap(suite, &root)
+    name_localhost(&root)?;
+    mark_complete(&root)
+}
+
+/// A minimal chroot has no hosts file, and OTP does not know `localhost` without one.
+fn name_localhost(root: &Path) -> Result<()> {
+    let hosts = root.join("etc/hosts");
+    if !hosts.exists() {
+        std::fs::write(&hosts, "127.0.0.1 localhost\n::1 localhost\n")
+            .with_context(|| format!("{} could not be written", hosts.display()))?;
+    }
+    Ok(())
 }
 
 /// Installs Debian packages; says what to install when we may not.

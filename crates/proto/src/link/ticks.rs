@@ -26,6 +26,9 @@ pub(crate) struct Ticks {
     silent_checks: u32,
     read_since_check: bool,
     written_since_check: bool,
+    /// What is written next is the tick that a check asked for. It does not count as written at the
+    /// next check, or an idle link would tick only every other time (`dist_util:send_tick`).
+    check_ticks: bool,
     /// Whether something was written since the peer's last tick.
     written_since_tick: bool,
 }
@@ -39,6 +42,7 @@ impl Ticks {
             silent_checks: 0,
             read_since_check: false,
             written_since_check: false,
+            check_ticks: false,
             written_since_tick: false,
         }
     }
@@ -52,7 +56,9 @@ impl Ticks {
     }
 
     pub(crate) fn written(&mut self) {
-        self.written_since_check = true;
+        if !std::mem::take(&mut self.check_ticks) {
+            self.written_since_check = true;
+        }
         self.written_since_tick = true;
     }
 
@@ -85,7 +91,31 @@ impl Ticks {
         if std::mem::take(&mut self.written_since_check) || output_pending {
             Check::Fine
         } else {
+            self.check_ticks = true;
             Check::Tick
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    // A test may look at the clock for a moment to begin from.
+    #![allow(clippy::disallowed_methods)]
+    use super::*;
+
+    /// `dist_util:send_tick`: the tick of one check is no reason to leave out the next.
+    #[test]
+    fn an_idle_link_ticks_at_every_check() {
+        let (mut now, interval) = (Instant::now(), Duration::from_secs(15));
+        let mut ticks = Ticks::new(now, interval, 4);
+        for _ in 0..10 {
+            now += interval;
+            ticks.read();
+            assert_eq!(ticks.check(now, false), Check::Tick);
+            ticks.written();
+        }
+        ticks.written();
+        ticks.read();
+        assert_eq!(ticks.check(now + interval, false), Check::Fine);
     }
 }

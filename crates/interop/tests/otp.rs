@@ -1,0 +1,38 @@
+//! Members beside real OTP 25, 27 and 29: every case for every release, then all releases at once.
+
+#[path = "otp/bench.rs"]
+mod bench;
+#[path = "otp/cases.rs"]
+mod cases;
+#[path = "otp/epmd.rs"]
+mod epmd;
+#[path = "otp/mixed.rs"]
+mod mixed;
+
+/// One test of each case for each release, so that they run side by side and fail by name.
+macro_rules! for_each_release {
+    ($($case:path as $name:ident),+ $(,)?) => {
+        mod otp_25 { $(#[test] fn $name() { $case(enmesh_interop::Otp::R25); })+ }
+        mod otp_27 { $(#[test] fn $name() { $case(enmesh_interop::Otp::R27); })+ }
+        mod otp_29 { $(#[test] fn $name() { $case(enmesh_interop::Otp::R29); })+ }
+    };
+}
+
+for_each_release! {
+    crate::cases::each_side_dials_and_says_who_died as each_side_dials_and_says_who_died,
+    crate::cases::hidden_and_visible as hidden_and_visible,
+    crate::cases::short_names as short_names,
+    crate::cases::our_cookie_is_wrong as our_cookie_is_wrong,
+    crate::cases::another_name_answers as another_name_answers,
+    crate::cases::a_fast_restart_of_ours_is_alive_to_the_beam as a_fast_restart_of_ours,
+    crate::cases::a_fast_restart_of_the_beam_is_alive_to_us as a_fast_restart_of_the_beam,
+    crate::cases::ten_pairs_dial_each_other_at_once as ten_pairs_dial_each_other_at_once,
+    crate::cases::idle_links_live_by_ticks as idle_links_live_by_ticks,
+    crate::cases::a_frozen_beam_is_down_by_ticks_and_comes_back as a_frozen_beam,
+    crate::cases::a_beam_that_disconnects_us_is_dialled_again as a_beam_that_disconnects_us,
+    crate::cases::what_a_beam_asks_is_answered as what_a_beam_asks_is_answered,
+    crate::epmd::epmd_restarts_under_us as epmd_restarts_under_us,
+    crate::epmd::ours_serves_beam_nodes as ours_serves_beam_nodes,
+    crate::epmd::no_epmd_at_all as no_epmd_at_all,
+    crate::epmd::the_embedded_one_takes_over as the_embedded_one_takes_over,
+}
