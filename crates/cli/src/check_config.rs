@@ -1,5 +1,6 @@
 //! `enmesh check-config`: what a configuration file means, or what is wrong with it.
 
+use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -27,6 +28,11 @@ pub(crate) struct CheckConfigOptions {
 pub(crate) fn run(options: &CheckConfigOptions, environment: &Environment) -> Result<(), Failure> {
     let file = read_file(&options.file, environment)?;
     let merged = Merged::new(Layer::new(), &[], environment, Some(file));
-    print!("{}", print(&merged.read(environment)?));
-    Ok(())
+    let text = print(&merged.read(environment)?);
+    std::io::stdout()
+        .write_all(text.as_bytes())
+        .map_err(|error| Failure::System {
+            doing: "cannot print the configuration",
+            error,
+        })
 }

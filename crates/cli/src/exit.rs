@@ -54,6 +54,9 @@ pub(crate) enum Failure {
     /// The member ended though nobody asked it to.
     #[error("the member ended by itself; its log says why, and starting it again is safe")]
     Died,
+    /// A failure that stands in the log already.
+    #[error("{0}")]
+    Logged(Box<Self>),
     /// A second signal came while the first was being served.
     #[error("stopped at once by a second signal; links were cut, not closed")]
     Impatient,
@@ -62,7 +65,17 @@ pub(crate) enum Failure {
 impl Failure {
     /// The exit code that stands for the failure.
     pub(crate) fn exit_code(&self) -> ExitCode {
-        let code = match self {
+        self.code().into()
+    }
+
+    /// Whether nobody has been told of it yet.
+    pub(crate) fn is_untold(&self) -> bool {
+        !matches!(self, Self::Logged(_))
+    }
+
+    fn code(&self) -> u8 {
+        match self {
+            Self::Logged(failure) => failure.code(),
             Self::Configuration(errors) if errors.is_usage() => USAGE,
             Self::Configuration(_) => CONFIGURATION,
             Self::Start { error } => match error {
@@ -76,8 +89,7 @@ impl Failure {
             | Self::System { .. }
             | Self::Died
             | Self::Impatient => OTHER,
-        };
-        code.into()
+        }
     }
 }
 

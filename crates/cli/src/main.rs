@@ -26,7 +26,9 @@ fn main() -> ExitCode {
     match dispatch(arguments.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("enmesh: {failure}");
+            if failure.is_untold() {
+                eprintln!("enmesh: {failure}");
+            }
             failure.exit_code()
         }
     }

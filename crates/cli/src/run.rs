@@ -8,8 +8,8 @@ use enmesh::Node;
 use tokio::sync::oneshot;
 
 use crate::config::{
-    ConfigError, ConfigErrors, Environment, Layer, Merged, Origin, Raw, RunConfig, load_cookie,
-    read_file,
+    ConfigError, ConfigErrors, Environment, Layer, LogFormat, Merged, Origin, Raw, RunConfig,
+    load_cookie, read_file,
 };
 use crate::exit::Failure;
 use crate::log;
@@ -124,7 +124,23 @@ pub(crate) fn run(options: &RunOptions, environment: &Environment) -> Result<(),
         .transpose()?;
     let merged = Merged::new(options.layer(), &options.topology, environment, file);
     let config = merged.read(environment)?;
-    let _log = log::start(config.log_format, config.log_level);
+    let format = config.log_format;
+    let _log = log::start(format, config.log_level);
+    start(config, environment, options.exit_with_stdin).map_err(|failure| match format {
+        LogFormat::Text => failure,
+        // Whatever reads such a log takes objects alone, and this is the line it must not miss.
+        LogFormat::Json => {
+            tracing::error!(error = %failure, "member failed");
+            Failure::Logged(Box::new(failure))
+        }
+    })
+}
+
+fn start(
+    config: RunConfig,
+    environment: &Environment,
+    exit_with_stdin: bool,
+) -> Result<(), Failure> {
     let builder = builder(config, environment)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -133,7 +149,7 @@ pub(crate) fn run(options: &RunOptions, environment: &Environment) -> Result<(),
             doing: "cannot start a runtime",
             error,
         })?;
-    runtime.block_on(live(builder, options.exit_with_stdin))
+    runtime.block_on(live(builder, exit_with_stdin))
 }
 
 fn builder(config: RunConfig, environment: &Environment) -> Result<enmesh::Builder, ConfigErrors> {

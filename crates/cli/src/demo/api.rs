@@ -9,7 +9,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::channel::{Channel, Sender};
 use http_body_util::{Either, Full};
-use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -18,6 +17,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -27,8 +27,10 @@ use super::pods::{APP, NAMESPACE, Pods};
 
 /// How long a watch lasts if the client does not say.
 const WATCH_TIME: Duration = Duration::from_secs(300);
-/// How long a client may take to say what it wants.
-const HEADER_TIME: Duration = Duration::from_secs(5);
+/// How long a TLS handshake may take.
+const HANDSHAKE_TIME: Duration = Duration::from_secs(5);
+/// How long a connection may wait for its next request.
+const IDLE_TIME: Duration = Duration::from_secs(300);
 /// Lines of a watch that wait for the client; then we wait for it.
 const WATCH_QUEUE: usize = 64;
 
@@ -45,7 +47,7 @@ pub(crate) struct Api {
 
 /// What every request needs.
 struct Server {
-    identity: Identity,
+    token: String,
     pods: Arc<Pods>,
     watches: Arc<AtomicUsize>,
     stop: CancellationToken,
@@ -75,13 +77,13 @@ impl Api {
             tasks: TaskTracker::new(),
         };
         let server = Arc::new(Server {
-            identity,
+            token: identity.token,
             pods: Arc::clone(&api.pods),
             watches: Arc::clone(&api.watches),
             stop: api.stop.clone(),
             tasks: api.tasks.clone(),
         });
-        api.tasks.spawn(server.accept(listener));
+        api.tasks.spawn(server.accept(listener, identity.acceptor));
         Ok((api, kubeconfig))
     }
 
@@ -99,7 +101,7 @@ impl Api {
 }
 
 impl Server {
-    async fn accept(self: Arc<Self>, listener: TcpListener) {
+    async fn accept(self: Arc<Self>, listener: TcpListener, acceptor: TlsAcceptor) {
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -108,7 +110,8 @@ impl Server {
             };
             match accepted {
                 Ok((stream, _)) => {
-                    self.tasks.spawn(Arc::clone(&self).serve(stream));
+                    self.tasks
+                        .spawn(Arc::clone(&self).serve(stream, acceptor.clone()));
                 }
                 // Out of file descriptors: the clients try again by themselves.
                 Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
@@ -116,11 +119,10 @@ impl Server {
         }
     }
 
-    async fn serve(self: Arc<Self>, stream: TcpStream) {
+    async fn serve(self: Arc<Self>, stream: TcpStream, acceptor: TlsAcceptor) {
         let stop = self.stop.clone();
         let connection = async {
-            let handshake =
-                tokio::time::timeout(HEADER_TIME, self.identity.acceptor.accept(stream));
+            let handshake = tokio::time::timeout(HANDSHAKE_TIME, acceptor.accept(stream));
             let Ok(Ok(stream)) = handshake.await else {
                 return;
             };
@@ -131,7 +133,7 @@ impl Server {
             // A client that goes away in the middle is its own business.
             let _ = http1::Builder::new()
                 .timer(TokioTimer::new())
-                .header_read_timeout(HEADER_TIME * 60)
+                .header_read_timeout(IDLE_TIME)
                 .serve_connection(TokioIo::new(stream), service)
                 .await;
         };
@@ -142,8 +144,8 @@ impl Server {
         }
     }
 
-    fn answer(&self, request: &Request<Incoming>) -> Response<Body> {
-        let bearer = format!("Bearer {}", self.identity.token);
+    fn answer<B>(&self, request: &Request<B>) -> Response<Body> {
+        let bearer = format!("Bearer {}", self.token);
         let authorization = request.headers().get(AUTHORIZATION);
         if authorization.is_none_or(|value| value.as_bytes() != bearer.as_bytes()) {
             return status(
@@ -344,4 +346,118 @@ fn respond(code: StatusCode, body: Body) -> Response<Body> {
         .header(CONTENT_TYPE, "application/json")
         .body(body)
         .expect("the parts are constants")
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+    use crate::demo::pods::Phase;
+
+    const PODS: &str = "/api/v1/namespaces/demo/pods";
+
+    fn server() -> Server {
+        let pods = Pods::new();
+        pods.create("demo-1", Ipv4Addr::new(127, 0, 0, 2));
+        pods.set_phase("demo-1", Phase::Running);
+        Server {
+            token: "right".to_owned(),
+            pods: Arc::new(pods),
+            watches: Arc::default(),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        }
+    }
+
+    fn ask(server: &Server, token: &str, uri: &str) -> Response<Body> {
+        let request = Request::builder()
+            .uri(uri)
+            .header(AUTHORIZATION, format!("Bearer {token}"));
+        server.answer(&request.body(()).unwrap())
+    }
+
+    async fn items(response: Response<Body>) -> usize {
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let list: Value = serde_json::from_slice(&body).unwrap();
+        list["items"].as_array().unwrap().len()
+    }
+
+    #[tokio::test]
+    async fn only_the_token_opens_the_door() {
+        let server = server();
+        assert_eq!(ask(&server, "right", PODS).status(), StatusCode::OK);
+        assert_eq!(
+            ask(&server, "wrong", PODS).status(),
+            StatusCode::UNAUTHORIZED
+        );
+        assert_eq!(ask(&server, "", PODS).status(), StatusCode::UNAUTHORIZED);
+        let nobody = Request::builder().uri(PODS).body(()).unwrap();
+        assert_eq!(server.answer(&nobody).status(), StatusCode::UNAUTHORIZED);
+    }
+
+    #[tokio::test]
+    async fn a_list_has_what_the_selector_takes() {
+        let server = server();
+        let list = |selector: &str| {
+            ask(
+                &server,
+                "right",
+                &format!("{PODS}?labelSelector={selector}"),
+            )
+        };
+        for (selector, count) in [
+            ("", 1),
+            ("app%3Ddemo", 1),
+            ("app==demo", 1),
+            ("app=demo,tier!=front", 1),
+            ("app=other", 0),
+            ("app!=demo", 0),
+            ("app=demo,tier=front", 0),
+        ] {
+            assert_eq!(items(list(selector)).await, count, "{selector}");
+        }
+        assert_eq!(list("app%20in%20(demo)").status(), StatusCode::BAD_REQUEST);
+        assert_eq!(list("%zz").status(), StatusCode::BAD_REQUEST);
+    }
+
+    #[tokio::test]
+    async fn other_things_are_not_here() {
+        let server = server();
+        let status = |uri: &str| ask(&server, "right", uri).status();
+        assert_eq!(
+            status("/api/v1/namespaces/other/pods"),
+            StatusCode::NOT_FOUND
+        );
+        assert_eq!(
+            status(&format!("{PODS}?resourceVersion=x")),
+            StatusCode::BAD_REQUEST
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_goes_on_from_its_version_until_its_time_is_over() {
+        let server = server();
+        let response = ask(
+            &server,
+            "right",
+            &format!("{PODS}?watch=1&resourceVersion=1&timeoutSeconds=3"),
+        );
+        assert_eq!(server.watches.load(Ordering::Relaxed), 1);
+        let mut body = response.into_body();
+        let mut next = async || -> Option<Value> {
+            let data = body.frame().await?.unwrap().into_data().unwrap();
+            assert!(data.ends_with(b"\n"));
+            Some(serde_json::from_slice(&data).unwrap())
+        };
+        let first = next().await.unwrap();
+        assert_eq!(first["type"], "MODIFIED");
+        assert_eq!(first["object"]["status"]["podIP"], "127.0.0.2");
+        server.pods.remove("demo-1");
+        assert_eq!(next().await.unwrap()["type"], "DELETED");
+        assert!(next().await.is_none(), "the time is over");
+        server.tasks.close();
+        server.tasks.wait().await;
+        assert_eq!(server.watches.load(Ordering::Relaxed), 0);
+    }
 }

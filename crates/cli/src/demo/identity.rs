@@ -1,7 +1,7 @@
 //! What the demo's API is known by: a throw-away CA, a certificate, a token, and the KUBECONFIG
 //! that names them.
 
-use std::fs::{OpenOptions, Permissions};
+use std::fs::OpenOptions;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -121,7 +121,9 @@ fn write_private(path: &Path, text: &str) -> Result<(), DemoError> {
         let mut file = options.open(path)?;
         #[cfg(unix)]
         {
+            use std::fs::Permissions;
             use std::os::unix::fs::PermissionsExt;
+
             file.set_permissions(Permissions::from_mode(0o600))?;
         }
         file.write_all(text.as_bytes())

@@ -66,3 +66,101 @@ where
         self.writer.write((self.render)(&record));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    use serde_json::{Value, json};
+    use tracing_subscriber::layer::SubscriberExt;
+
+    use super::*;
+    use crate::log::json;
+
+    #[derive(Clone, Default)]
+    struct Shared(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// The one record that `say` logs, without its time.
+    fn check(say: impl FnOnce(), expected: &Value) {
+        let out = Shared::default();
+        let (writer, guard) = LogWriter::start(out.clone(), json::render);
+        let subscriber = tracing_subscriber::registry().with(LogLayer::new(writer, json::render));
+        tracing::subscriber::with_default(subscriber, say);
+        drop(guard);
+        let mut record: Value = serde_json::from_slice(&out.0.lock().unwrap()).unwrap();
+        let time = record.as_object_mut().unwrap().remove("timestamp").unwrap();
+        humantime::parse_rfc3339(time.as_str().unwrap()).unwrap();
+        assert_eq!(&record, expected);
+    }
+
+    #[test]
+    fn lists_are_written_as_lists() {
+        check(
+            || tracing::info!(node = "b@h", topology = "", cluster = %"b@h,c@h", "node connected"),
+            &json!({
+                "level": "INFO",
+                "message": "node connected",
+                "node": "b@h",
+                "topology": [],
+                "cluster": ["b@h", "c@h"],
+            }),
+        );
+    }
+
+    #[test]
+    fn the_nearer_word_counts_and_spans_may_learn_later() {
+        check(
+            || {
+                let outer = tracing::info_span!("source", source = "web", node = "outer");
+                let _outer = outer.enter();
+                let inner =
+                    tracing::info_span!("link", port = tracing::field::Empty, node = "inner");
+                let _inner = inner.enter();
+                inner.record("port", 4370);
+                tracing::warn!(secure = false, "odd");
+            },
+            &json!({
+                "level": "WARN",
+                "message": "odd",
+                "secure": false,
+                "port": 4370,
+                "node": "inner",
+                "source": "web",
+            }),
+        );
+    }
+
+    #[test]
+    fn an_error_is_written_with_its_sources() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("outer")]
+        struct Outer(#[source] std::io::Error);
+
+        check(
+            || {
+                let error = Outer(std::io::Error::other("inner"));
+                tracing::error!(error = &error as &dyn std::error::Error, "failed");
+            },
+            &json!({ "level": "ERROR", "message": "failed", "error": "outer: inner" }),
+        );
+    }
+
+    #[test]
+    fn a_library_is_named_and_a_field_cannot_pass_for_the_level() {
+        check(
+            || tracing::error!(target: "kube_client", level = "INFO", timestamp = 1, "odd"),
+            &json!({ "level": "ERROR", "message": "odd", "target": "kube_client" }),
+        );
+    }
+}

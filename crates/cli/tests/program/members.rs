@@ -1,13 +1,14 @@
 //! `enmesh run`: two members, their logs, and how they end.
 
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::running::{Running, enmesh, private_file};
+use crate::running::{PATIENCE, Running, enmesh, eventually, private_file};
 
 /// A port that is free on both addresses now.
 fn free_port() -> u16 {
@@ -107,6 +108,30 @@ fn the_hidden_flag_ends_the_member_with_its_stdin() {
     running.wait_for("node started", "m@127.0.0.1");
     drop(running.child.stdin.take());
     assert_eq!(running.ended().code(), Some(0));
+}
+
+#[test]
+fn epmd_answers_until_a_signal_comes() {
+    let port = free_port();
+    let args = ["epmd", "--listen", "127.0.0.1", "--log-format", "json"];
+    let mut command = enmesh(&args);
+    command.args(["--port", &port.to_string()]);
+    let mut running = Running::start(command);
+    let mut answer = Vec::new();
+    let mut stream = eventually("it listens", || {
+        TcpStream::connect(("127.0.0.1", port)).ok()
+    });
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    // NAMES_REQ; with no name registered the answer is the port alone.
+    stream.write_all(&[0, 1, b'n']).unwrap();
+    stream.read_to_end(&mut answer).unwrap();
+    assert_eq!(answer, u32::from(port).to_be_bytes());
+    running.signal("TERM");
+    assert_eq!(running.ended().code(), Some(0));
+    assert!(
+        running.rest_of_log().iter().all(Value::is_object),
+        "each line is a JSON object"
+    );
 }
 
 #[test]

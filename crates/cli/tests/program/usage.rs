@@ -149,6 +149,22 @@ fn what_cannot_be_started_ends_with_1_and_says_what_to_do() {
 }
 
 #[test]
+fn a_failure_is_an_object_where_the_log_is_json() {
+    let args = ["run", "--log-format", "json", "--name", "a@127.0.0.1"];
+    let (code, stdout, stderr) = outcome(&args, &[]);
+    assert_eq!((code, stdout.as_str()), (78, ""));
+    let record: serde_json::Value = serde_json::from_str(&stderr).expect("one object alone");
+    assert_eq!(record["level"], "ERROR");
+    assert_eq!(record["message"], "member failed");
+    assert!(
+        record["error"]
+            .as_str()
+            .unwrap()
+            .contains("the cookie is not set")
+    );
+}
+
+#[test]
 fn help_ends_well_and_has_examples() {
     for command in ["run", "check-config", "epmd", "demo"] {
         let (code, stdout, stderr) = outcome(&[command, "--help"], &[]);
