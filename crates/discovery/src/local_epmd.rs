@@ -138,10 +138,19 @@ impl Source for LocalEpmdSource {
 }
 
 fn unreachable(epmd: SocketAddr, error: &EpmdError) -> Update {
-    failed(
-        FailureKind::Unreachable,
-        format!("epmd at {epmd} cannot be asked: {error}; start a node or `epmd -daemon` here"),
-    )
+    let kind = match error {
+        EpmdError::TimedOut { .. } => FailureKind::TimedOut,
+        EpmdError::Malformed { .. } | EpmdError::TooLong { .. } => FailureKind::Malformed,
+        _ => FailureKind::Unreachable,
+    };
+    let text = match kind {
+        FailureKind::Unreachable => format!("{error}; does any node or `epmd -daemon` run here?"),
+        _ => format!(
+            "{error}; is it an epmd that listens on port {}?",
+            epmd.port()
+        ),
+    };
+    failed(kind, text)
 }
 
 /// The peers that epmd's names make on our own host. Ports are left out: they change with each

@@ -1,3 +1,5 @@
+use proptest::prelude::{Just, Strategy, prop_assert_eq, prop_oneof, proptest};
+
 use super::*;
 
 fn key(name: &str) -> Key {
@@ -134,4 +136,43 @@ fn objects_and_peers_are_bounded() {
         None
     );
     assert_eq!(tracker.take_left_out(), 1);
+}
+
+fn any_event() -> impl Strategy<Value = Event> {
+    let object = (0_u8..4).prop_map(|number| key(&format!("p{number}")));
+    let held = proptest::collection::btree_set(0_u8..4, 0..3).prop_map(|numbers| {
+        let names: Vec<_> = numbers.iter().map(|number| format!("a@{number}")).collect();
+        peers(&names.iter().map(String::as_str).collect::<Vec<_>>())
+    });
+    prop_oneof![
+        (object.clone(), held.clone()).prop_map(|(key, peers)| Event::Applied(key, peers)),
+        object.clone().prop_map(Event::Deleted),
+        Just(Event::ListBegins),
+        (object, held).prop_map(|(key, peers)| Event::Listed(key, peers)),
+        Just(Event::ListEnds),
+    ]
+}
+
+proptest! {
+    /// Whoever follows the updates knows at each time exactly the peers of the objects.
+    #[test]
+    fn the_updates_add_up_to_the_objects(events in proptest::collection::vec(any_event(), 0..60)) {
+        let mut tracker = Tracker::default();
+        let mut known = BTreeSet::new();
+        for event in events {
+            match tracker.handle(event) {
+                None => {}
+                Some(Update::Snapshot(peers)) => {
+                    known = peers.iter().map(|peer| peer.name().clone()).collect();
+                }
+                Some(Update::Changed { present, gone }) => {
+                    known.extend(present.iter().map(|peer| peer.name().clone()));
+                    known.retain(|name| !gone.contains(name));
+                }
+                Some(Update::Failed(failure)) => panic!("{failure}"),
+            }
+            let held = tracker.objects.values().flatten().map(|peer| peer.name().clone());
+            prop_assert_eq!(&known, &held.collect::<BTreeSet<_>>());
+        }
+    }
 }
