@@ -9,7 +9,7 @@ use enmesh_membership::Update;
 
 use crate::config::ConfigError;
 
-/// The largest number of peers in one [`Update`]; what is over is dropped with a warning.
+/// The largest number of peers in one [`Update`]; what is over is left out.
 pub const MAX_PEERS_PER_UPDATE: usize = 10_000;
 
 /// Something that knows who belongs to the cluster.

@@ -63,6 +63,8 @@ pub(super) struct Session {
     list_deadline: Option<Instant>,
     listed_at: Option<Instant>,
     silence: Dispatch,
+    /// Whether somebody was told that peers are left out.
+    told: bool,
 }
 
 impl Session {
@@ -110,6 +112,7 @@ impl Session {
             list_deadline: Some(Instant::now() + LIST_TIMEOUT),
             listed_at: None,
             silence: Dispatch::new(NoSubscriber::default()),
+            told: false,
         })
     }
 
@@ -161,7 +164,7 @@ impl Session {
         let ended = event == Event::ListEnds;
         let update = self.tracker.handle(event);
         let left_out = self.tracker.take_left_out();
-        if left_out > 0 {
+        if left_out > 0 && !std::mem::replace(&mut self.told, true) {
             tracing::warn!(
                 left_out,
                 "Kubernetes names more peers than a topology holds"
