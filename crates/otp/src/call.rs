@@ -111,11 +111,8 @@ fn alias_of(tag: &Term) -> Option<Reference> {
     };
     match (head.as_slice(), tail.as_ref()) {
         ([word], Term::Reference(alias)) if is_atom(word, "alias") => Some(alias.clone()),
-        ([inner @ Term::ImproperList(..)], _) => match inner {
-            Term::ImproperList(head, tail) => match (head.as_slice(), tail.as_ref()) {
-                ([word], Term::Reference(alias)) if is_atom(word, "alias") => Some(alias.clone()),
-                _ => None,
-            },
+        ([Term::ImproperList(head, tail)], _) => match (head.as_slice(), tail.as_ref()) {
+            ([word], Term::Reference(alias)) if is_atom(word, "alias") => Some(alias.clone()),
             _ => None,
         },
         _ => None,

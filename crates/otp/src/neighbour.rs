@@ -115,10 +115,8 @@ impl Neighbour {
     /// A served name lives as long as the node does, so that its monitor never fires; everything
     /// else is dead already.
     fn monitor(&mut self, from: &Pid, to: &ProcId, reference: &Reference) {
-        if let ProcId::Name(name) = to {
-            if Served::named(name).is_some() {
-                return;
-            }
+        if matches!(to, ProcId::Name(name) if Served::named(name).is_some()) {
+            return;
         }
         if matches!(to, ProcId::Pid(pid) if !self.is_ours(pid)) {
             return;

@@ -60,14 +60,14 @@ fn has_no_effect_here(option: &Term) -> bool {
 /// erpc.erl: `erpc:execute_call(Res, M, F, A)` runs on every node and reports the unknown function
 /// itself, as `{Res, error, undef, [{M, F, A, []}]}`.
 pub(crate) fn exit_reason(module: &Atom, function: &Atom, args: Term) -> Term {
-    if module.as_str() == "erpc" && function.as_str() == "execute_call" {
-        if let Term::List(parts) = &args {
-            if let [result, module, function, args] = parts.as_slice() {
-                let stack = undef_stack(module.clone(), function.clone(), args.clone());
-                let error = Term::atom("error");
-                return Term::tuple([result.clone(), error, Term::atom("undef"), stack]);
-            }
-        }
+    if module.as_str() == "erpc"
+        && function.as_str() == "execute_call"
+        && let Term::List(parts) = &args
+        && let [result, module, function, args] = parts.as_slice()
+    {
+        let stack = undef_stack(module.clone(), function.clone(), args.clone());
+        let error = Term::atom("error");
+        return Term::tuple([result.clone(), error, Term::atom("undef"), stack]);
     }
     undef(
         Term::Atom(module.clone()),
