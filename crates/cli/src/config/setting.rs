@@ -61,7 +61,7 @@ pub(crate) const KEYS: [Key; 12] = [
     Key {
         name: "net_ticktime",
         variables: &["ENMESH_NET_TICKTIME"],
-        allowed: "1s to 1h, as in \"60s\"; a bare number is seconds",
+        allowed: "1s to 2h, as in \"60s\"; a bare number is seconds",
     },
     Key {
         name: "net_tickintensity",
@@ -116,7 +116,7 @@ impl std::fmt::Display for LogFormat {
 }
 
 const NET_TICKTIME_RANGE: std::ops::RangeInclusive<Duration> =
-    Duration::from_secs(1)..=Duration::from_secs(3600);
+    Duration::from_secs(1)..=Duration::from_secs(7200);
 const NET_TICKINTENSITY_RANGE: std::ops::RangeInclusive<u32> = 4..=1000;
 
 /// `true` or `false`; `1`, `0`, `yes` and `no` too, as people write them into Deployments.

@@ -120,8 +120,8 @@ fn errors_name_file_key_value_and_what_is_allowed() {
     );
     refused(
         &[],
-        "net_ticktime = \"2h\"",
-        "enmesh.toml: net_ticktime = \"2h\": out of range; allowed: 1s to 1h, as in \"60s\"; a \
+        "net_ticktime = \"3h\"",
+        "enmesh.toml: net_ticktime = \"3h\": out of range; allowed: 1s to 2h, as in \"60s\"; a \
          bare number is seconds",
     );
     refused(
