@@ -3,9 +3,9 @@
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tracing::Level;
 
@@ -16,6 +16,8 @@ use super::fields::{Fields, Record, Render};
 const MAX_WAITING_LINES: usize = 4096;
 /// How long the end of the program waits for the last lines.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long it waits for room in the queue before it looks again.
+const FLUSH_PAUSE: Duration = Duration::from_millis(2);
 /// The thread formats nothing but the line on lost lines.
 const STACK_BYTES: usize = 64 * 1024;
 
@@ -71,11 +73,18 @@ impl LogWriter {
 
 impl Drop for LogGuard {
     fn drop(&mut self) {
-        // With a full queue nobody reads our stderr, and there is nothing to wait for.
-        if self.lines.try_send(Message::End).is_ok() {
-            let (Ok(()) | Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected)) =
-                self.ended.recv_timeout(FLUSH_TIMEOUT);
+        let deadline = Instant::now() + FLUSH_TIMEOUT;
+        // A full queue may have room in a moment; a reader who stopped never makes any.
+        while self.lines.try_send(Message::End).is_err() {
+            if Instant::now() >= deadline {
+                return;
+            }
+            thread::sleep(FLUSH_PAUSE);
         }
+        // Both an end and a time-out are all that can be waited for.
+        let _ = self
+            .ended
+            .recv_timeout(deadline.saturating_duration_since(Instant::now()));
     }
 }
 
@@ -160,5 +169,24 @@ mod tests {
             written.ends_with("last\n"),
             "the guard writes out what waits"
         );
+    }
+    #[test]
+    fn a_reader_who_never_reads_holds_up_the_end_for_a_second() {
+        let out = Gated {
+            gate: Arc::default(),
+            written: Arc::default(),
+        };
+        let _closed = out.gate.lock().unwrap();
+        let (writer, guard) = LogWriter::start(out.clone(), json::render);
+        for _ in 0..MAX_WAITING_LINES + 10 {
+            writer.write("x\n".to_owned());
+        }
+        let start = Instant::now();
+        drop(guard);
+        assert!(
+            start.elapsed() >= FLUSH_TIMEOUT,
+            "it gives the reader a chance"
+        );
+        assert!(start.elapsed() < FLUSH_TIMEOUT * 10, "and no more than one");
     }
 }
