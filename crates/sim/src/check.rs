@@ -7,6 +7,7 @@ use enmesh_membership::{
     Connection, ConnectionId, DownReason, LinkId, Plan, Prune, Roster, Update,
 };
 
+use crate::SimConfig;
 use crate::event::{Micros, SECOND};
 use crate::network::PORT;
 use crate::violation::{Promise, Violation};
@@ -29,6 +30,8 @@ struct Watched {
     unwanted: BTreeSet<NodeName>,
     /// Who waits for the first dial, and since when.
     waiting: BTreeMap<NodeName, Micros>,
+    /// Whose dials were given up in this step, because of another link or because they left.
+    given_up: Vec<NodeName>,
     /// Dials in the window that began then.
     dials: BTreeMap<NodeName, (Micros, u32)>,
     /// Whom each topology names by its positive words.
@@ -39,10 +42,8 @@ struct Watched {
 /// What every node said, and what was found to be wrong.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    seed: u64,
+    run: SimConfig,
     names: Vec<NodeName>,
-    /// How many of them are nodes; the others are impostors.
-    count: usize,
     prune: Prune,
     nodes: Vec<Watched>,
     pub(crate) violation: Option<Box<Violation>>,
@@ -52,12 +53,11 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    pub(crate) fn new(seed: u64, names: Vec<NodeName>, count: usize, prune: Prune) -> Self {
+    pub(crate) fn new(run: SimConfig, names: Vec<NodeName>, prune: Prune) -> Self {
         let nodes = names.iter().map(|_| Watched::default()).collect();
         Self {
-            seed,
+            run,
             names,
-            count,
             prune,
             nodes,
             violation: None,
@@ -69,15 +69,12 @@ impl Watch {
     /// Writes down the first broken promise.
     pub(crate) fn broken(&mut self, promise: Promise, involved: Vec<usize>, how: String) {
         if self.violation.is_none() {
-            let (seed, at, nodes) = (self.seed, self.now, self.count);
-            let story = Vec::new();
             let violation = Violation {
-                seed,
-                nodes,
+                run: self.run.clone(),
                 promise,
-                at,
+                at: self.now,
                 how,
-                story,
+                story: Vec::new(),
                 involved,
             };
             self.violation = Some(Box::new(violation));
@@ -220,6 +217,11 @@ impl Watch {
         }
     }
 
+    /// The plan gives a dial up as not wanted any more.
+    pub(crate) fn gives_up(&mut self, node: usize, peer: &NodeName) {
+        self.nodes[node].given_up.push(peer.clone());
+    }
+
     pub(crate) fn user_disconnects(&mut self, node: usize, peer: &NodeName) {
         self.nodes[node].unwanted.insert(peer.clone());
     }
@@ -290,6 +292,18 @@ impl Watch {
                 plan.known_peers()
             );
             self.broken(Promise::Bounded, vec![node], how);
+        }
+        for peer in std::mem::take(&mut self.nodes[node].given_up) {
+            let watched = &self.nodes[node];
+            let is_named = watched.topologies.iter().any(|names| names.contains(&peer));
+            if is_named && !watched.up.contains_key(&peer) {
+                let how = format!(
+                    "{} gives up its dial of {peer} for a claim",
+                    self.names[node]
+                );
+                let involved = self.involved(node, &peer);
+                self.broken(Promise::ClaimsEndNothing, involved, how);
+            }
         }
         let late = |since: &Micros| self.now > since + FIRST_DIAL_WITHIN;
         let waiting = &self.nodes[node].waiting;

@@ -40,6 +40,8 @@ pub(crate) struct Birth {
     pub(crate) visible: bool,
     /// Whom the sources of its topologies name.
     pub(crate) topologies: Vec<Vec<PeerAddr>>,
+    /// How long it takes at most until a source is asked.
+    pub(crate) spread: Micros,
 }
 
 /// A running node.
@@ -61,8 +63,8 @@ pub(crate) struct Process {
     sources: Vec<Source>,
     /// For when the next timer is set.
     timer_at: Micros,
-    /// When the last report reaches the manager: reports never overtake each other.
-    report_at: Micros,
+    /// When the last question reaches the manager: questions never overtake each other.
+    asked_at: Micros,
     monitors: u32,
 }
 
@@ -78,6 +80,7 @@ impl Process {
             prune,
             visible,
             topologies,
+            spread,
         } = birth;
         let creation = Creation::from_seed(out.rng.random());
         let local = LocalNode {
@@ -117,12 +120,12 @@ impl Process {
             mailbox: Atom::new("sim").expect("a short atom"),
             sources: topologies.into_iter().map(Source::new).collect(),
             timer_at: Micros::MAX,
-            report_at: 0,
+            asked_at: 0,
             monitors: 0,
             name,
         };
         for topology in 0..process.sources.len() {
-            let wait = out.rng.random_range(0..SECOND);
+            let wait = out.rng.random_range(0..spread);
             process.happen_after(out, wait, Happening::Poll { topology });
         }
         let wait = out.rng.random_range(0..CHAT_EVERY);

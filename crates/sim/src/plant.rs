@@ -27,6 +27,8 @@ pub(crate) enum Plant {
     DialsOwnAddress,
     /// The plan is not told whom it wants. Always.
     LostWants,
+    /// A dial is given up because somebody claims the peer's name.
+    ClaimEndsDial,
     /// A peer is dialled again and again without a pause.
     DialStorm,
     /// Links that ended are not forgotten. Always.

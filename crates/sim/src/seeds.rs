@@ -69,7 +69,7 @@ pub fn run_seeds(config: &SimConfig, count: u64, threads: usize) -> Result<Stats
             Err(violation) => {
                 if broken
                     .as_ref()
-                    .is_none_or(|first| violation.seed < first.seed)
+                    .is_none_or(|first| violation.run.seed < first.run.seed)
                 {
                     broken = Some(violation);
                 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::SimConfig;
 use crate::event::{Micros, SECOND};
 
 /// A promise that every run must keep.
@@ -22,6 +23,8 @@ pub enum Promise {
     NeverDialsItself,
     /// One dead peer never delays another's dial.
     NobodyDelaysAnother,
+    /// Who merely claims a name ends no dial of ours.
+    ClaimsEndNothing,
     /// Nobody is dialled more often than the back-off allows.
     NoDialStorm,
     /// Every table is bounded.
@@ -39,10 +42,8 @@ pub enum Promise {
 /// A promise was broken.
 #[derive(Clone, Debug)]
 pub struct Violation {
-    /// The seed of the run.
-    pub seed: u64,
-    /// How many nodes the run had.
-    pub nodes: usize,
+    /// The run; its seed gives the same one again.
+    pub run: SimConfig,
     /// The promise.
     pub promise: Promise,
     /// When, in virtual microseconds.
@@ -57,10 +58,16 @@ pub struct Violation {
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let SimConfig {
+            seed,
+            nodes,
+            duration,
+            ..
+        } = self.run;
         writeln!(
             f,
             "seed {} with {} nodes broke {:?}",
-            self.seed, self.nodes, self.promise
+            seed, nodes, self.promise
         )?;
         writeln!(f, "at {}: {}", Seconds(self.at), self.how)?;
         for line in &self.story {
@@ -68,8 +75,10 @@ impl fmt::Display for Violation {
         }
         write!(
             f,
-            "again: cargo xtask sim --seed {} --seeds 1 --nodes {}",
-            self.seed, self.nodes
+            "again: cargo xtask sim --seed {} --seeds 1 --nodes {} --seconds {}",
+            seed,
+            nodes,
+            duration.as_secs()
         )
     }
 }

@@ -141,11 +141,13 @@ impl World {
             .cloned()
             .collect();
         let latencies = [(100, 2_000), (5_000, 40_000), (50_000, 250_000)][rng.random_range(0..3)];
+        // In half of the runs everybody dials everybody within a few round trips.
+        let spread = [FIRST_FAULT / 2, 4 * latencies.1][rng.random_range(0..2)];
         let prune =
             [Prune::Never, Prune::Never, Prune::Grace, Prune::Immediate][rng.random_range(0..4)];
         let names = machines.iter().map(|m| m.name.clone()).collect();
         let net = Network::new(machines.iter().map(|m| m.address).collect(), latencies);
-        let watch = Watch::new(config.seed, names, nodes, prune);
+        let watch = Watch::new(config.clone(), names, prune);
         let mut out = Outside::new(rng.random(), net, watch);
         let end =
             u64::try_from(config.duration.max(MIN_DURATION).as_micros()).unwrap_or(Micros::MAX / 4);

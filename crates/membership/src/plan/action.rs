@@ -247,6 +247,8 @@ pub enum Failure {
     NotAllowed,
     /// The peer lacks what the protocol demands, or speaks another one.
     Incompatible,
+    /// The user disconnected the peer before the dial that the user wanted came to an end.
+    GivenUp,
     /// The peer kept us waiting for its own connect, which did not come.
     Nok,
     /// A phase of the handshake took too long.
@@ -270,6 +272,7 @@ impl Failure {
             Self::WrongName => "wrong_name",
             Self::NotAllowed => "not_allowed",
             Self::Incompatible => "incompatible",
+            Self::GivenUp => "given_up",
             Self::Nok => "nok",
             Self::Closed => "closed",
         }

@@ -74,10 +74,13 @@ impl Plan {
         let Some(peer) = self.peers.get_mut(name) else {
             return;
         };
-        peer.once = None;
+        let was_asked_for = peer.once.take().is_some();
         let (dial, is_wanted) = (peer.dial.take(), peer.wanted.is_some());
         if let Some(dial) = dial {
             self.close(dial, DownReason::Disconnect);
+        }
+        if was_asked_for {
+            self.report_failure(name.clone(), Failure::GivenUp, None, false);
         }
         let due = is_wanted.then(|| now + self.backoff.longest());
         self.peers.schedule(name, due);
@@ -280,6 +283,10 @@ fn is_hopeless(failure: Failure) -> bool {
         | Failure::NotAllowed
         | Failure::Incompatible
         | Failure::Dial(DialFailure::OwnAddress) => true,
-        Failure::Dial(_) | Failure::Nok | Failure::TimedOut | Failure::Closed => false,
+        Failure::Dial(_)
+        | Failure::GivenUp
+        | Failure::Nok
+        | Failure::TimedOut
+        | Failure::Closed => false,
     }
 }

@@ -183,9 +183,16 @@ impl Process {
     }
 
     fn tell_manager(&mut self, link: LinkId, report: Report, out: &mut Outside) {
-        let wait = out.rng.random_range(0..REPORT_WITHIN);
-        self.report_at = (out.now + wait).max(self.report_at);
-        self.happen_at(out, self.report_at, Happening::Report { link, report });
+        let at = out.now + out.rng.random_range(0..REPORT_WITHIN);
+        let at = match report {
+            Report::Question(_) => at.max(self.asked_at),
+            // The end of a task is heard of on another way, which may be the shorter one.
+            Report::Closed(_) => at,
+        };
+        if let Report::Question(_) = report {
+            self.asked_at = at;
+        }
+        self.happen_at(out, at, Happening::Report { link, report });
     }
 
     /// Sets the link's timer, unless it is set for early enough.

@@ -1,6 +1,6 @@
 //! What the manager does: it turns roster and plan, and does what the plan says.
 
-use enmesh_identity::PeerAddr;
+use enmesh_identity::{NodeName, PeerAddr};
 use enmesh_membership::{Action, Connection, DialFailure, DownReason, Intent, LinkId, Update};
 use enmesh_proto::{Direction, LinkError, Verdict};
 use rand::RngExt;
@@ -109,6 +109,9 @@ impl Process {
         match action {
             Action::Dial { link, peer } => self.dial(link, peer, out),
             Action::Answer { link, verdict } => {
+                if verdict == Verdict::AcceptSimultaneous {
+                    self.plant_claim(link, out);
+                }
                 self.answer(link, verdict, out);
                 if verdict == Verdict::Nok {
                     out.stats.mix(link.get());
@@ -191,10 +194,34 @@ impl Process {
         out.note(&[self.node], || {
             format!("{} closes link {link} ({reason})", self.name)
         });
+        if reason == DownReason::Unwanted
+            && let Some(peer) = self.dialled_peer(link, out)
+        {
+            out.watch.gives_up(self.node, &peer);
+        }
         match self.dials.remove(&link) {
             Some(Some(conn)) => out.net.conns[conn].ends[0].is_open = false,
             Some(None) => {}
             None => self.drop_link(link, out),
+        }
+    }
+
+    /// Whom a link was dialled to.
+    fn dialled_peer(&self, link: LinkId, out: &Outside) -> Option<NodeName> {
+        let end = self.links.get(&link).filter(|end| end.side == 0);
+        let conn = end.map(|end| end.conn).or_else(|| *self.dials.get(&link)?);
+        conn.map(|conn| out.net.conns[conn].wanted.clone())
+    }
+
+    /// The claim of an accepted link ends our own dial, if that bug is planted.
+    fn plant_claim(&self, link: LinkId, out: &mut Outside) {
+        if let Some(peer) = self
+            .links
+            .get(&link)
+            .and_then(|end| end.link.claimed_name())
+            && out.plants_once(Plant::ClaimEndsDial)
+        {
+            out.watch.gives_up(self.node, peer);
         }
     }
 
@@ -244,7 +271,7 @@ impl Process {
         });
     }
 
-    fn with(&self, peer: &enmesh_identity::NodeName, out: &Outside) -> Vec<usize> {
+    fn with(&self, peer: &NodeName, out: &Outside) -> Vec<usize> {
         // Only a story needs to know.
         if !out.tells_story() {
             return Vec::new();

@@ -27,7 +27,7 @@ fn check(plant: Plant, promise: Promise) {
         assert!(!violation.story.is_empty(), "{violation}");
         let told = violation.to_string();
         assert!(
-            told.contains(&format!("--seed {}", violation.seed)),
+            told.contains(&format!("--seed {}", violation.run.seed)),
             "{told}"
         );
     }
@@ -82,6 +82,11 @@ fn a_dial_to_ourselves_is_found() {
 #[test]
 fn a_peer_that_is_not_dialled_is_found() {
     check(Plant::LostWants, Promise::NobodyDelaysAnother);
+}
+
+#[test]
+fn a_dial_given_up_for_a_claim_is_found() {
+    check(Plant::ClaimEndsDial, Promise::ClaimsEndNothing);
 }
 
 #[test]

@@ -235,6 +235,19 @@ fn the_users_connect_dials_once_at_once() {
 }
 
 #[test]
+fn the_users_disconnect_ends_the_users_dial_and_says_so() {
+    let mut world = World::new("a@h");
+    world.plan.handle_connect(world.now, peer("b@h"));
+    world.told();
+    world.plan.handle_disconnect(world.now, &name("b@h"));
+    assert_eq!(
+        world.told(),
+        ["close 1 disconnect", "failed b@h given_up never again"]
+    );
+    assert_eq!(world.plan.known_peers(), 0);
+}
+
+#[test]
 fn the_users_disconnect_holds_for_the_longest_back_off() {
     let mut world = World::new("a@h");
     world.connect("b@h");
