@@ -116,3 +116,85 @@ fn is_open_to_others(metadata: &Metadata) -> bool {
 fn is_open_to_others(_: &Metadata) -> bool {
     false
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The source that is chosen when these are given, in words.
+    fn check(setting: Option<(&str, Origin)>, variables: &[(&str, &str)], expected: &str) {
+        let environment = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let setting = setting
+            .as_ref()
+            .map(|(path, origin)| (PathBuf::from(path), origin));
+        let chosen = match CookieSource::choose(setting, &environment.collect()) {
+            CookieSource::File { path, .. } => path.display().to_string(),
+            CookieSource::ReleaseCookie => "RELEASE_COOKIE".to_owned(),
+            CookieSource::Nowhere => "nowhere".to_owned(),
+        };
+        assert_eq!(chosen, expected);
+    }
+
+    #[test]
+    fn the_first_that_is_given_counts() {
+        let home = ("HOME", "/home/me");
+        let release = ("RELEASE_COOKIE", "c");
+        check(Some(("/a", Origin::Flag)), &[release, home], "/a");
+        check(
+            Some(("/b", Origin::Variable("ENMESH_COOKIE_FILE"))),
+            &[release, home],
+            "/b",
+        );
+        check(
+            Some(("/c", Origin::File("enmesh.toml".into()))),
+            &[release, home],
+            "/c",
+        );
+        check(None, &[release, home], "RELEASE_COOKIE");
+        check(
+            None,
+            &[("RELEASE_COOKIE", ""), home],
+            "/home/me/.erlang.cookie",
+        );
+        check(None, &[home], "/home/me/.erlang.cookie");
+        check(None, &[], "nowhere");
+    }
+
+    #[test]
+    fn a_line_break_at_the_end_of_the_file_does_not_count() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("cookie");
+        std::fs::write(&path, "secret\r\n").unwrap();
+        let source = CookieSource::File {
+            path,
+            origin: "--cookie-file",
+        };
+        let cookie = load_cookie(&source, &Environment::default()).unwrap();
+        assert_eq!(cookie.expose(), b"secret");
+    }
+
+    #[test]
+    fn what_is_no_cookie_file_is_refused_without_a_word_of_its_text() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("cookie");
+        let refused = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            let source = CookieSource::File {
+                path: path.clone(),
+                origin: "--cookie-file",
+            };
+            load_cookie(&source, &Environment::default())
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(refused("").contains("the cookie is empty"));
+        assert!(refused(&"x".repeat(5000)).contains("too long for a cookie's file"));
+        let text = refused("top-secret\n\u{1}more");
+        assert!(
+            text.contains("printable ASCII") && !text.contains("top-secret"),
+            "{text}"
+        );
+    }
+}

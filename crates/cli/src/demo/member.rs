@@ -152,7 +152,7 @@ impl Members {
     }
 
     /// Ends a member as `kill -9` does.
-    pub(crate) async fn kill(&mut self, member: usize) -> Result<(), DemoError> {
+    pub(crate) fn kill(&mut self, member: usize) -> Result<(), DemoError> {
         self.children[member]
             .child
             .start_kill()

@@ -134,7 +134,7 @@ impl<'a> Story<'a> {
         self.timeline.act(&format!("kill -9 {name}"));
         self.leaving.insert(victim);
         let at = SystemTime::now();
-        self.members.kill(victim).await?;
+        self.members.kill(victim)?;
         self.missed_by_all(victim, at).await?;
         self.members.ended(victim).await?;
         self.api.pods.set_phase(&pod(victim), Phase::Failed);
