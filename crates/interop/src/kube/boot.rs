@@ -17,8 +17,10 @@ use crate::process::{poll_until, run};
 const ETCD: &str = "etcd";
 /// The API server among the run's daemons.
 pub(super) const API: &str = "kube-apiserver";
-const CONTROLLERS: &str = "kube-controller-manager";
-const SCHEDULER: &str = "kube-scheduler";
+/// The controller manager among the run's daemons.
+pub(super) const CONTROLLERS: &str = "kube-controller-manager";
+/// The scheduler among the run's daemons.
+pub(super) const SCHEDULER: &str = "kube-scheduler";
 const CONTAINERD: &str = "containerd";
 const KUBELET: &str = "kubelet";
 const PROXY: &str = "kube-proxy";
@@ -109,10 +111,15 @@ impl Cluster {
         })
     }
 
-    fn start_rest(&self) -> Result<()> {
+    pub(super) fn launch_controllers(&self) -> Result<()> {
         let keys = self.keys();
         self.launch(CONTROLLERS, &settings::controller_manager(&keys))?;
-        self.launch(SCHEDULER, &settings::scheduler(&keys))?;
+        self.launch(SCHEDULER, &settings::scheduler(&keys))
+    }
+
+    fn start_rest(&self) -> Result<()> {
+        self.launch_controllers()?;
+        let keys = self.keys();
         let folder = self.run.folder().to_owned();
         let mut kubelet = self.node.command_inside(self.programs.join("kubelet"));
         kubelet

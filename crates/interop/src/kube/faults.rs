@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::boot::{API, DNS};
+use super::boot::{API, CONTROLLERS, DNS, SCHEDULER};
 use super::cluster::Cluster;
 use crate::member_log::MemberLog;
 
@@ -27,9 +27,16 @@ impl Cluster {
     }
 
     /// Starts the API server after [`Cluster::kill_api`], with the same data, and waits until it answers.
+    ///
+    /// The controllers and the scheduler start anew too: their own back-off, most of a minute and more on a busy machine,
+    /// would stand between a change and the pods.
     pub fn start_api(&self) -> Result<()> {
         self.launch_api()?;
-        self.wait_api()
+        self.wait_api()?;
+        for name in [CONTROLLERS, SCHEDULER] {
+            self.daemon(name)?.kill_tree()?;
+        }
+        self.launch_controllers()
     }
 
     /// Starts CoreDNS anew with another Corefile; [`Cluster::corefile`] is the one it has.

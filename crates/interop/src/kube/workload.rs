@@ -10,6 +10,9 @@ use super::image::Image;
 use crate::peers::Otp;
 use crate::process::poll_until;
 
+/// More than the kubelet's back-off after the API server was away, on a busy machine.
+const SCALE_TIMEOUT: Duration = Duration::from_secs(150);
+
 /// What a pod runs before it counts as a node: epmd in the background, then Erlang named by the pod's address.
 ///
 /// `exec` makes the node the container's first process, so that SIGTERM reaches it and the pod ends gracefully.
@@ -48,7 +51,7 @@ impl BeamDeployment {
     pub fn scale(&self, cluster: &Cluster, replicas: u32) -> Result<()> {
         self.begin_scale(cluster, replicas)?;
         let what = format!("{replicas} pods are ready");
-        poll_until(&what, Duration::from_secs(90), || {
+        poll_until(&what, SCALE_TIMEOUT, || {
             let (total, ready) = (self.pods(cluster)?.len(), self.nodes(cluster)?.len());
             let wanted = usize::try_from(replicas)?;
             ensure!(
