@@ -20,19 +20,29 @@ pub struct PeerAddr {
 impl PeerAddr {
     /// A peer of which only the name is known.
     pub fn new(name: NodeName) -> Self {
-        Self { name, address: None, port: None }
+        Self {
+            name,
+            address: None,
+            port: None,
+        }
     }
 
     /// The same peer, to be dialled at `address`.
     #[must_use]
     pub fn with_address(self, address: IpAddr) -> Self {
-        Self { address: Some(address), ..self }
+        Self {
+            address: Some(address),
+            ..self
+        }
     }
 
     /// The same peer, whose distribution listens on `port`.
     #[must_use]
     pub fn with_port(self, port: u16) -> Self {
-        Self { port: Some(port), ..self }
+        Self {
+            port: Some(port),
+            ..self
+        }
     }
 
     /// The peer's full name.
@@ -80,13 +90,18 @@ mod tests {
     fn a_given_address_wins_over_the_one_in_the_name() {
         let peer = PeerAddr::new("a@10.0.0.1".parse().unwrap());
         assert_eq!(peer.address(), Some("10.0.0.1".parse().unwrap()));
-        let moved = peer.with_address("10.0.0.9".parse().unwrap()).with_port(9000);
+        let moved = peer
+            .with_address("10.0.0.9".parse().unwrap())
+            .with_port(9000);
         assert_eq!(moved.to_string(), "a@10.0.0.1 at 10.0.0.9:9000");
         assert_eq!(moved.address(), Some("10.0.0.9".parse().unwrap()));
     }
 
     #[test]
     fn a_host_name_is_no_address() {
-        assert_eq!(PeerAddr::new("a@db.example".parse().unwrap()).address(), None);
+        assert_eq!(
+            PeerAddr::new("a@db.example".parse().unwrap()).address(),
+            None
+        );
     }
 }

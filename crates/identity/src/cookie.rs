@@ -47,7 +47,9 @@ impl Cookie {
         if !bytes.iter().all(|byte| (b' '..=b'~').contains(byte)) {
             return Err(CookieError::BadCharacter);
         }
-        Ok(Self { bytes: bytes.into() })
+        Ok(Self {
+            bytes: bytes.into(),
+        })
     }
 
     /// The secret itself, for the digest of the handshake and for nothing else.
@@ -73,13 +75,19 @@ mod tests {
 
     #[test]
     fn a_cookie_never_shows_itself() {
-        assert_eq!(format!("{:?}", Cookie::new("secret").unwrap()), "Cookie(..)");
+        assert_eq!(
+            format!("{:?}", Cookie::new("secret").unwrap()),
+            "Cookie(..)"
+        );
     }
 
     #[test]
     fn what_is_no_cookie_is_refused() {
         assert_eq!(Cookie::new("\n").unwrap_err(), CookieError::Empty);
-        assert_eq!(Cookie::new("x".repeat(256)).unwrap_err(), CookieError::TooLong);
+        assert_eq!(
+            Cookie::new("x".repeat(256)).unwrap_err(),
+            CookieError::TooLong
+        );
         assert_eq!(Cookie::new("a\nb").unwrap_err(), CookieError::BadCharacter);
         assert_eq!(Cookie::new("é").unwrap_err(), CookieError::BadCharacter);
     }

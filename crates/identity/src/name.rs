@@ -75,7 +75,11 @@ impl NodeName {
         if bytes.len() > MAX_NAME_CHARS {
             return Err(NameError::TooLong);
         }
-        bytes.iter().map(|&byte| char::from(byte)).collect::<String>().parse()
+        bytes
+            .iter()
+            .map(|&byte| char::from(byte))
+            .collect::<String>()
+            .parse()
     }
 
     /// The bytes of the name in a handshake message: latin1, at most 255.
@@ -98,7 +102,9 @@ impl NodeName {
 
     /// The part after the `@`.
     pub fn host(&self) -> Host<'_> {
-        Host { text: self.parts().1 }
+        Host {
+            text: self.parts().1,
+        }
     }
 
     /// Whether this is a long or a short name, by its host part.
@@ -239,7 +245,10 @@ mod tests {
     fn the_limit_is_255_characters() {
         let longest = format!("a@{}", "h".repeat(253));
         assert!(longest.parse::<NodeName>().is_ok());
-        assert_eq!(format!("{longest}h").parse::<NodeName>(), Err(NameError::TooLong));
+        assert_eq!(
+            format!("{longest}h").parse::<NodeName>(),
+            Err(NameError::TooLong)
+        );
         let latin = format!("a@{}", "é".repeat(253));
         assert_eq!(latin.parse::<NodeName>().unwrap().to_latin1().len(), 255);
         assert_eq!(NodeName::from_latin1(&[b'a'; 256]), Err(NameError::TooLong));
