@@ -110,6 +110,8 @@ pub(crate) struct World {
     prune: Prune,
     visible: bool,
     topologies: Vec<Vec<PeerAddr>>,
+    /// Whether of every two nodes only one is told of the other.
+    is_lopsided: bool,
     /// How long it takes until everybody has started and asked its sources.
     spread: Micros,
     end: Micros,
@@ -155,39 +157,44 @@ impl World {
         let healed_at = end - SHUTDOWN - QUIET - heal;
         out.plant = plant;
         out.plant_from = healed_at / 2;
-        if config.is_calm {
-            out.watch.is_quiet = true;
-        } else {
-            let last_fault = healed_at - SECOND / 2;
-            for (at, fault) in fault::draw(&mut rng, nodes, FIRST_FAULT, last_fault) {
-                out.queue.push(at, Event::Fault(fault));
-            }
-        }
-        out.queue.push(healed_at, Event::Healed);
-        out.queue.push(healed_at + heal, Event::Whole);
-        for node in 0..nodes {
-            out.queue
-                .push(rng.random_range(0..spread), Event::Start { node });
-            out.queue.push(
-                end - SHUTDOWN + rng.random_range(0..SECOND),
-                Event::Shutdown { node },
-            );
-        }
+        out.watch.is_quiet = config.is_calm;
         let topologies = if rng.random_bool(0.3) {
             vec![peers, some]
         } else {
             vec![peers]
         };
-        Self {
+        let mut world = Self {
             out,
             machines,
             nodes,
             prune,
             visible: rng.random_bool(0.5),
+            is_lopsided: rng.random_bool(0.25),
             topologies,
-            spread,
             end,
             healed_at,
+            spread,
+        };
+        world.schedule(&mut rng, config.is_calm);
+        world
+    }
+
+    /// Draws when what happens.
+    fn schedule(&mut self, rng: &mut SmallRng, is_calm: bool) {
+        let queue = &mut self.out.queue;
+        if !is_calm {
+            let last_fault = self.healed_at - SECOND / 2;
+            for (at, fault) in fault::draw(rng, self.nodes, FIRST_FAULT, last_fault) {
+                queue.push(at, Event::Fault(fault));
+            }
+        }
+        let shutdown = self.end - SHUTDOWN;
+        queue.push(self.healed_at, Event::Healed);
+        queue.push(shutdown - QUIET, Event::Whole);
+        for node in 0..self.nodes {
+            queue.push(rng.random_range(0..self.spread), Event::Start { node });
+            let at = shutdown + rng.random_range(0..SECOND);
+            queue.push(at, Event::Shutdown { node });
         }
     }
 
@@ -228,6 +235,7 @@ impl World {
 
     /// Starts the node of a machine, as another incarnation than before.
     fn start(&mut self, node: usize, is_right: bool) {
+        let topologies = self.truth(node);
         let machine = &mut self.machines[node];
         machine.life += 1;
         machine.is_powered = true;
@@ -239,7 +247,7 @@ impl World {
             cookie: cookie(is_right),
             prune: self.prune,
             visible: self.visible,
-            topologies: self.topologies.clone(),
+            topologies,
             spread: self.spread,
         };
         let process = Process::new(birth, &mut self.out);
@@ -251,6 +259,17 @@ impl World {
             )
         });
         machine.process = Some(process);
+    }
+
+    /// Whom the sources of this node name while they tell the truth.
+    fn truth(&self, node: usize) -> Vec<Vec<PeerAddr>> {
+        let mut topologies = self.topologies.clone();
+        if self.is_lopsided && node < self.nodes {
+            let own = &self.machines[node].name;
+            let knows = |peer: &PeerAddr| peer.name() > own;
+            topologies.iter_mut().for_each(|peers| peers.retain(knows));
+        }
+        topologies
     }
 
     fn happen(&mut self, node: usize, life: u32, what: Happening) {
