@@ -70,9 +70,11 @@ impl Cluster {
         );
         ensure_debian_packages()?;
         let programs = build_kube()?;
-        sweep()?;
         let run = Run::named(name)?;
+        let registry = Run::registry()?;
+        sweep()?;
         let lock = run.lock()?;
+        drop(registry);
         ensure!(
             lock.is_some() && !run.is_detached(),
             "a cluster {name} is up already"

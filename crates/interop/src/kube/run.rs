@@ -48,6 +48,14 @@ impl Run {
         })
     }
 
+    /// Waits until nobody else is making a run or clearing away abandoned ones: a folder without its lock would look abandoned.
+    pub(super) fn registry() -> Result<RunLock> {
+        fs::create_dir_all(runs_directory())?;
+        let file = File::create(runs_directory().join(".lock"))?;
+        file.lock()?;
+        Ok(RunLock { _file: file })
+    }
+
     /// All runs that have a folder.
     pub(super) fn all() -> Result<Vec<Self>> {
         let Ok(entries) = fs::read_dir(runs_directory()) else {
