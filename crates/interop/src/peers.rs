@@ -68,7 +68,8 @@ impl fmt::Display for Otp {
 
 /// Runs the release's `erl` and gives a line about it; an error when it is another release, or none, with what to do.
 pub fn verify_release(otp: Otp) -> Result<String> {
-    let expression = "io:format(\"~s ~s\", [erlang:system_info(otp_release), erlang:system_info(version)]), halt().";
+    let expression = "io:format(\"~s ~s ~p\", [erlang:system_info(otp_release), \
+                      erlang:system_info(version), is_list(code:lib_dir(ssl))]), halt().";
     let mut words = otp.prefix();
     words.push("erl".into());
     let mut command = Command::new(&words[0]);
@@ -82,10 +83,18 @@ pub fn verify_release(otp: Otp) -> Result<String> {
     };
     let found = run(command)
         .with_context(|| format!("{otp} does not run from {place}: {}", otp.remedy()))?;
-    let (release, erts) = found.trim().split_once(' ').context("two words")?;
+    let words: Vec<&str> = found.split_whitespace().collect();
+    let [release, erts, has_ssl] = words[..] else {
+        bail!("erl from {place} says {found:?}");
+    };
     ensure!(
         release == otp.release(),
         "{place} has OTP {release} where {otp} is wanted: {}",
+        otp.remedy()
+    );
+    ensure!(
+        has_ssl == "true",
+        "{otp} of {place} has no TLS: {}",
         otp.remedy()
     );
     Ok(format!("{otp} (erts {erts}) in {place}"))
