@@ -84,13 +84,23 @@ impl Atom {
     }
 
     /// The atom of bytes that were checked to be UTF-8, if there are few enough of them.
+    ///
+    /// The bytes go through three words and not through memory: a copy of any length is a call,
+    /// and what was stored in pieces stalls the load that moves the atom to its place.
     #[inline]
     pub(crate) fn from_short_utf8(name: &[u8]) -> Option<Self> {
+        let len = name.len();
+        if len > INLINE {
+            return None;
+        }
+        let (first, second, third) = words(name);
         let mut bytes = [0; INLINE];
-        bytes.get_mut(..name.len())?.copy_from_slice(name);
+        bytes[..8].copy_from_slice(&first.to_le_bytes());
+        bytes[8..16].copy_from_slice(&second.to_le_bytes());
+        bytes[16..].copy_from_slice(&third.to_le_bytes()[..INLINE - 16]);
         Some(Self {
             repr: Repr::Inline {
-                len: name.len() as u8,
+                len: len as u8,
                 bytes,
             },
         })
@@ -117,6 +127,30 @@ impl Atom {
             Repr::Heap(name) => name.as_bytes(),
         }
     }
+}
+
+/// Up to [`INLINE`] bytes as little-endian words, filled up with zeros.
+#[inline]
+fn words(name: &[u8]) -> (u64, u64, u64) {
+    let len = name.len();
+    let upper = |word: u64, bytes: usize| word.checked_shr(64 - 8 * bytes as u32).unwrap_or(0);
+    if let (Some(head), Some(tail)) = (name.first_chunk(), name.last_chunk()) {
+        let (head, tail) = (u64::from_le_bytes(*head), u64::from_le_bytes(*tail));
+        return match name.get(8..).and_then(|rest| rest.first_chunk()) {
+            Some(middle) => (head, u64::from_le_bytes(*middle), upper(tail, len - 16)),
+            None => (head, upper(tail, len - 8), 0),
+        };
+    }
+    if let (Some(head), Some(tail)) = (name.first_chunk(), name.last_chunk()) {
+        let (head, tail) = (u32::from_le_bytes(*head), u32::from_le_bytes(*tail));
+        let tail = upper(u64::from(tail) << 32, len - 4);
+        return (u64::from(head) | tail << 32, 0, 0);
+    }
+    let word = name
+        .iter()
+        .rev()
+        .fold(0, |word, &byte| word << 8 | u64::from(byte));
+    (word, 0, 0)
 }
 
 /// How many characters UTF-8 text has: its bytes without the continuation bytes.

@@ -87,12 +87,25 @@ impl<'a> Check<'a> {
     /// Reads `count` terms one after the other.
     fn terms(&mut self, count: usize, depth: usize) -> Result<(), DecodeError> {
         for _ in 0..count {
-            match self.reader.container()? {
-                None => self.leaf()?,
-                Some(container) => self.container(container, depth)?,
+            match self.reader.rest.first() {
+                Some(&tag::SMALL_ATOM_UTF8) => {
+                    self.reader.u8()?;
+                    self.reader.small_atom()?;
+                }
+                Some(&(tag::SMALL_INTEGER | tag::INTEGER | tag::BINARY | tag::NIL)) => {
+                    self.reader.pass()?;
+                }
+                _ => self.other(depth)?,
             }
         }
         Ok(())
+    }
+
+    fn other(&mut self, depth: usize) -> Result<(), DecodeError> {
+        match self.reader.container()? {
+            None => self.leaf(),
+            Some(container) => self.container(container, depth),
+        }
     }
 
     #[inline]
@@ -185,17 +198,12 @@ impl<'a> Check<'a> {
 pub(crate) fn skip(bytes: &[u8], count: usize) -> &[u8] {
     let mut reader = Reader::<false>::new(bytes);
     let mut left = count;
-    while let Some(fewer) = left.checked_sub(1) {
-        left = fewer;
-        left += match reader.token() {
-            Ok(Token::List(count)) => count as usize + 1,
-            Ok(Token::Tuple(count)) => count as usize,
-            Ok(Token::Map(count)) => count as usize * 2,
-            Ok(Token::Record(record)) => record.count as usize * 2,
-            Ok(_) => 0,
+    while left > 0 {
+        match reader.pass() {
+            Ok(elements) => left = (left - 1).saturating_add(elements),
             // Checked bytes have no errors; stopping at the end is the harmless answer.
             Err(_) => return &[],
-        };
+        }
     }
     reader.rest
 }

@@ -33,9 +33,13 @@ pub fn decode_prefix(bytes: &[u8], limits: &Limits) -> Result<(Term, usize)> {
     decode_from(bytes, None, limits)
 }
 
+/// Binaries of fewer bytes are copied where others share memory: that costs no more, and a few
+/// bytes should not keep a whole message alive.
+const SHARE_FROM: usize = 64;
+
 /// Decodes the term that is the whole of `bytes`, its binaries sharing the memory of `bytes`.
 ///
-/// No binary is copied; each keeps the whole of `bytes` alive.
+/// No binary of 64 bytes or more is copied; each keeps the whole of `bytes` alive.
 ///
 /// # Errors
 /// As for [`decode`].
@@ -67,6 +71,15 @@ fn decode_from(bytes: &[u8], shared: Option<&Bytes>, limits: &Limits) -> Result<
     };
     let term = decoder.term(0, 0)?;
     Ok((term, bytes.len() - decoder.reader.rest.len()))
+}
+
+/// What stands where a term will be.
+const PLACEHOLDER: Term = Term::Int(0);
+
+/// Puts a term in its place. A placeholder owns nothing, so dropping it would be idle work.
+#[inline]
+fn fill(slot: &mut Term, term: Term) {
+    std::mem::forget(std::mem::replace(slot, term));
 }
 
 /// Builds owned terms; binaries are slices of `shared` if that is given.
@@ -133,12 +146,61 @@ impl<'a> Decoder<'a> {
         }
     }
 
+    fn term(&mut self, depth: usize, owed: usize) -> Result<Term> {
+        let mut slot = PLACEHOLDER;
+        match self.read(&mut slot, depth, owed) {
+            Ok(()) => Ok(slot),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads a term into `slot`, which holds a placeholder.
+    ///
     /// This and what recurses into it is kept small: a deep term has these frames at each level.
     #[inline]
-    fn term(&mut self, depth: usize, owed: usize) -> Result<Term> {
-        match self.reader.container() {
+    fn read(&mut self, slot: &mut Term, depth: usize, owed: usize) -> Result<()> {
+        match self.read_usual(slot) {
+            Ok(false) => self.read_other(slot, depth, owed),
+            Ok(true) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads one of the leaves that are most of any message, written where it stays without a
+    /// token in between; `false`, and nothing read, before anything else. Each arm fills the
+    /// slot itself: a term that all arms shared would be copied there.
+    #[inline]
+    fn read_usual(&mut self, slot: &mut Term) -> Result<bool> {
+        let Some((&tag, rest)) = self.reader.rest.split_first() else {
+            return Err(DecodeError::Truncated);
+        };
+        let mut after = Reader::<true>::new(rest);
+        match tag {
+            tag::SMALL_ATOM_UTF8 => fill(slot, Term::Atom(after.small_atom()?.to_atom())),
+            tag::SMALL_INTEGER => fill(slot, Term::Int(i64::from(after.u8()?))),
+            tag::INTEGER => fill(slot, Term::Int(i64::from(after.i32()?))),
+            tag::BINARY => {
+                let len = after.u32()? as usize;
+                fill(slot, self.binary(after.take(len)?));
+            }
+            _ => return Ok(false),
+        }
+        self.reader.rest = after.rest;
+        Ok(true)
+    }
+
+    #[inline(never)]
+    fn read_other(&mut self, slot: &mut Term, depth: usize, owed: usize) -> Result<()> {
+        let read = match self.reader.container() {
             Ok(None) => self.leaf(),
             Ok(Some(container)) => self.container(container, depth, owed),
+            Err(error) => Err(error),
+        };
+        match read {
+            Ok(term) => {
+                fill(slot, term);
+                Ok(())
+            }
             Err(error) => Err(error),
         }
     }
@@ -182,8 +244,8 @@ impl<'a> Decoder<'a> {
     #[inline]
     fn keep(&self, bytes: &[u8]) -> Bytes {
         match self.shared {
-            Some(shared) => shared.slice_ref(bytes),
-            None => Bytes::copy_from_slice(bytes),
+            Some(shared) if bytes.len() >= SHARE_FROM => shared.slice_ref(bytes),
+            _ => Bytes::copy_from_slice(bytes),
         }
     }
 
@@ -216,15 +278,16 @@ impl<'a> Decoder<'a> {
     ) -> Result<()> {
         self.admit(count, owed)?;
         let depth = self.budget.deeper(depth)?;
+        let start = out.len();
         // Exactly so much at first, but not again and again where many tails continue a list.
         if out.capacity() == 0 {
             out.reserve_exact(count);
         }
-        for left in (0..count).rev() {
-            match self.term(depth, owed + left) {
-                Ok(term) => out.push(term),
-                Err(error) => return Err(error),
-            }
+        out.resize_with(start + count, || PLACEHOLDER);
+        let mut owed = owed + count;
+        for slot in &mut out[start..] {
+            owed -= 1;
+            self.read(slot, depth, owed)?;
         }
         Ok(())
     }
@@ -308,12 +371,12 @@ impl<'a> Decoder<'a> {
         self.admit(count.saturating_mul(2), owed)?;
         let depth = self.budget.deeper(depth)?;
         out.reserve_exact(count);
-        for left in (0..count).rev() {
-            let key = self.term(depth, owed + left * 2 + 1)?;
-            match self.term(depth, owed + left * 2) {
-                Ok(value) => out.push((key, value)),
-                Err(error) => return Err(error),
-            }
+        out.resize_with(count, || (PLACEHOLDER, PLACEHOLDER));
+        let mut owed = owed + count * 2;
+        for (key, value) in out {
+            owed -= 2;
+            self.read(key, depth, owed + 1)?;
+            self.read(value, depth, owed)?;
         }
         Ok(())
     }

@@ -35,6 +35,20 @@ pub(crate) enum Token<'a> {
     Record(RecordToken<'a>),
 }
 
+impl Token<'_> {
+    /// How many terms belong to it that are still to be read, the tail of a list included.
+    #[inline]
+    pub(crate) fn elements(&self) -> usize {
+        match self {
+            Self::List(count) => (*count as usize).saturating_add(1),
+            Self::Tuple(count) => *count as usize,
+            Self::Map(count) => (*count as usize).saturating_mul(2),
+            Self::Record(record) => (record.count as usize).saturating_mul(2),
+            _ => 0,
+        }
+    }
+}
+
 /// A closure.
 #[derive(Clone, Copy)]
 pub(crate) struct FunToken<'a> {
@@ -89,11 +103,8 @@ impl<'a, const CHECK: bool> Reader<'a, CHECK> {
         let tag = self.u8()?;
         Ok(match tag {
             tag::SMALL_INTEGER => Token::Int(i64::from(self.u8()?)),
-            tag::INTEGER => Token::Int(i64::from(i32::from_be_bytes(self.array()?))),
-            tag::SMALL_ATOM_UTF8 => {
-                let len = usize::from(self.u8()?);
-                Token::Atom(self.utf8_atom(len)?)
-            }
+            tag::INTEGER => Token::Int(i64::from(self.i32()?)),
+            tag::SMALL_ATOM_UTF8 => Token::Atom(self.small_atom()?),
             tag::BINARY => {
                 let len = self.u32()?;
                 Token::Binary(self.take(len as usize)?)
@@ -202,10 +213,7 @@ impl<'a, const CHECK: bool> Reader<'a, CHECK> {
 
     fn atom_of_tag(&mut self, tag: u8) -> Result<Option<AtomRef<'a>>> {
         Ok(Some(match tag {
-            tag::SMALL_ATOM_UTF8 => {
-                let len = usize::from(self.u8()?);
-                self.utf8_atom(len)?
-            }
+            tag::SMALL_ATOM_UTF8 => self.small_atom()?,
             tag::ATOM_UTF8 => {
                 let len = usize::from(self.u16()?);
                 self.utf8_atom(len)?
@@ -237,6 +245,37 @@ impl<'a, const CHECK: bool> Reader<'a, CHECK> {
             }
         }
         Ok(AtomRef::utf8(name))
+    }
+
+    /// What follows the tag of SMALL_ATOM_UTF8_EXT.
+    #[inline]
+    pub(crate) fn small_atom(&mut self) -> Result<AtomRef<'a>> {
+        let len = usize::from(self.u8()?);
+        self.utf8_atom(len)
+    }
+
+    /// Passes over one term of checked bytes but for its elements, and says how many these are.
+    #[inline]
+    pub(crate) fn pass(&mut self) -> Result<usize> {
+        let tag = *self.rest.first().ok_or(DecodeError::Truncated)?;
+        let announced = |at: usize| {
+            let len = self.rest.get(at..).and_then(|rest| rest.first_chunk());
+            len.map_or(usize::MAX, |len| u32::from_be_bytes(*len) as usize)
+        };
+        let (len, elements) = match tag {
+            tag::SMALL_INTEGER => (2, 0),
+            tag::INTEGER => (5, 0),
+            tag::NEW_FLOAT => (9, 0),
+            tag::NIL => (1, 0),
+            tag::SMALL_ATOM_UTF8 => (2 + usize::from(*self.rest.get(1).unwrap_or(&0)), 0),
+            tag::BINARY => (announced(1).saturating_add(5), 0),
+            tag::SMALL_TUPLE => (2, usize::from(*self.rest.get(1).unwrap_or(&0))),
+            tag::LIST => (5, announced(1).saturating_add(1)),
+            tag::MAP => (5, announced(1).saturating_mul(2)),
+            _ => return self.token().map(|token| token.elements()),
+        };
+        self.take(len)?;
+        Ok(elements)
     }
 
     fn big(&mut self, len: usize) -> Result<Token<'a>> {
@@ -361,6 +400,11 @@ impl<'a, const CHECK: bool> Reader<'a, CHECK> {
         let (&byte, rest) = self.rest.split_first().ok_or(DecodeError::Truncated)?;
         self.rest = rest;
         Ok(byte)
+    }
+
+    #[inline]
+    pub(crate) fn i32(&mut self) -> Result<i32> {
+        self.array().map(i32::from_be_bytes)
     }
 
     #[inline]

@@ -83,9 +83,38 @@ impl<'a> TermRef<'a> {
     }
 
     /// Reads the head of a term from bytes that were checked. Elements are left in `reader`.
-    #[inline]
     pub(crate) fn read(reader: &mut Reader<'a, false>) -> Option<Self> {
+        Self::read_counting(reader, &mut 0)
+    }
+
+    /// Does the same and says how many elements were left. What most terms are is read here,
+    /// without a token in between.
+    #[inline]
+    pub(crate) fn read_counting(
+        reader: &mut Reader<'a, false>,
+        elements: &mut usize,
+    ) -> Option<Self> {
+        let (&tag, rest) = reader.rest.split_first()?;
+        let mut after = Reader::<false>::new(rest);
+        *elements = 0;
+        let view = match tag {
+            tag::SMALL_ATOM_UTF8 => Self::Atom(after.small_atom().ok()?),
+            tag::SMALL_INTEGER => Self::Int(i64::from(after.u8().ok()?)),
+            tag::INTEGER => Self::Int(i64::from(after.i32().ok()?)),
+            tag::BINARY => {
+                let len = after.u32().ok()? as usize;
+                Self::Binary(after.take(len).ok()?)
+            }
+            _ => return Self::read_other(reader, elements),
+        };
+        reader.rest = after.rest;
+        Some(view)
+    }
+
+    #[inline(never)]
+    fn read_other(reader: &mut Reader<'a, false>, elements: &mut usize) -> Option<Self> {
         let token = reader.token().ok()?;
+        *elements = token.elements();
         Some(match token {
             Token::Int(int) => Self::Int(int),
             Token::BigInt(big) => Self::BigInt(big),
@@ -231,11 +260,17 @@ impl<'a> AtomRef<'a> {
     #[must_use]
     #[inline]
     pub fn to_atom(&self) -> Atom {
-        let is_plain = !self.is_latin1 || self.name.is_ascii();
-        match Atom::from_short_utf8(self.name) {
-            Some(atom) if is_plain => atom,
-            _ => Atom::from_valid(&self.to_str()),
+        if !self.is_latin1
+            && let Some(atom) = Atom::from_short_utf8(self.name)
+        {
+            return atom;
         }
+        self.to_long_atom()
+    }
+
+    #[inline(never)]
+    fn to_long_atom(self) -> Atom {
+        Atom::from_valid(&self.to_str())
     }
 }
 

@@ -10,10 +10,10 @@ use crate::{Atom, Fun};
 struct Elements<'a> {
     /// Elements not yet handed out.
     left: usize,
-    /// Where the last element handed out began; it is passed over when the next is wanted.
+    /// Behind the head of the last element handed out, or before the first.
     at: &'a [u8],
-    /// Whether an element begins at `at` that was handed out already.
-    is_taken: bool,
+    /// Terms inside the last element, to be passed over when the next one is wanted.
+    inside: usize,
 }
 
 impl<'a> Elements<'a> {
@@ -21,24 +21,27 @@ impl<'a> Elements<'a> {
         Self {
             left,
             at,
-            is_taken: false,
+            inside: 0,
         }
     }
 
     /// Where the elements end, or the next begins.
+    #[inline]
     fn rest(&self) -> &'a [u8] {
-        if self.is_taken {
-            skip(self.at, 1)
-        } else {
+        if self.inside == 0 {
             self.at
+        } else {
+            skip(self.at, self.inside)
         }
     }
 
+    #[inline]
     fn next(&mut self) -> Option<TermRef<'a>> {
         self.left = self.left.checked_sub(1)?;
-        self.at = self.rest();
-        self.is_taken = true;
-        TermRef::read(&mut Reader::new(self.at))
+        let mut reader = Reader::new(self.rest());
+        let view = TermRef::read_counting(&mut reader, &mut self.inside);
+        self.at = reader.rest;
+        view
     }
 }
 
