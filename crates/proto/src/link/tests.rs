@@ -721,3 +721,19 @@ proptest! {
         prop_assert!(!pair.dialler.link.is_up() && !pair.acceptor.link.is_up());
     }
 }
+
+#[test]
+fn ticks_of_an_idle_link_come_at_every_check() {
+    let mut pair = Pair::up();
+    let end = &mut pair.dialler;
+    let mut sent = 0;
+    for _ in 0..8 {
+        let check = end.link.deadline().unwrap();
+        end.link.handle_timeout(check).unwrap();
+        sent += end.output(check).len() / TICK.len();
+        // The peer's own tick, between two checks of ours.
+        end.read(check + Duration::from_secs(5), &TICK);
+        sent += end.output(check).len() / TICK.len();
+    }
+    assert_eq!(sent, 8);
+}
