@@ -90,7 +90,7 @@ impl Plan {
     pub fn handle_intent(&mut self, now: Instant, intent: Intent) {
         match intent {
             Intent::Want(peer) => self.want(now, peer),
-            Intent::Leave(name) => self.leave(&name),
+            Intent::Leave(name) => self.leave(now, &name),
             Intent::Prune(name) => self.drop_live(now, &name, DownReason::Pruned),
         }
         self.dial_due(now);
@@ -232,7 +232,7 @@ impl Plan {
         self.peers.get(name).is_some()
     }
 
-    /// How many peers there is something to remember of: wanted, dialled or connected ones.
+    /// How many peers there is something to remember of, as [`Plan::knows`] has it.
     pub fn known_peers(&self) -> usize {
         self.peers.len()
     }

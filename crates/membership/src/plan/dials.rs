@@ -26,26 +26,44 @@ impl Plan {
         if peer.wanted.as_ref() == Some(&addr) {
             return;
         }
-        // At another place the peer deserves a dial at once, whatever the old one was worth.
+        // At another place the peer deserves a dial at once, whatever the old one was worth. Who
+        // left and comes back does not: a source that flaps must not make us storm.
+        let left = peer.left.take();
+        let has_moved = peer.wanted.is_some() || left.as_ref().is_some_and(|(old, _)| *old != addr);
+        let mut at = now;
+        if has_moved {
+            peer.failures = 0;
+            peer.has_moved = peer.dial.is_some();
+        } else if let Some((_, not_before)) = left {
+            at = not_before.max(now);
+        }
         peer.wanted = Some(addr);
-        peer.failures = 0;
-        peer.has_moved = peer.dial.is_some();
         if peer.dial.is_none() && peer.up.is_none() {
-            self.peers.schedule(&name, Some(now));
+            self.peers.schedule(&name, Some(at));
         }
     }
 
-    pub(super) fn leave(&mut self, name: &NodeName) {
+    pub(super) fn leave(&mut self, now: Instant, name: &NodeName) {
         let Some(peer) = self.peers.get_mut(name) else {
             return;
         };
-        peer.wanted = None;
+        let Some(old) = peer.wanted.take() else {
+            return;
+        };
         if peer.once.is_none() {
             let dial = peer.dial.take();
+            let mut not_before = peer.due();
+            if dial.is_some() {
+                peer.failures = peer.failures.saturating_add(1);
+                not_before = Some(now + self.backoff.after(peer.failures));
+            }
+            peer.left = not_before.map(|not_before| (old, not_before));
             if let Some(dial) = dial {
                 self.close(dial, DownReason::Unwanted);
             }
-            self.peers.schedule(name, None);
+            // Remembered for as long as any back-off may last, and then forgotten.
+            let forget = not_before.map(|_| now + self.backoff.longest());
+            self.peers.schedule(name, forget);
         }
         self.peers.release(name);
     }
@@ -214,6 +232,8 @@ impl Plan {
             }
             peer.is_deferred = false;
             let Some(target) = peer.target().cloned() else {
+                // It left so long ago that its back-off need not be remembered.
+                self.peers.release(&name);
                 continue;
             };
             if self.config.is_own(&target) {

@@ -25,6 +25,8 @@ pub(super) struct Peer {
     pub(super) is_deferred: bool,
     /// Whether the address changed while the old one was being dialled.
     pub(super) has_moved: bool,
+    /// Where it was when it left, and before when it is not to be dialled if it comes back there.
+    pub(super) left: Option<(PeerAddr, Instant)>,
     pub(super) said: Option<Failure>,
     said_cookie_dialled: bool,
     said_cookie_accepted: bool,
@@ -46,6 +48,7 @@ impl Peer {
         self.is_deferred = false;
         self.has_moved = false;
         self.once = None;
+        self.left = None;
         self.said = None;
         self.said_cookie_dialled = false;
         self.said_cookie_accepted = false;
@@ -56,8 +59,14 @@ impl Peer {
         self.once.as_ref().or(self.wanted.as_ref())
     }
 
+    /// When it is dialled next.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
     fn is_needed(&self) -> bool {
-        self.wanted.is_some() || self.once.is_some() || self.dial.is_some() || self.up.is_some()
+        let has_link = self.dial.is_some() || self.up.is_some();
+        has_link || self.wanted.is_some() || self.once.is_some() || self.due.is_some()
     }
 }
 

@@ -5,7 +5,7 @@ use enmesh_membership::{Action, Connection, DialFailure, DownReason, Intent, Lin
 use enmesh_proto::{Direction, LinkError, Verdict};
 use rand::RngExt;
 
-use super::{CHAT_EVERY, POLL_EVERY, Process, topology_name};
+use super::{CHAT_EVERY, FLAP_EVERY, POLL_EVERY, Process, topology_name};
 use crate::FaultKind;
 use crate::event::{Event, Happening, Micros, Report, SECOND};
 use crate::network::PORT;
@@ -42,7 +42,11 @@ impl Process {
         self.roster
             .handle_update(out.instant(), &topology_name(topology), update);
         out.watch.roster(self.node, &self.roster);
-        let wait = POLL_EVERY + out.rng.random_range(0..SECOND);
+        let every = match lie {
+            Some(FaultKind::SourceFlapping) => FLAP_EVERY,
+            _ => POLL_EVERY,
+        };
+        let wait = every + out.rng.random_range(0..every / 5);
         self.happen_after(out, wait, Happening::Poll { topology });
     }
 

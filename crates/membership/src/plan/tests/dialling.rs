@@ -110,7 +110,28 @@ fn leaving_ends_dialling_and_not_life() {
     assert_eq!(world.told(), ["close 2 unwanted"]);
     world.closed(link, LinkError::Closed);
     assert_eq!(world.told(), ["nodedown 1 b@h connection_closed"]);
+    // The back-off of who was being dialled is remembered until it has passed.
+    assert_eq!(world.plan.known_peers(), 1);
+    world.wait();
+    assert_eq!(world.told(), [""; 0]);
     assert_eq!((world.plan.deadline(), world.plan.known_peers()), (None, 0));
+}
+
+#[test]
+fn a_source_that_flaps_makes_no_dial_storm() {
+    let mut world = World::new("a@h");
+    for _ in 0..100 {
+        world.want("b@h");
+        world.pass(Duration::from_millis(50));
+        world.leave("b@h");
+        world.pass(Duration::from_millis(50));
+    }
+    // Ten seconds hold dials after 0, 1/4, 1/2, 1, 2 and 4 s, give or take a quarter.
+    assert!(
+        (5..=7).contains(&world.plan.counters().dials),
+        "{:?}",
+        world.plan.counters()
+    );
 }
 
 #[test]
@@ -157,20 +178,23 @@ fn neither_our_name_nor_our_address_is_dialled() {
     });
     world.want("a@h");
     assert_eq!(world.told(), [""; 0]);
-    let mut check = |address: &str, port, told: &str| {
-        let addr = peer("b@h")
+    let mut check = |text: &str, address: &str, port, told: &str| {
+        let addr = peer(text)
             .with_address(address.parse().unwrap())
             .with_port(port);
         world.plan.handle_intent(world.now, Intent::Want(addr));
         assert_eq!(world.told(), [told]);
-        world.leave("b@h");
-        world.told();
     };
-    check("10.0.0.1", 9, "failed b@h own_address again first");
-    check("::ffff:10.0.0.1", 9, "failed b@h own_address again first");
-    check("127.0.0.1", 8, "failed b@h own_address again first");
-    check("10.0.0.1", 10, "dial 1 b@h at 10.0.0.1:10");
-    check("10.0.0.2", 9, "dial 2 b@h at 10.0.0.2:9");
+    check("b@h", "10.0.0.1", 9, "failed b@h own_address again first");
+    check(
+        "c@h",
+        "::ffff:10.0.0.1",
+        9,
+        "failed c@h own_address again first",
+    );
+    check("d@h", "127.0.0.1", 8, "failed d@h own_address again first");
+    check("e@h", "10.0.0.1", 10, "dial 1 e@h at 10.0.0.1:10");
+    check("f@h", "10.0.0.2", 9, "dial 2 f@h at 10.0.0.2:9");
     world.plan.handle_connect(world.now, peer("a@h"));
     assert_eq!(world.told(), ["failed a@h own_address never again first"]);
 }
