@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, SystemTime};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStderr, ChildStdin, Command};
 use tokio::sync::mpsc;
@@ -23,6 +23,9 @@ const PORT_ATTEMPTS: usize = 20;
 const REACH_TIME: Duration = Duration::from_secs(1);
 /// How long a member has to end by itself, at the end of everything.
 const END_TIME: Duration = Duration::from_secs(1);
+
+/// The message of a member's last record, which is not its own: its process is gone.
+pub(crate) const ENDED: &str = "process ended";
 
 /// One line of a member's log, as far as the story reads it.
 #[derive(Clone, Debug)]
@@ -173,14 +176,6 @@ impl Members {
             .map_err(|error| DemoError::Process { error })
     }
 
-    /// The members that have ended, whoever wanted it.
-    pub(crate) fn find_ended(&mut self) -> Vec<usize> {
-        let ended = |member: &mut Member| matches!(member.child.try_wait(), Ok(Some(_)));
-        (0..self.children.len())
-            .filter(|&index| ended(&mut self.children[index]))
-            .collect()
-    }
-
     /// Ends every member that is left, by force if need be.
     pub(crate) async fn end(&mut self) {
         for member in &mut self.children {
@@ -244,6 +239,7 @@ fn listen(address: Ipv4Addr, port: u16) -> std::io::Result<(SocketAddr, TcpListe
     Ok((bound, listener))
 }
 
+/// Hands on what a member logs, and at last that it has ended: its stderr ends with it.
 async fn read_log(member: usize, stderr: ChildStderr, records: mpsc::Sender<Record>) {
     let mut lines = BufReader::new(stderr).lines();
     while let Ok(Some(line)) = lines.next_line().await {
@@ -251,6 +247,9 @@ async fn read_log(member: usize, stderr: ChildStderr, records: mpsc::Sender<Reco
             return;
         }
     }
+    let end = json!({ "message": ENDED, "member": address(member).to_string() });
+    // The story may be over, and then nobody wants to know.
+    let _ = records.send(Record::of(member, end.to_string())).await;
 }
 
 impl Record {

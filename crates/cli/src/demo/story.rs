@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use super::DemoError;
 use super::api::Api;
-use super::member::{Members, Record};
+use super::member::{ENDED, Members, Record};
 use super::pods::Phase;
 use super::timeline::{Timeline, millis};
 
@@ -249,17 +249,11 @@ impl<'a> Story<'a> {
         while let Ok(record) = tokio::time::timeout_at(end, self.members.next_record()).await {
             self.take(record)?;
         }
-        let ended = self.members.find_ended();
-        match ended
-            .into_iter()
-            .find(|member| !self.leaving.contains(member))
-        {
-            Some(member) => Err(self.untrue(format!("{} ended", self.members.name(member)))),
-            None => Ok(()),
-        }
+        Ok(())
     }
 
-    /// Notes what a member logged. A peer that is missed though nobody took it away is an error.
+    /// Notes what a member logged. A member that ends or a peer that is missed
+    /// though nobody took it away is an error.
     fn take(&mut self, record: Record) -> Result<(), DemoError> {
         if self.last.len() == SHOWN_LINES {
             self.last.pop_front();
@@ -279,6 +273,9 @@ impl<'a> Story<'a> {
             seen.cluster = cluster;
         }
         match message.as_str() {
+            ENDED if !self.leaving.contains(&member) => {
+                return Err(self.untrue(format!("{} ended", self.members.name(member))));
+            }
             "node started" => seen.ready = Some(time),
             "node connected" => {
                 seen.connected.insert(node, time);

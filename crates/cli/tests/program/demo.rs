@@ -14,18 +14,18 @@ fn demo(directory: &Path, args: &[&str]) -> Command {
 
 /// The processes whose environment names `directory`: the demo's members, for their KUBECONFIG is
 /// in it.
-fn members(directory: &Path) -> usize {
+fn members(directory: &Path) -> Vec<String> {
     let wanted = format!("KUBECONFIG={}", directory.display());
     let processes = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
-    // A process that has just ended, or another user's, has no environment to read.
-    let environments =
-        processes.filter_map(|process| std::fs::read(process.path().join("environ")).ok());
-    environments
-        .filter(|it| {
-            it.windows(wanted.len())
-                .any(|part| part == wanted.as_bytes())
-        })
-        .count()
+    let is_member = |process: &std::fs::DirEntry| {
+        // A process that has just ended, or another user's, has no environment to read.
+        let environment = std::fs::read(process.path().join("environ")).unwrap_or_default();
+        environment
+            .windows(wanted.len())
+            .any(|part| part == wanted.as_bytes())
+    };
+    let id = |process: std::fs::DirEntry| process.file_name().into_string().unwrap();
+    processes.filter(is_member).map(id).collect()
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn every_step_is_true_and_nothing_is_left() {
     ] {
         assert!(stdout.contains(step), "{step} is not in\n{stdout}");
     }
-    assert_eq!(members(directory.path()), 0);
+    assert_eq!(members(directory.path()), Vec::<String>::new());
     assert_eq!(
         std::fs::read_dir(directory.path()).unwrap().count(),
         0,
@@ -64,7 +64,7 @@ fn every_step_is_true_and_nothing_is_left() {
 fn begun(directory: &Path) -> Running {
     let running = Running::start(demo(directory, &[]));
     eventually("the members run", || {
-        (members(directory) >= 3).then_some(())
+        (members(directory).len() >= 3).then_some(())
     });
     running
 }
@@ -75,7 +75,7 @@ fn a_signal_ends_it_at_once_with_nobody_left() {
     let mut running = begun(directory.path());
     running.signal("INT");
     assert_eq!(running.ended().code(), Some(1));
-    assert_eq!(members(directory.path()), 0);
+    assert_eq!(members(directory.path()), Vec::<String>::new());
 }
 
 #[test]
@@ -85,8 +85,31 @@ fn members_end_by_themselves_when_the_demo_is_killed() {
     running.signal("KILL");
     running.ended();
     eventually("the members end", || {
-        (members(directory.path()) == 0).then_some(())
+        members(directory.path()).is_empty().then_some(())
     });
+}
+
+#[test]
+fn a_step_that_is_not_true_fails_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut running = begun(directory.path());
+    let victim = members(directory.path()).swap_remove(0);
+    assert!(
+        Command::new("kill")
+            .args(["-s", "KILL", &victim])
+            .status()
+            .unwrap()
+            .success()
+    );
+    assert_eq!(running.ended().code(), Some(1));
+    let log = running.rest_of_log();
+    let said = |record: &serde_json::Value| {
+        let text = record.as_str().unwrap_or_default();
+        text.starts_with("enmesh: demo@127.0.0.")
+            && (text.contains(" ended") || text.contains(" lost "))
+    };
+    assert!(log.iter().any(said), "{log:#?}");
+    assert_eq!(members(directory.path()), Vec::<String>::new());
 }
 
 #[test]

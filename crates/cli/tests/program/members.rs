@@ -21,23 +21,13 @@ fn free_port() -> u16 {
     }
 }
 
-fn member(address: &str, port: u16, cookie: &Path, more: &[&str]) -> Command {
-    let name = format!("m@{address}");
-    let port = port.to_string();
-    let mut command = enmesh(&[
-        "run",
-        "--log-format",
-        "json",
-        "--epmd",
-        "none",
-        "--dist-port",
-        &port,
-        "--listen",
-        address,
-        "--name",
-        &name,
-    ]);
-    command.arg("--cookie-file").arg(cookie).args(more);
+fn member(address: &str, port: u16, cookie: &Path, more: &[&str], format: &str) -> Command {
+    let mut command = enmesh(&["run", "--log-format", format, "--epmd", "none"]);
+    command.args(["--dist-port", &port.to_string(), "--listen", address]);
+    command
+        .args(["--name", &format!("m@{address}"), "--cookie-file"])
+        .arg(cookie)
+        .args(more);
     command
 }
 
@@ -46,7 +36,7 @@ fn two_members_log_each_other_and_end_well_at_sigterm() {
     let directory = tempfile::tempdir().unwrap();
     let cookie = private_file(directory.path(), "cookie", "c\n");
     let port = free_port();
-    let mut first = Running::start(member("127.0.0.1", port, &cookie, &[]));
+    let mut first = Running::start(member("127.0.0.1", port, &cookie, &[], "json"));
     let started = first.wait_for("node started", "m@127.0.0.1");
     assert_eq!(started["level"], "INFO");
     assert_eq!(started["port"], json!(port));
@@ -59,6 +49,7 @@ fn two_members_log_each_other_and_end_well_at_sigterm() {
         port,
         &cookie,
         &["--topology", topology],
+        "json",
     ));
     let connected = second.wait_for("node connected", "m@127.0.0.1");
     assert_eq!(connected["topology"], json!(["web"]));
@@ -85,7 +76,7 @@ fn a_cookie_file_that_others_can_read_only_warns() {
     let directory = tempfile::tempdir().unwrap();
     let cookie = private_file(directory.path(), "cookie", "very-secret");
     std::fs::set_permissions(&cookie, std::fs::Permissions::from_mode(0o644)).unwrap();
-    let mut running = Running::start(member("127.0.0.1", free_port(), &cookie, &[]));
+    let mut running = Running::start(member("127.0.0.1", free_port(), &cookie, &[], "json"));
     running.wait_for("node started", "m@127.0.0.1");
     running.signal("TERM");
     assert_eq!(running.ended().code(), Some(0));
@@ -102,7 +93,13 @@ fn a_cookie_file_that_others_can_read_only_warns() {
 fn the_hidden_flag_ends_the_member_with_its_stdin() {
     let directory = tempfile::tempdir().unwrap();
     let cookie = private_file(directory.path(), "cookie", "c");
-    let mut command = member("127.0.0.1", free_port(), &cookie, &["--exit-with-stdin"]);
+    let mut command = member(
+        "127.0.0.1",
+        free_port(),
+        &cookie,
+        &["--exit-with-stdin"],
+        "json",
+    );
     command.stdin(Stdio::piped());
     let mut running = Running::start(command);
     running.wait_for("node started", "m@127.0.0.1");
@@ -138,39 +135,24 @@ fn epmd_answers_until_a_signal_comes() {
 fn a_text_log_has_no_colours_when_no_terminal_reads_it() {
     let directory = tempfile::tempdir().unwrap();
     let cookie = private_file(directory.path(), "cookie", "c");
-    let mut command = member("127.0.0.1", free_port(), &cookie, &["--exit-with-stdin"]);
-    // The later --log-format would be a usage error; the environment is weaker than the flag.
-    command
-        .env("ENMESH_LOG_FORMAT", "text")
-        .stdin(Stdio::null());
-    let output = command.output().unwrap();
-    let log = String::from_utf8(output.stderr).unwrap();
+    std::fs::set_permissions(&cookie, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let log_of = |format: &str| {
+        // With its stdin at an end the member ends as soon as it has begun.
+        let mut command = member(
+            "127.0.0.1",
+            free_port(),
+            &cookie,
+            &["--exit-with-stdin"],
+            format,
+        );
+        String::from_utf8(command.output().unwrap().stderr).unwrap()
+    };
+    let text = log_of("text");
     assert!(
-        log.lines().all(|line| line.starts_with('{')),
-        "the flag counts more: {log}"
+        text.contains("Z WARN  cookie file can be read by others file="),
+        "{text}"
     );
-
-    let port = free_port().to_string();
-    let output = enmesh(&[
-        "run",
-        "--exit-with-stdin",
-        "--epmd",
-        "none",
-        "--dist-port",
-        &port,
-    ])
-    .args([
-        "--name",
-        "m@127.0.0.1",
-        "--listen",
-        "127.0.0.1",
-        "--cookie-file",
-    ])
-    .arg(&cookie)
-    .stdin(Stdio::null())
-    .output()
-    .unwrap();
-    let log = String::from_utf8(output.stderr).unwrap();
-    assert!(log.contains(" INFO  stopping") || log.is_empty(), "{log}");
-    assert!(!log.contains('\u{1b}'), "{log}");
+    assert!(!text.contains('\u{1b}'), "{text}");
+    let json = log_of("json");
+    assert!(json.starts_with("{\"timestamp\":\""), "{json}");
 }
