@@ -19,8 +19,8 @@ use crate::signals::Signals;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 A flag counts more than the environment, that more than the file, that more than the default. The
-environment variable of --dist-port is ENMESH_DIST_PORT, and so on. Every key of the file is in
-enmesh.example.toml.
+environment variable of --dist-port is ENMESH_DIST_PORT, and so on; ENMESH_TOPOLOGY holds one
+topology a line. Every key of the file is in enmesh.example.toml.
 
 The cookie is read from the first of: --cookie-file, ENMESH_COOKIE_FILE, the file's cookie_file,
 the variable RELEASE_COOKIE, ~/.erlang.cookie. It is never taken from the command line.
