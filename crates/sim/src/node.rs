@@ -24,7 +24,7 @@ use crate::source::Source;
 /// How often a source is asked.
 const POLL_EVERY: Micros = 5 * SECOND;
 /// How often a source that flaps speaks.
-const FLAP_EVERY: Micros = SECOND / 5;
+const FLAP_EVERY: Micros = SECOND / 10;
 /// How often a node says something to somebody.
 const CHAT_EVERY: Micros = 4 * SECOND;
 /// Shorter than in life, so that a run shows many timeouts.
