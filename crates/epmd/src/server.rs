@@ -188,7 +188,7 @@ impl Server {
                     .retire(&name, |holder| holder.number == number)
                     .is_some()
                 {
-                    tracing::info!(name, "unregistered");
+                    tracing::debug!(name, "unregistered");
                 }
             }
             Outcome::Killed => return Some(Ended::Killed),
@@ -200,15 +200,20 @@ impl Server {
 
 /// Accepts for as long as the server takes them.
 async fn accept(listener: TcpListener, accepted: mpsc::Sender<(TcpStream, SocketAddr)>) {
+    let mut failing = false;
     loop {
         match listener.accept().await {
             Ok(connection) => {
+                failing = false;
                 if accepted.send(connection).await.is_err() {
                     return;
                 }
             }
             Err(error) => {
-                tracing::warn!(%error, "cannot accept");
+                // Said once, however long the system is out of descriptors.
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::warn!(%error, "cannot accept");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

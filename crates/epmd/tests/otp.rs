@@ -4,16 +4,17 @@
 
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::AsFd as _;
+use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use enmesh_epmd::{
-    DEFAULT_PORT, Keeper, KeeperConfig, NodeInfo, Registration, RegistrationConfig, Role, Server,
-    ServerConfig, names, port_please,
+    DEFAULT_PORT, Keeper, KeeperConfig, NodeInfo, NodeType, Registration, RegistrationConfig, Role,
+    Server, ServerConfig, names, port_please,
 };
 use enmesh_interop::{Beam, Epmd, NetNs, Otp};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
-use std::os::fd::AsFd as _;
 use tokio_util::sync::CancellationToken;
 
 const LIMIT: Duration = Duration::from_secs(10);
@@ -185,20 +186,20 @@ fn otp_25_command_line_commands_our_server() {
 fn otp_25_epmd_that_is_restarted_has_our_registration_again() {
     let ns = NetNs::new().unwrap();
     let mut epmd = Epmd::start(&ns).unwrap();
-    let _ours = Inside::run(&ns, async |stop| {
+    let (tell, told) = channel();
+    let _ours = Inside::run(&ns, async move |stop| {
         let registration = Registration::start(RegistrationConfig::new("rust", 9999));
         let creation = registration.registered().await.unwrap();
-        assert!(creation.get() >= 4);
-        let wanted = NodeInfo::new("rust", 9999, enmesh_epmd::NodeType::Visible);
-        assert_eq!(
-            port_please(EPMD, "rust", LIMIT).await.unwrap(),
-            Some(wanted)
-        );
-        assert_eq!(port_please(EPMD, "nobody", LIMIT).await.unwrap(), None);
+        let found = port_please(EPMD, "rust", LIMIT).await.unwrap();
+        let missing = port_please(EPMD, "nobody", LIMIT).await.unwrap();
+        tell.send((creation, found, missing)).unwrap();
         stop.cancelled().await;
         registration.stop().await;
     });
-    wait_names(&ns, &["rust"]);
+    let (creation, found, missing) = told.recv_timeout(LIMIT).unwrap();
+    assert!(creation.get() >= 4);
+    assert_eq!(found, Some(NodeInfo::new("rust", 9999, NodeType::Visible)));
+    assert_eq!(missing, None);
     let mut node = start(Otp::R25, &ns, "a@127.0.0.1");
     let told = node
         .eval("element(2, erl_epmd:port_please(\"rust\", {127,0,0,1}))")
@@ -215,23 +216,23 @@ fn otp_25_epmd_that_dies_is_replaced_by_ours_within_two_seconds() {
     let ns = NetNs::new().unwrap();
     let mut epmd = Epmd::start(&ns).unwrap();
     let node = start(Otp::R25, &ns, "a@127.0.0.1");
-    let ours = Inside::run(&ns, async |stop| {
+    let (tell, told) = channel();
+    let ours = Inside::run(&ns, async move |stop| {
         let keeper = Keeper::start(KeeperConfig::new(RegistrationConfig::new("rust", 9999)));
-        assert_eq!(*keeper.role().borrow(), Role::Client);
+        let role = *keeper.role().borrow();
         keeper.registered().await.unwrap();
         let mut found = names(EPMD, LIMIT).await.unwrap();
         found.sort();
-        assert_eq!(
-            found
-                .iter()
-                .map(|(name, _)| name.as_str())
-                .collect::<Vec<_>>(),
-            ["a", "rust"]
-        );
+        tell.send((role, found)).unwrap();
         stop.cancelled().await;
         keeper.stop().await;
     });
-    wait_names(&ns, &["a", "rust"]);
+    let (role, found) = told.recv_timeout(LIMIT).unwrap();
+    assert_eq!(role, Role::Client);
+    assert_eq!(
+        (found[0].0.as_str(), &found[1..]),
+        ("a", &[("rust".to_owned(), 9999)][..])
+    );
     epmd.kill9().unwrap();
     let begin = Instant::now();
     while !Epmd::names(&ns).is_ok_and(|found| found.contains(&"rust".to_owned())) {

@@ -1,5 +1,6 @@
 //! Where things are in this repository.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Crates below the line: no runtime, no socket, no clock, no randomness of their own.
@@ -24,6 +25,30 @@ pub(crate) fn pure_crates(root: &Path) -> impl Iterator<Item = &'static str> {
         .filter(move |name| crates.join(name).join("Cargo.toml").is_file())
 }
 
+/// Every Rust file of the repository, relative to `root`, sorted.
+pub(crate) fn rust_files(root: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut open = vec![root.join("crates"), root.join("fuzz")];
+    let mut files = Vec::new();
+    while let Some(directory) = open.pop() {
+        let Ok(entries) = fs::read_dir(&directory) else {
+            continue;
+        };
+        for entry in entries {
+            let entry = entry?;
+            let path = entry.path();
+            if entry.file_type()?.is_dir() {
+                if entry.file_name() != "target" {
+                    open.push(path);
+                }
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                files.push(path.strip_prefix(root)?.to_owned());
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -32,5 +57,11 @@ mod tests {
     fn the_root_holds_the_crates() {
         assert!(root().join("crates/xtask/Cargo.toml").is_file());
         assert!(pure_crates(&root()).count() >= 5);
+    }
+
+    #[test]
+    fn this_very_file_is_seen() {
+        let files = rust_files(&root()).unwrap();
+        assert!(files.contains(&PathBuf::from("crates/xtask/src/repository.rs")));
     }
 }

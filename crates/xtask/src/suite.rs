@@ -384,4 +384,21 @@ mod tests {
             "{programs:?}"
         );
     }
+
+    #[test]
+    fn what_is_skipped_by_name_has_that_name() {
+        let root = repository::root();
+        let own = Path::new("crates/xtask/src/suite.rs");
+        let files = repository::rust_files(&root).unwrap();
+        let text: String = files
+            .iter()
+            .filter(|path| *path != own)
+            .map(|path| std::fs::read_to_string(root.join(path)).unwrap())
+            .collect();
+        for part in Part::value_variants() {
+            for name in part.test_names() {
+                assert!(text.contains(name), "no test has {name} in its name");
+            }
+        }
+    }
 }

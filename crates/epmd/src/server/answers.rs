@@ -76,7 +76,7 @@ impl Server {
             .register(name.clone(), info, holder, creation_seed())
         {
             Ok(creation) => {
-                tracing::info!(name, creation, "registered");
+                tracing::debug!(name, creation, "registered");
                 let answer = alive_reply(long, 0, creation);
                 self.spawn(peer, connection::hold(stream, answer, name, number));
             }
@@ -97,7 +97,7 @@ impl Server {
     fn reap(&mut self, name: &str) {
         let dead = |holder: &Holder| !connection::is_alive(&holder.stream);
         if self.names.retire(name, dead).is_some() {
-            tracing::info!(name, "unregistered: its connection is dead");
+            tracing::debug!(name, "unregistered: its connection is dead");
         }
     }
 

@@ -27,7 +27,7 @@ const BANNED: [&str; 5] = [
 
 pub(super) fn check(root: &Path) -> anyhow::Result<Vec<Finding>> {
     let mut findings = Vec::new();
-    for path in rust_files(root)? {
+    for path in repository::rust_files(root)? {
         findings.extend(name(&path));
     }
     let main = Path::new("crates/cli/src/main.rs");
@@ -49,30 +49,6 @@ pub(super) fn check(root: &Path) -> anyhow::Result<Vec<Finding>> {
         findings.extend(bans(&path, &text));
     }
     Ok(findings)
-}
-
-/// Every Rust file of the repository, relative to `root`, sorted.
-pub(super) fn rust_files(root: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let mut open = vec![root.join("crates"), root.join("fuzz")];
-    let mut files = Vec::new();
-    while let Some(directory) = open.pop() {
-        let Ok(entries) = fs::read_dir(&directory) else {
-            continue;
-        };
-        for entry in entries {
-            let entry = entry?;
-            let path = entry.path();
-            if entry.file_type()?.is_dir() {
-                if entry.file_name() != "target" {
-                    open.push(path);
-                }
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                files.push(path.strip_prefix(root)?.to_owned());
-            }
-        }
-    }
-    files.sort();
-    Ok(files)
 }
 
 fn name(path: &Path) -> Option<Finding> {
@@ -158,11 +134,5 @@ mod tests {
     #[test]
     fn a_pure_crate_without_bans_is_found() {
         assert_eq!(bans(Path::new("clippy.toml"), "").len(), BANNED.len());
-    }
-
-    #[test]
-    fn this_very_file_is_seen() {
-        let files = rust_files(&repository::root()).unwrap();
-        assert!(files.contains(&PathBuf::from("crates/xtask/src/tidy/layout.rs")));
     }
 }

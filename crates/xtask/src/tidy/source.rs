@@ -9,8 +9,8 @@ use syn::spanned::Spanned as _;
 use syn::visit::{self, Visit};
 use syn::{Attribute, ExprMethodCall, ImplItemFn, Item, ItemFn, ItemMod, Macro, TraitItemFn};
 
-use super::{Finding, layout};
-use crate::repository::{NOT_LIBRARIES, PURE};
+use super::Finding;
+use crate::repository::{self, NOT_LIBRARIES, PURE};
 
 /// Lines of a file without its tests.
 const MAX_FILE_LINES: usize = 500;
@@ -33,7 +33,7 @@ const IMPURE_PATHS: [&[&str]; 9] = [
 
 pub(super) fn check(root: &Path) -> anyhow::Result<Vec<Finding>> {
     let mut findings = Vec::new();
-    for path in layout::rust_files(root)? {
+    for path in repository::rust_files(root)? {
         let text = fs::read_to_string(root.join(&path))?;
         let found = check_text(&path, &text);
         findings.extend(found.with_context(|| path.display().to_string())?);
