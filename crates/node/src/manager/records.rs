@@ -7,7 +7,9 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use enmesh_identity::NodeName;
-use enmesh_membership::{DownReason, Failure, Intent, PlanWarning, SourceNews, TopologyStatus};
+use enmesh_membership::{
+    DialFailure, DownReason, Failure, Intent, PlanWarning, SourceNews, TopologyStatus,
+};
 use enmesh_proto::{Direction, LinkError};
 use tokio::task::JoinError;
 use tracing::{debug, error, info, warn};
@@ -79,7 +81,8 @@ impl Records {
         let reason = failure.label();
         let retry_ms = retry_in.map(|delay| u64::try_from(delay.as_millis()).unwrap_or(u64::MAX));
         if first {
-            warn!(node = %peer, reason, retry_ms, "cannot connect to node; trying again quietly");
+            let hint = hint(failure);
+            warn!(node = %peer, reason, hint, retry_ms, "cannot connect to node; trying again quietly");
         } else {
             debug!(node = %peer, reason, retry_ms, "cannot connect to node");
         }
@@ -129,6 +132,31 @@ impl Records {
 
     pub(super) fn link_died(&self, panic: &JoinError) {
         error!(error = %panic, "the task of a link died; the link is closed");
+    }
+}
+
+/// What to look at when a peer cannot be reached.
+fn hint(failure: Failure) -> &'static str {
+    match failure {
+        Failure::Dial(DialFailure::NoSuchHost) => "does the host part of its name resolve here?",
+        Failure::Dial(DialFailure::NotRegistered) => {
+            "its host's epmd does not know it: is it running, with distribution on?"
+        }
+        Failure::Dial(DialFailure::EpmdUnreachable) => {
+            "no epmd answers at its address: is its host up, is epmd's port open?"
+        }
+        Failure::Dial(DialFailure::Refused) => "nothing listens on its port: is it running?",
+        Failure::Dial(DialFailure::TimedOut | DialFailure::Unreachable) => {
+            "its address does not answer: a firewall, a NetworkPolicy, a host that is gone?"
+        }
+        Failure::Dial(DialFailure::OwnAddress) => "that address and port are our own",
+        Failure::WrongCookie => "compare the cookies",
+        Failure::WrongName => "a node of another name answers there: compare the names",
+        Failure::NotAllowed => "it does not let us in: see net_kernel:allow/1 there",
+        Failure::Incompatible => "it speaks another protocol: is it OTP 25 or later?",
+        Failure::TimedOut => "it accepted the connection and then said nothing: is it frozen?",
+        Failure::Closed => "it closed the connection during the handshake: see its log",
+        _ => "see the log at level debug",
     }
 }
 
