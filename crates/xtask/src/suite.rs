@@ -16,6 +16,10 @@ use crate::{simulation, tidy};
 /// What the pure crates are checked for, besides this machine: no clock and no socket there.
 const WASM: &str = "wasm32-unknown-unknown";
 
+/// How many tests with real peers run at once. They mostly wait, some of them for more than a
+/// minute, so that there may be more of them than cores.
+const SIDE_BY_SIDE: &str = "10";
+
 /// What can be left out, or be missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 enum Part {
@@ -231,6 +235,7 @@ impl Suite {
     ) {
         self.step(name, |totals| {
             let mut test = run::cargo(root, "test --package enmesh-interop --no-fail-fast");
+            test.env("RUST_TEST_THREADS", SIDE_BY_SIDE);
             let targets = test_programs(&root.join("crates/interop/tests"))?;
             let wanted: Vec<_> = targets.iter().filter(|target| is_wanted(target)).collect();
             if wanted.is_empty() {
