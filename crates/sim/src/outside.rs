@@ -15,7 +15,7 @@ use crate::stats::Stats;
 use crate::violation::Seconds;
 
 /// The most lines of a story; earlier ones are dropped.
-const MAX_STORY: usize = 400;
+const MAX_STORY: usize = 200;
 
 /// What a node may touch besides itself.
 #[derive(Debug)]
@@ -40,6 +40,15 @@ pub(crate) struct Outside {
 struct Story {
     of: Vec<usize>,
     lines: VecDeque<String>,
+}
+
+impl Story {
+    fn add(&mut self, now: Micros, line: String) {
+        if self.lines.len() >= MAX_STORY {
+            self.lines.pop_front();
+        }
+        self.lines.push_back(format!("{} {line}", Seconds(now)));
+    }
 }
 
 impl Outside {
@@ -109,12 +118,18 @@ impl Outside {
         if let Some(story) = &mut self.story
             && nodes.iter().any(|node| story.of.contains(node))
         {
-            if story.lines.len() >= MAX_STORY {
-                story.lines.pop_front();
+            story.add(self.now, line());
+        }
+    }
+
+    /// Adds a line to the story if it is about what is between these nodes: in a story of two
+    /// nodes, what one of them has with others is left out.
+    pub(crate) fn note_between(&mut self, nodes: &[usize], line: impl FnOnce() -> String) {
+        if let Some(story) = &mut self.story {
+            let told = nodes.iter().filter(|node| story.of.contains(node)).count();
+            if told >= nodes.len().min(story.of.len()) {
+                story.add(self.now, line());
             }
-            story
-                .lines
-                .push_back(format!("{} {}", Seconds(self.now), line()));
         }
     }
 

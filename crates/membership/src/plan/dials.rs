@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use enmesh_identity::{NodeName, PeerAddr};
 use enmesh_proto::{Direction, LinkError};
 
+use super::links::Stage;
 use super::{Action, Connection, DialFailure, DownReason, Failure, Plan, PlanWarning};
 
 /// How long we wait for the connect of a peer that asked us to, before we dial it again; and how
@@ -57,7 +58,7 @@ impl Plan {
                 peer.failures = peer.failures.saturating_add(1);
                 not_before = Some(now + self.backoff.after(peer.failures));
             }
-            peer.left = not_before.map(|not_before| (old, not_before));
+            peer.left = Some((old, not_before.unwrap_or(now)));
             if let Some(dial) = dial {
                 self.close(dial, DownReason::Unwanted);
             }
@@ -112,19 +113,29 @@ impl Plan {
             return;
         };
         let Some(link) = peer.up.take() else { return };
-        let is_visible = self
-            .links
-            .connection(link)
-            .is_some_and(|connection| connection.visible);
+        let (is_visible, is_stable) = match self.links.get(link) {
+            Some(Stage::Up { connection, since }) => {
+                (connection.visible, self.is_stable(now, *since))
+            }
+            _ => (false, false),
+        };
         if self.config.visible && is_visible {
-            self.actions
-                .push_back(Action::Warn(PlanWarning::VisibleClose {
-                    peer: name.clone(),
-                }));
+            let peer = name.clone();
+            let warning = PlanWarning::VisibleClose { peer };
+            self.actions.push_back(Action::Warn(warning));
         }
         self.close(link, reason);
-        let longest = self.backoff.longest();
-        self.redial(name, Some(now + longest));
+        let longest = now + self.backoff.longest();
+        self.count_fall(name, is_stable);
+        let Some(peer) = self.peers.get_mut(name) else {
+            return;
+        };
+        if let Some((_, not_before)) = &mut peer.left {
+            // It may be back before it is forgotten, from a source that flaps.
+            *not_before = now + self.backoff.after(peer.failures);
+            self.peers.schedule(name, Some(longest));
+        }
+        self.redial(name, Some(longest));
     }
 
     /// A live link has ended by itself.
@@ -138,18 +149,29 @@ impl Plan {
         let name = connection.name.clone();
         self.actions
             .push_back(Action::Nodedown { connection, reason });
-        let is_stable = now.saturating_duration_since(since) >= self.config.stable_after;
-        let Some(peer) = self.peers.get_mut(&name) else {
-            return;
-        };
-        peer.up = None;
-        peer.failures = if is_stable {
-            0
-        } else {
-            peer.failures.saturating_add(1)
-        };
-        let wait = self.backoff.after(peer.failures);
+        let is_stable = self.is_stable(now, since);
+        if let Some(peer) = self.peers.get_mut(&name) {
+            peer.up = None;
+        }
+        let failures = self.count_fall(&name, is_stable);
+        let wait = self.backoff.after(failures);
         self.redial(&name, Some(now + wait));
+    }
+
+    fn is_stable(&self, now: Instant, since: Instant) -> bool {
+        now.saturating_duration_since(since) >= self.config.stable_after
+    }
+
+    /// A link that was up fell; early falls in a row count like failed dials.
+    fn count_fall(&mut self, name: &NodeName, is_stable: bool) -> u32 {
+        let Some(peer) = self.peers.get_mut(name) else {
+            return 0;
+        };
+        peer.failures = match is_stable {
+            true => 0,
+            false => peer.failures.saturating_add(1),
+        };
+        peer.failures
     }
 
     /// The link of a dial ended before it was up.

@@ -126,8 +126,7 @@ impl Process {
             Action::Nodedown { connection, reason } => self.nodedown(&connection, reason, out),
             Action::DialFailed { peer, failure, .. } => {
                 out.watch.dial_failed(self.node, &peer);
-                let involved = self.with(&peer, out);
-                out.note(&involved, || {
+                self.tell(&peer, out, || {
                     format!("{} failed to dial {peer}: {failure}", self.name)
                 });
             }
@@ -140,8 +139,7 @@ impl Process {
                     true => FaultKind::Impostor,
                     false => FaultKind::WrongCookie,
                 });
-                let involved = self.with(&peer, out);
-                out.note(&involved, || {
+                self.tell(&peer, out, || {
                     format!("{} finds a wrong cookie at {peer}", self.name)
                 });
             }
@@ -163,8 +161,7 @@ impl Process {
             1
         };
         (0..times).for_each(|_| out.watch.dial(self.node, &peer));
-        let involved = self.with(peer.name(), out);
-        out.note(&involved, || {
+        self.tell(peer.name(), out, || {
             format!("{} dials {peer} (link {link})", self.name)
         });
         if out.plants(Plant::NoDials) && out.now >= out.plant_from {
@@ -195,9 +192,13 @@ impl Process {
 
     fn close(&mut self, link: LinkId, reason: DownReason, out: &mut Outside) {
         out.watch.close(self.node, link, reason);
-        out.note(&[self.node], || {
-            format!("{} closes link {link} ({reason})", self.name)
-        });
+        let end = self.links.get(&link).map(|end| &end.link);
+        let claimed = end.and_then(|link| link.claimed_name()).cloned();
+        if let Some(peer) = claimed.or_else(|| self.dialled_peer(link, out)) {
+            self.tell(&peer, out, || {
+                format!("{} closes link {link} with {peer} ({reason})", self.name)
+            });
+        }
         if reason == DownReason::Unwanted
             && let Some(peer) = self.dialled_peer(link, out)
         {
@@ -241,8 +242,7 @@ impl Process {
         if out.plants_once(Plant::DoubleNodeup) {
             out.watch.nodeup(self.node, up);
         }
-        let involved = self.with(&up.name, out);
-        out.note(&involved, || {
+        self.tell(&up.name, out, || {
             let (connection, link) = (up.connection, up.link);
             format!(
                 "{}: {} is up ({:?}, connection {connection}, link {link})",
@@ -266,8 +266,7 @@ impl Process {
         if out.plants_once(Plant::LateMessage) {
             out.watch.message(self.node, down.link, 1, 1);
         }
-        let involved = self.with(&down.name, out);
-        out.note(&involved, || {
+        self.tell(&down.name, out, || {
             format!(
                 "{}: {} is down ({reason}, connection {})",
                 self.name, down.name, down.connection
@@ -275,13 +274,13 @@ impl Process {
         });
     }
 
-    fn with(&self, peer: &NodeName, out: &Outside) -> Vec<usize> {
-        // Only a story needs to know.
-        if !out.tells_story() {
-            return Vec::new();
+    /// Adds a line about this node and a peer to the story.
+    fn tell(&self, peer: &NodeName, out: &mut Outside, line: impl FnOnce() -> String) {
+        // Only a story needs to know who that is.
+        if out.tells_story() {
+            let involved = std::iter::once(self.node).chain(out.watch.index_of(peer));
+            let involved: Vec<_> = involved.collect();
+            out.note_between(&involved, line);
         }
-        std::iter::once(self.node)
-            .chain(out.watch.index_of(peer))
-            .collect()
     }
 }

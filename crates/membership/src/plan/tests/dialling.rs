@@ -135,6 +135,27 @@ fn a_source_that_flaps_makes_no_dial_storm() {
 }
 
 #[test]
+fn a_source_that_flaps_makes_no_dial_storm_where_leaving_closes_links() {
+    let mut world = World::new("a@h");
+    let mut dials = 0;
+    for _ in 0..100 {
+        world.want("b@h");
+        while let Some(action) = world.plan.poll_action() {
+            if let Action::Dial { link, .. } = action {
+                dials += 1;
+                world.authenticated(link, "b@h", 7, Direction::Dialled);
+            }
+        }
+        world.pass(Duration::from_millis(50));
+        world.leave("b@h");
+        let prune = Intent::Prune(name("b@h"));
+        world.plan.handle_intent(world.now, prune);
+        world.pass(Duration::from_millis(50));
+    }
+    assert!((5..=8).contains(&dials), "{dials}");
+}
+
+#[test]
 fn pruning_closes_the_live_link_and_a_visible_member_warns() {
     let mut world = World::with("a@h", |config| config.visible = true);
     world.connect("b@h");
