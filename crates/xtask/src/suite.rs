@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything, from the format of the source to a real Kubernetes.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -209,8 +209,11 @@ impl Suite {
             self.step("simulation", |totals| run::run(simulation, totals));
         }
         if self.has(Part::Demo) {
-            let demo = "run --package enmesh-cli -- demo --pace fast";
-            self.cargo("demo", demo, &[]);
+            self.step("demo", |totals| {
+                let mut demo = Command::new(program()?);
+                demo.args(["demo", "--pace", "fast"]);
+                run::run(demo, totals)
+            });
         }
         let root = repository::root();
         // The bench tries itself with OTP 25.
@@ -235,7 +238,8 @@ impl Suite {
     ) {
         self.step(name, |totals| {
             let mut test = run::cargo(root, "test --package enmesh-interop --no-fail-fast");
-            test.env("RUST_TEST_THREADS", SIDE_BY_SIDE);
+            test.env("RUST_TEST_THREADS", SIDE_BY_SIDE)
+                .env("ENMESH_BIN", program()?);
             let targets = test_programs(&root.join("crates/interop/tests"))?;
             let wanted: Vec<_> = targets.iter().filter(|target| is_wanted(target)).collect();
             if wanted.is_empty() {
@@ -282,6 +286,25 @@ impl Step {
         }
         totals
     }
+}
+
+/// The `enmesh` that the unit tests have built. A build of it alone would choose other features of
+/// its dependencies and make them all anew.
+fn program() -> anyhow::Result<PathBuf> {
+    let mut metadata = run::cargo(&repository::root(), "metadata --no-deps --format-version 1");
+    let output = metadata.output().context("cannot run cargo metadata")?;
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    let target = metadata["target_directory"]
+        .as_str()
+        .context("cargo metadata names no target directory")?;
+    let program = Path::new(target).join("debug/enmesh");
+    if !program.is_file() {
+        bail!(
+            "{} is not there: did the unit tests build?",
+            program.display()
+        );
+    }
+    Ok(program)
 }
 
 /// Adds `--skip` for each name, to a `cargo test`.
