@@ -194,7 +194,9 @@ impl DownReason {
         match error {
             LinkError::TickTimeout => Self::NetTickTimeout,
             LinkError::OutputFull => Self::OutputFull,
-            LinkError::BadFrame(_) | LinkError::BadControl(_) => Self::BadData,
+            LinkError::BadFrame(_)
+            | LinkError::BadControl(_)
+            | LinkError::ForeignProcess { .. } => Self::BadData,
             _ => Self::ConnectionClosed,
         }
     }

@@ -167,6 +167,7 @@ fn peer_fault(error: &LinkError) -> Option<&'static str> {
         LinkError::BadHandshake(_) => Some("bad handshake"),
         LinkError::BadFrame(_) => Some("bad frame"),
         LinkError::BadControl(_) => Some("bad control message"),
+        LinkError::ForeignProcess { .. } => Some("foreign process"),
         LinkError::MissingFlags { .. } => Some("missing flags"),
         LinkError::OldHandshake => Some("old handshake"),
         LinkError::DynamicName => Some("dynamic name"),
