@@ -54,7 +54,7 @@ impl Served {
                 let own = Term::Atom(own.clone());
                 let reply = Term::tuple([Term::atom("features_reply"), own, features]);
                 Some(Answer {
-                    to: Destination::Pid(pid.clone()),
+                    to: Destination::Pid(Pid::clone(pid)),
                     message: reply,
                 })
             }
@@ -100,7 +100,7 @@ fn caller(from: &Term) -> Option<(Destination, Term)> {
     };
     let to = match alias_of(tag) {
         Some(alias) => Destination::Alias(alias),
-        None => Destination::Pid(pid.clone()),
+        None => Destination::Pid(Pid::clone(pid)),
     };
     Some((to, tag.clone()))
 }

@@ -6,11 +6,10 @@ use std::fmt::{self, Write as _};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use crate::short::Short;
+
 /// The longest atom, in characters.
 pub const MAX_ATOM_CHARS: usize = 255;
-
-/// Atoms of up to this many bytes are kept without an allocation.
-const INLINE: usize = 22;
 
 /// An atom: a name of at most [`MAX_ATOM_CHARS`] characters, cheap to clone.
 ///
@@ -21,10 +20,10 @@ pub struct Atom {
     repr: Repr,
 }
 
-/// Short atoms are always `Inline`, so that two inline atoms compare as arrays.
+/// Short atoms are always `Short`, so that two of them compare as arrays.
 #[derive(Clone)]
 enum Repr {
-    Inline { len: u8, bytes: [u8; INLINE] },
+    Short(Short),
     Static(&'static str),
     Heap(Arc<str>),
 }
@@ -57,23 +56,11 @@ impl Atom {
             count_chars(source) <= MAX_ATOM_CHARS,
             "an atom has at most 255 characters"
         );
-        if source.len() > INLINE {
-            return Self {
-                repr: Repr::Static(name),
-            };
-        }
-        let mut bytes = [0; INLINE];
-        let mut at = 0;
-        while at < source.len() {
-            bytes[at] = source[at];
-            at += 1;
-        }
-        Self {
-            repr: Repr::Inline {
-                len: source.len() as u8,
-                bytes,
-            },
-        }
+        let repr = match Short::new(source) {
+            Some(short) => Repr::Short(short),
+            None => Repr::Static(name),
+        };
+        Self { repr }
     }
 
     /// The atom of a name whose length was checked.
@@ -84,33 +71,32 @@ impl Atom {
     }
 
     /// The atom of bytes that were checked to be UTF-8, if there are few enough of them.
-    ///
-    /// The bytes go through three words and not through memory: a copy of any length is a call,
-    /// and what was stored in pieces stalls the load that moves the atom to its place.
     #[inline]
     pub(crate) fn from_short_utf8(name: &[u8]) -> Option<Self> {
-        let len = name.len();
-        if len > INLINE {
-            return None;
+        Short::new(name).map(Self::from_short)
+    }
+
+    /// The atom of bytes that were checked to be UTF-8.
+    #[inline]
+    pub(crate) const fn from_short(name: Short) -> Self {
+        let repr = Repr::Short(name);
+        Self { repr }
+    }
+
+    /// A number that is the same for equals, if it takes no walk over many bytes.
+    #[inline]
+    pub(crate) fn fingerprint(&self) -> Option<u64> {
+        match &self.repr {
+            Repr::Short(name) => Some(name.fingerprint()),
+            Repr::Static(_) | Repr::Heap(_) => None,
         }
-        let (first, second, third) = words(name);
-        let mut bytes = [0; INLINE];
-        bytes[..8].copy_from_slice(&first.to_le_bytes());
-        bytes[8..16].copy_from_slice(&second.to_le_bytes());
-        bytes[16..].copy_from_slice(&third.to_le_bytes()[..INLINE - 16]);
-        Some(Self {
-            repr: Repr::Inline {
-                len: len as u8,
-                bytes,
-            },
-        })
     }
 
     /// The name.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match &self.repr {
-            Repr::Inline { len, bytes } => std::str::from_utf8(&bytes[..usize::from(*len)])
+            Repr::Short(name) => std::str::from_utf8(name.as_bytes())
                 .expect("inline bytes come from a str or were checked"),
             Repr::Static(name) => name,
             Repr::Heap(name) => name,
@@ -122,35 +108,11 @@ impl Atom {
     #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         match &self.repr {
-            Repr::Inline { len, bytes } => &bytes[..usize::from(*len)],
+            Repr::Short(name) => name.as_bytes(),
             Repr::Static(name) => name.as_bytes(),
             Repr::Heap(name) => name.as_bytes(),
         }
     }
-}
-
-/// Up to [`INLINE`] bytes as little-endian words, filled up with zeros.
-#[inline]
-fn words(name: &[u8]) -> (u64, u64, u64) {
-    let len = name.len();
-    let upper = |word: u64, bytes: usize| word.checked_shr(64 - 8 * bytes as u32).unwrap_or(0);
-    if let (Some(head), Some(tail)) = (name.first_chunk(), name.last_chunk()) {
-        let (head, tail) = (u64::from_le_bytes(*head), u64::from_le_bytes(*tail));
-        return match name.get(8..).and_then(|rest| rest.first_chunk()) {
-            Some(middle) => (head, u64::from_le_bytes(*middle), upper(tail, len - 16)),
-            None => (head, upper(tail, len - 8), 0),
-        };
-    }
-    if let (Some(head), Some(tail)) = (name.first_chunk(), name.last_chunk()) {
-        let (head, tail) = (u32::from_le_bytes(*head), u32::from_le_bytes(*tail));
-        let tail = upper(u64::from(tail) << 32, len - 4);
-        return (u64::from(head) | tail << 32, 0, 0);
-    }
-    let word = name
-        .iter()
-        .rev()
-        .fold(0, |word, &byte| word << 8 | u64::from(byte));
-    (word, 0, 0)
 }
 
 /// How many characters UTF-8 text has: its bytes without the continuation bytes.
@@ -170,17 +132,8 @@ impl PartialEq for Atom {
     #[inline]
     fn eq(&self, other: &Self) -> bool {
         match (&self.repr, &other.repr) {
-            (
-                Repr::Inline {
-                    len: a_len,
-                    bytes: a,
-                },
-                Repr::Inline {
-                    len: b_len,
-                    bytes: b,
-                },
-            ) => a_len == b_len && a == b,
-            (Repr::Inline { .. }, _) | (_, Repr::Inline { .. }) => false,
+            (Repr::Short(a), Repr::Short(b)) => a == b,
+            (Repr::Short(_), _) | (_, Repr::Short(_)) => false,
             _ => self.as_bytes() == other.as_bytes(),
         }
     }

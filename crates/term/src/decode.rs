@@ -4,9 +4,10 @@ use bytes::Bytes;
 
 use crate::check::Budget;
 use crate::inflate::{nothing_after, unpack, versioned};
+use crate::short::Short;
 use crate::token::{Container, Reader, RecordToken, Token};
 use crate::view::TermRef;
-use crate::{Atom, DecodeError, Fun, Limits, NativeRecord, Term, order, tag};
+use crate::{Atom, Binary, DecodeError, Fun, Limits, NativeRecord, Term, order, tag};
 
 type Result<T> = std::result::Result<T, DecodeError>;
 
@@ -107,10 +108,10 @@ impl<'a> Decoder<'a> {
     pub(crate) fn view(&mut self, view: &TermRef<'a>) -> Result<Term> {
         match view {
             TermRef::Int(int) => Ok(Term::Int(*int)),
-            TermRef::BigInt(big) => Ok(Term::BigInt(big.to_bigint())),
+            TermRef::BigInt(big) => Ok(Term::BigInt(Box::new(big.to_bigint()))),
             TermRef::Float(float) => Ok(Term::Float(*float)),
             TermRef::Atom(atom) => Ok(Term::Atom(atom.to_atom())),
-            TermRef::Binary(bytes) => Ok(self.binary(bytes)),
+            TermRef::Binary(bytes) => Ok(Term::Binary(self.keep(bytes))),
             TermRef::BitString { bytes, bits } => Ok(Term::bit_string(bytes, *bits)),
             TermRef::List(list) => match (list.parts(), list.as_bytes()) {
                 (Some((count, body)), _) => {
@@ -127,7 +128,7 @@ impl<'a> Decoder<'a> {
                 self.reader = Reader::new(map.body);
                 self.map(map.count, 0, 0)
             }
-            TermRef::Pid(pid) => Ok(Term::Pid(pid.to_pid())),
+            TermRef::Pid(pid) => Ok(Term::from(pid.to_pid())),
             TermRef::Port(port) => Ok(Term::Port(port.to_port())),
             TermRef::Reference(reference) => Ok(Term::Reference(reference.to_reference())),
             TermRef::Fun(fun) => Ok(Term::Fun(fun.to_fun())),
@@ -176,13 +177,25 @@ impl<'a> Decoder<'a> {
         };
         let mut after = Reader::<true>::new(rest);
         match tag {
-            tag::SMALL_ATOM_UTF8 => fill(slot, Term::Atom(after.small_atom()?.to_atom())),
+            tag::SMALL_ATOM_UTF8 => {
+                let len = usize::from(after.u8()?);
+                match Short::head(after.rest, len) {
+                    Some((name, true)) => fill(slot, Term::Atom(Atom::from_short(name))),
+                    _ => self.check_atom(slot, after.rest, len)?,
+                }
+                after.take(len)?;
+            }
             tag::SMALL_INTEGER => fill(slot, Term::Int(i64::from(after.u8()?))),
             tag::INTEGER => fill(slot, Term::Int(i64::from(after.i32()?))),
             tag::BINARY => {
                 let len = after.u32()? as usize;
-                fill(slot, self.binary(after.take(len)?));
+                match Short::head(after.rest, len) {
+                    Some((bytes, _)) => fill(slot, Term::Binary(Binary::from_short(bytes))),
+                    None => self.read_binary(slot, after.rest, len)?,
+                }
+                after.take(len)?;
             }
+            tag::NEW_FLOAT => fill(slot, Term::Float(after.float()?)),
             _ => return Ok(false),
         }
         self.reader.rest = after.rest;
@@ -221,11 +234,11 @@ impl<'a> Decoder<'a> {
             Token::Int(int) => Term::Int(int),
             Token::Float(float) => Term::Float(float),
             Token::Atom(atom) => Term::Atom(atom.to_atom()),
-            Token::Binary(bytes) => self.binary(bytes),
+            Token::Binary(bytes) => Term::Binary(self.keep(bytes)),
             Token::Nil => Term::nil(),
             Token::Str(bytes) => return self.string(bytes),
-            Token::Pid(pid) => Term::Pid(pid.to_pid()),
-            Token::BigInt(big) => Term::BigInt(big.to_bigint()),
+            Token::Pid(pid) => Term::from(pid.to_pid()),
+            Token::BigInt(big) => Term::BigInt(Box::new(big.to_bigint())),
             Token::BitString { bytes, bits } => Term::bit_string(bytes, bits),
             Token::Port(port) => Term::Port(port.to_port()),
             Token::Reference(reference) => Term::Reference(reference.to_reference()),
@@ -236,16 +249,26 @@ impl<'a> Decoder<'a> {
         })
     }
 
-    #[inline]
-    fn binary(&self, bytes: &[u8]) -> Term {
-        Term::Binary(self.keep(bytes))
+    /// The atom of the first `len` bytes, if it is long, near the end, or not ASCII.
+    #[inline(never)]
+    fn check_atom(&self, slot: &mut Term, rest: &'a [u8], len: usize) -> Result<()> {
+        let atom = Reader::<true>::new(rest).utf8_atom(len)?.to_atom();
+        fill(slot, Term::Atom(atom));
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn read_binary(&self, slot: &mut Term, rest: &'a [u8], len: usize) -> Result<()> {
+        let bytes = Reader::<true>::new(rest).take(len)?;
+        fill(slot, Term::Binary(self.keep(bytes)));
+        Ok(())
     }
 
     #[inline]
-    fn keep(&self, bytes: &[u8]) -> Bytes {
+    fn keep(&self, bytes: &[u8]) -> Binary {
         match self.shared {
-            Some(shared) if bytes.len() >= SHARE_FROM => shared.slice_ref(bytes),
-            _ => Bytes::copy_from_slice(bytes),
+            Some(shared) if bytes.len() >= SHARE_FROM => Binary::from(shared.slice_ref(bytes)),
+            _ => Binary::copy_from_slice(bytes),
         }
     }
 
@@ -411,7 +434,7 @@ impl<'a> Decoder<'a> {
     fn fun(&mut self, depth: usize) -> Result<Term> {
         let head = self.reader.fun_head()?;
         self.budget.check_fun(&head, depth)?;
-        let encoding = self.keep(head.encoding);
+        let encoding = Bytes::from(self.keep(head.encoding));
         Ok(Term::Fun(Fun::from_checked(
             head.module.to_atom(),
             head.arity,

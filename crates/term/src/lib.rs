@@ -6,12 +6,13 @@
 //! | [`TermRef`] | any term, borrowed from its bytes and read when asked for |
 //! | [`decode`], [`decode_prefix`], [`decode_shared`], [`decode_ref`] | bytes to terms, within [`Limits`] |
 //! | [`encode`], [`encode_into`], [`Encoder`] | terms to bytes |
-//! | [`Atom`], [`Pid`], [`Port`], [`Reference`], [`Fun`], [`Export`], [`NativeRecord`] | what only Erlang has |
+//! | [`Atom`], [`Binary`], [`Pid`], [`Port`], [`Reference`], [`Fun`], [`Export`], [`NativeRecord`] | what only Erlang has |
 //!
 //! Bytes of a peer cannot make this crate panic, recurse without bound, or allocate more than a
 //! small multiple of their own number. The crate is pure: no socket, no clock, no randomness.
 
 mod atom;
+mod binary;
 mod check;
 #[cfg(test)]
 mod claims;
@@ -28,6 +29,7 @@ mod port;
 mod print;
 mod record;
 mod reference;
+mod short;
 mod tag;
 mod term;
 mod token;
@@ -35,6 +37,7 @@ mod view;
 mod view_seq;
 
 pub use atom::{Atom, AtomTooLong, MAX_ATOM_CHARS};
+pub use binary::Binary;
 pub use decode::{decode, decode_prefix, decode_shared};
 pub use encode::{Encoder, encode, encode_into};
 pub use error::DecodeError;

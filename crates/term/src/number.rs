@@ -19,7 +19,7 @@ pub(crate) fn compare_numbers(a: &Term, b: &Term) -> Ordering {
 
 fn to_big(term: &Term) -> BigInt {
     match term {
-        Term::BigInt(big) => big.clone(),
+        Term::BigInt(big) => BigInt::clone(big),
         Term::Int(int) => BigInt::from(*int),
         _ => BigInt::ZERO,
     }

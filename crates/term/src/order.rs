@@ -33,7 +33,7 @@ impl PartialEq for Term {
             }
             (Self::BigInt(a), Self::BigInt(b)) => a == b,
             (Self::Int(a), Self::BigInt(b)) | (Self::BigInt(b), Self::Int(a)) => {
-                *b == BigInt::from(*a)
+                **b == BigInt::from(*a)
             }
             _ => false,
         }
@@ -60,7 +60,7 @@ impl Hash for Term {
         match self {
             Self::Atom(atom) => atom.hash(state),
             Self::Int(int) => int.hash(state),
-            Self::BigInt(big) => match i64::try_from(big) {
+            Self::BigInt(big) => match i64::try_from(&**big) {
                 Ok(int) => int.hash(state),
                 Err(_) => big.hash(state),
             },
@@ -96,6 +96,9 @@ const FEW_KEYS: usize = 16;
 
 /// Whether two of the keys are equal.
 pub(crate) fn has_duplicate<V>(pairs: &[(Term, V)]) -> bool {
+    if have_distinct_fingerprints(pairs) {
+        return false;
+    }
     if pairs.len() <= FEW_KEYS && pairs.iter().all(|(key, _)| is_leaf(key)) {
         let mut keys = pairs.iter().enumerate();
         return keys.any(|(at, (key, _))| pairs[..at].iter().any(|(earlier, _)| earlier == key));
@@ -104,6 +107,36 @@ pub(crate) fn has_duplicate<V>(pairs: &[(Term, V)]) -> bool {
     hashed
         .windows(2)
         .any(|two| two[0].0 == two[1].0 && two[0].1.0 == two[1].1.0)
+}
+
+/// Whether a look at a word of each of a few keys shows that no two are equal, as nearly always.
+#[inline]
+fn have_distinct_fingerprints<V>(pairs: &[(Term, V)]) -> bool {
+    let mut seen = [0; FEW_KEYS];
+    if pairs.len() > FEW_KEYS {
+        return false;
+    }
+    for (at, (key, _)) in pairs.iter().enumerate() {
+        let Some(fingerprint) = fingerprint(key) else {
+            return false;
+        };
+        if seen[..at].contains(&fingerprint) {
+            return false;
+        }
+        seen[at] = fingerprint;
+    }
+    true
+}
+
+/// A number that is the same for equal keys of the usual kinds.
+#[inline]
+fn fingerprint(key: &Term) -> Option<u64> {
+    match key {
+        Term::Atom(atom) => atom.fingerprint(),
+        Term::Int(int) => Some(*int as u64),
+        Term::Binary(bytes) => bytes.fingerprint(),
+        _ => None,
+    }
 }
 
 fn by_hash<V>(pairs: &[(Term, V)]) -> Vec<(u64, &(Term, V))> {

@@ -2,8 +2,6 @@
 
 use std::fmt::{self, Write};
 
-use bytes::Bytes;
-
 use crate::Term;
 
 /// How many bytes [`Term`]'s `Display` writes at most, before it ends in `...`.
@@ -173,7 +171,7 @@ fn print_float(float: f64, out: &mut Bounded<'_, '_>) -> fmt::Result {
     }
 }
 
-fn print_binary(bytes: &Bytes, out: &mut Bounded<'_, '_>) -> fmt::Result {
+fn print_binary(bytes: &[u8], out: &mut Bounded<'_, '_>) -> fmt::Result {
     if !bytes.is_empty() && bytes.iter().all(|&byte| is_printable(byte)) {
         out.write_str("<<")?;
         print_quoted(bytes.iter().map(|&byte| char::from(byte)), out)?;

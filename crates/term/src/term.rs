@@ -1,9 +1,11 @@
 //! The owned term.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use num_bigint::BigInt;
 
-use crate::{Atom, Export, Fun, NativeRecord, Pid, Port, Reference};
+use crate::{Atom, Binary, Export, Fun, NativeRecord, Pid, Port, Reference};
 
 /// Any Erlang term.
 ///
@@ -21,16 +23,16 @@ pub enum Term {
     /// An integer of 64 bits.
     Int(i64),
     /// An integer that needs more; [`Term::from`] makes the right one of the two.
-    BigInt(BigInt),
+    BigInt(Box<BigInt>),
     /// A float. Erlang has no infinities and no NaN: they are encoded as the atoms `infinity`,
     /// `'-infinity'` and `nan`, because a peer would close the link over such a float.
     Float(f64),
     /// A binary.
-    Binary(Bytes),
+    Binary(Binary),
     /// A bit string that is not of whole bytes; [`Term::bit_string`] clears the unused bits.
     BitString {
         /// All of its bytes.
-        bytes: Bytes,
+        bytes: Arc<[u8]>,
         /// How many bits of the last byte count, 1 to 7, the high ones.
         bits: u8,
     },
@@ -43,7 +45,7 @@ pub enum Term {
     /// A map with any keys, none of them twice, in any order.
     Map(Vec<(Term, Term)>),
     /// A process identifier.
-    Pid(Pid),
+    Pid(Box<Pid>),
     /// A port identifier.
     Port(Port),
     /// A reference.
@@ -129,7 +131,7 @@ impl Term {
     /// A binary of the text's UTF-8, Elixir's string.
     #[must_use]
     pub fn binary(bytes: impl AsRef<[u8]>) -> Self {
-        Self::Binary(Bytes::copy_from_slice(bytes.as_ref()))
+        Self::Binary(Binary::copy_from_slice(bytes.as_ref()))
     }
 
     /// The bit string of `bytes` with `bits` bits in the last, unused bits cleared: a binary if
@@ -141,11 +143,11 @@ impl Term {
             Some(last) if bits < 8 => {
                 *last &= !(0xff_u8 >> bits);
                 Self::BitString {
-                    bytes: Bytes::from(owned),
+                    bytes: Arc::from(owned),
                     bits,
                 }
             }
-            _ => Self::Binary(Bytes::from(owned)),
+            _ => Self::Binary(Binary::from(owned)),
         }
     }
 
@@ -187,7 +189,7 @@ impl Term {
 
     /// The bytes, if it is a binary.
     #[must_use]
-    pub const fn as_binary(&self) -> Option<&Bytes> {
+    pub const fn as_binary(&self) -> Option<&Binary> {
         if let Self::Binary(bytes) = self {
             Some(bytes)
         } else {
@@ -236,7 +238,7 @@ impl Term {
 
     /// The pid, if it is one.
     #[must_use]
-    pub const fn as_pid(&self) -> Option<&Pid> {
+    pub fn as_pid(&self) -> Option<&Pid> {
         if let Self::Pid(pid) = self {
             Some(pid)
         } else {
@@ -284,7 +286,7 @@ macro_rules! from_parts {
 
 from_parts! {
     Atom => Atom, Pid => Pid, Port => Port, Reference => Reference, Fun => Fun, Export => Export,
-    NativeRecord => Record, f64 => Float, Bytes => Binary, Vec<Term> => List,
+    NativeRecord => Record, f64 => Float, Bytes => Binary, Binary => Binary, Vec<Term> => List,
     i64 => Int, i32 => Int, i16 => Int, i8 => Int, u32 => Int, u16 => Int, u8 => Int,
 }
 
@@ -296,12 +298,12 @@ impl From<bool> for Term {
 
 impl From<u64> for Term {
     fn from(int: u64) -> Self {
-        i64::try_from(int).map_or_else(|_| Self::BigInt(int.into()), Self::Int)
+        i64::try_from(int).map_or_else(|_| Self::BigInt(Box::new(int.into())), Self::Int)
     }
 }
 
 impl From<BigInt> for Term {
     fn from(int: BigInt) -> Self {
-        i64::try_from(&int).map_or_else(|_| Self::BigInt(int), Self::Int)
+        i64::try_from(&int).map_or_else(|_| Self::BigInt(Box::new(int)), Self::Int)
     }
 }

@@ -109,7 +109,7 @@ impl<'a, const CHECK: bool> Reader<'a, CHECK> {
                 let len = self.u32()?;
                 Token::Binary(self.take(len as usize)?)
             }
-            tag::NEW_FLOAT => Token::Float(finite(f64::from_be_bytes(self.array()?))?),
+            tag::NEW_FLOAT => Token::Float(self.float()?),
             tag::NIL => Token::Nil,
             tag::LIST => Token::List(self.u32()?),
             tag::SMALL_TUPLE => Token::Tuple(u32::from(self.u8()?)),
@@ -234,7 +234,7 @@ impl<'a, const CHECK: bool> Reader<'a, CHECK> {
     }
 
     #[inline]
-    fn utf8_atom(&mut self, len: usize) -> Result<AtomRef<'a>> {
+    pub(crate) fn utf8_atom(&mut self, len: usize) -> Result<AtomRef<'a>> {
         let name = self.take(len)?;
         if CHECK {
             if !name.is_ascii() && std::str::from_utf8(name).is_err() {
@@ -415,6 +415,12 @@ impl<'a, const CHECK: bool> Reader<'a, CHECK> {
     #[inline]
     pub(crate) fn u32(&mut self) -> Result<u32> {
         self.array().map(u32::from_be_bytes)
+    }
+
+    /// What follows the tag of NEW_FLOAT_EXT.
+    #[inline]
+    pub(crate) fn float(&mut self) -> Result<f64> {
+        finite(f64::from_be_bytes(self.array()?))
     }
 
     #[inline]

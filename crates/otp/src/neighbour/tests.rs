@@ -44,7 +44,7 @@ fn answers(flags: Flags, control: Control, payload: Option<Term>) -> Vec<(Contro
 }
 
 fn call(name: &'static str, tag: Term, request: Term) -> Vec<(Control, Option<Term>)> {
-    let from = Term::tuple([Term::Pid(theirs()), tag]);
+    let from = Term::tuple([theirs().into(), tag]);
     let message = Term::tuple([Term::atom("$gen_call"), from, request]);
     let to = Atom::from_static(name);
     answers(
@@ -120,7 +120,7 @@ fn a_call_that_is_not_served_is_an_error_and_not_silence() {
 /// rpc.erl, `nodes_observer`.
 #[test]
 fn rex_tells_its_features() {
-    let request = Term::tuple([Term::Pid(theirs()), Term::atom("features_request")]);
+    let request = Term::tuple([theirs().into(), Term::atom("features_request")]);
     let to = Atom::from_static("rex");
     let control = Control::RegSend {
         from: theirs(),

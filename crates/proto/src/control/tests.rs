@@ -352,7 +352,7 @@ fn terms() -> impl Strategy<Value = Term> {
     prop_oneof![
         atoms().prop_map(Term::Atom),
         any::<i64>().prop_map(Term::Int),
-        pids().prop_map(Term::Pid),
+        pids().prop_map(Term::from),
         (atoms(), any::<i64>()).prop_map(|(atom, int)| {
             Term::tuple([Term::Atom(atom), Term::list([Term::Int(int), Term::nil()])])
         }),
