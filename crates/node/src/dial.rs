@@ -1,12 +1,15 @@
 //! From a peer's name, address and port to a connected socket.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use enmesh_epmd::EpmdError;
 use enmesh_identity::PeerAddr;
 use enmesh_membership::DialFailure;
 use tokio::net::TcpStream;
+
+/// How many addresses of one host are tried; what a resolver gives beyond them is left alone.
+const MAX_ADDRESSES: usize = 8;
 
 /// How a node finds the ports of others.
 #[derive(Clone, Copy, Debug)]
@@ -31,18 +34,33 @@ impl Dialer {
     /// Connects to `peer`: its address or what its host part resolves to, each address in turn;
     /// at its port, or what epmd there tells.
     pub(crate) async fn connect(self, peer: PeerAddr) -> Result<TcpStream, DialFailure> {
-        match tokio::time::timeout(self.timeout, self.try_addresses(&peer)).await {
+        let deadline = Instant::now() + self.timeout;
+        let connecting = async {
+            let addresses = addresses(&peer).await?;
+            self.try_addresses(&peer, &addresses, deadline).await
+        };
+        match tokio::time::timeout(self.timeout, connecting).await {
             Ok(outcome) => outcome,
             Err(_) => Err(DialFailure::TimedOut),
         }
     }
 
-    async fn try_addresses(self, peer: &PeerAddr) -> Result<TcpStream, DialFailure> {
+    /// Each address has its part of the time that is left, so that one that swallows everything,
+    /// as an IPv6 address without a way to it does, leaves some for the next.
+    async fn try_addresses(
+        self,
+        peer: &PeerAddr,
+        addresses: &[IpAddr],
+        deadline: Instant,
+    ) -> Result<TcpStream, DialFailure> {
         let mut failure = DialFailure::NoSuchHost;
-        for address in addresses(peer).await? {
-            match self.try_address(peer, address).await {
-                Ok(stream) => return Ok(stream),
-                Err(error) => failure = error,
+        for (&address, to_go) in addresses.iter().zip((1..=addresses.len()).rev()) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let part = left / u32::try_from(to_go).unwrap_or(u32::MAX);
+            match tokio::time::timeout(part, self.try_address(peer, address)).await {
+                Ok(Ok(stream)) => return Ok(stream),
+                Ok(Err(error)) => failure = error,
+                Err(_) => failure = DialFailure::TimedOut,
             }
         }
         Err(failure)
@@ -91,7 +109,10 @@ async fn addresses(peer: &PeerAddr) -> Result<Vec<IpAddr>, DialFailure> {
     let found = tokio::net::lookup_host((host, 0))
         .await
         .map_err(|_| DialFailure::NoSuchHost)?;
-    Ok(found.map(|address| address.ip()).collect())
+    Ok(found
+        .map(|address| address.ip())
+        .take(MAX_ADDRESSES)
+        .collect())
 }
 
 fn epmd_failure(error: &EpmdError) -> DialFailure {
@@ -106,5 +127,51 @@ fn io_failure(error: &std::io::Error) -> DialFailure {
         std::io::ErrorKind::ConnectionRefused => DialFailure::Refused,
         std::io::ErrorKind::TimedOut => DialFailure::TimedOut,
         _ => DialFailure::Unreachable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+    use tokio::net::{TcpListener, TcpSocket};
+
+    /// A listener whose backlog is full, so that the system lets further connects wait, and the
+    /// connections that fill it.
+    async fn deaf(address: SocketAddr) -> (TcpListener, Vec<tokio::task::JoinHandle<()>>) {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(address).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let mut waiting = Vec::new();
+        let is_full = || async {
+            let connect = TcpStream::connect(address);
+            tokio::time::timeout(Duration::from_millis(300), connect).await
+        };
+        while let Ok(stream) = is_full().await {
+            waiting.push(tokio::spawn(async move {
+                let _stream = stream;
+                std::future::pending::<()>().await;
+            }));
+        }
+        (listener, waiting)
+    }
+
+    #[tokio::test]
+    async fn an_address_that_swallows_everything_leaves_time_for_the_next() {
+        let listener = TcpListener::bind((Ipv4Addr::new(127, 0, 0, 2), 0)).await;
+        let good = listener.as_ref().unwrap().local_addr().unwrap();
+        let bad = SocketAddr::new(Ipv4Addr::new(127, 0, 0, 3).into(), good.port());
+        let _deaf = deaf(bad).await;
+        let dialer = Dialer {
+            ports: PortSource::Fixed(good.port()),
+            own: SocketAddr::new(Ipv4Addr::new(127, 0, 0, 9).into(), 1),
+            timeout: Duration::from_secs(3),
+        };
+        let peer = PeerAddr::new("a@db.example".parse().unwrap());
+        let deadline = Instant::now() + dialer.timeout;
+        let addresses = [bad.ip(), good.ip()];
+        let dialled = dialer.try_addresses(&peer, &addresses, deadline);
+        let stream = tokio::time::timeout(dialer.timeout, dialled).await;
+        assert_eq!(stream.unwrap().unwrap().peer_addr().unwrap(), good);
     }
 }
