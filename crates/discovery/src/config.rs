@@ -11,7 +11,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use enmesh_membership::TopologyName;
-use serde::de::Error as _;
+use serde::de::{Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -109,7 +109,7 @@ impl Serialize for TopologyConfig {
         map.serialize_entry("strategy", self.strategy.name())?;
         for (key, field) in self.strategy.pairs() {
             match field {
-                Field::Text(text) => map.serialize_entry(key, &text)?,
+                Field::Text(text) | Field::Other(text) => map.serialize_entry(key, &text)?,
                 Field::List(list) => map.serialize_entry(key, &list)?,
             }
         }
@@ -120,35 +120,68 @@ impl Serialize for TopologyConfig {
 impl<'de> Deserialize<'de> for TopologyConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let values = BTreeMap::<String, Value>::deserialize(deserializer)?;
-        let fields = values
-            .into_iter()
-            .map(|(key, value)| (key, value.into_field()));
+        let fields = values.into_iter().map(|(key, Value(field))| (key, field));
         Self::from_fields(fields.collect()).map_err(D::Error::custom)
     }
 }
 
-/// What a file may hold for a key. Numbers and booleans become the text that the string form
-/// would have, so that both forms are checked in one place.
-#[derive(Deserialize)]
-#[serde(
-    untagged,
-    expecting = "a string, a number, a boolean or a list of strings"
-)]
-enum Value {
-    Text(String),
-    Number(i64),
-    Flag(bool),
-    List(Vec<String>),
+/// What a file holds for a key. Numbers and booleans become the text that the string form would
+/// have, so that both forms are checked in one place; what no key takes is kept as words, so that
+/// its key can be named.
+struct Value(Field);
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ValueVisitor)
+    }
 }
 
-impl Value {
-    fn into_field(self) -> Field {
-        match self {
-            Self::Text(text) => Field::Text(text),
-            Self::Number(number) => Field::Text(number.to_string()),
-            Self::Flag(flag) => Field::Text(flag.to_string()),
-            Self::List(list) => Field::List(list),
+struct ValueVisitor;
+
+impl<'de> Visitor<'de> for ValueVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+        Ok(Value(Field::Text(text.to_owned())))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
+        Ok(Value(Field::Text(number.to_string())))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
+        Ok(Value(Field::Text(number.to_string())))
+    }
+
+    fn visit_bool<E>(self, flag: bool) -> Result<Value, E> {
+        Ok(Value(Field::Text(flag.to_string())))
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
+        Ok(Value(Field::Other(number.to_string())))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        let mut other = false;
+        while let Some(Value(item)) = items.next_element()? {
+            other |= !matches!(item, Field::Text(_));
+            list.push(item.to_string());
         }
+        Ok(Value(if other {
+            Field::Other(format!("[{}]", list.join(", ")))
+        } else {
+            Field::List(list)
+        }))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        while entries.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Value(Field::Other("a table or a date".to_owned())))
     }
 }
 

@@ -2,6 +2,9 @@
 
 use super::strategy::STRATEGIES;
 
+/// The longest part of a configuration that a message repeats, in characters.
+const MAX_SHOWN_CHARS: usize = 100;
+
 /// Why a topology is not understood. Nothing of it is used then.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -10,25 +13,25 @@ pub enum ConfigError {
     #[error("a topology has at most {} bytes", super::lexer::MAX_TEXT_BYTES)]
     TooLong,
     /// A word of the string has no `=`, or nothing before it.
-    #[error("`{word}` is no key=value pair")]
+    #[error("`{}` is no key=value pair", shown(word))]
     MissingEquals {
         /// The word as it stands.
         word: String,
     },
     /// Nothing stands after the `=`.
-    #[error("key `{key}` has no value")]
+    #[error("key `{}` has no value", shown(key))]
     MissingValue {
         /// The key.
         key: String,
     },
     /// A double quote opens and does not close, or stands inside a bare value.
-    #[error("the double quotes of key `{key}` are not balanced")]
+    #[error("the double quotes of key `{}` are not balanced", shown(key))]
     UnbalancedQuotes {
         /// The key.
         key: String,
     },
     /// The same key stands twice.
-    #[error("key `{key}` stands twice")]
+    #[error("key `{}` stands twice", shown(key))]
     DuplicateKey {
         /// The key.
         key: String,
@@ -37,14 +40,15 @@ pub enum ConfigError {
     #[error("key `strategy` is missing, allowed: {}", STRATEGIES.join(", "))]
     NoStrategy,
     /// The strategy does not exist.
-    #[error("strategy `{value}` is unknown, allowed: {}", STRATEGIES.join(", "))]
+    #[error("strategy `{}` is unknown, allowed: {}", shown(value), STRATEGIES.join(", "))]
     UnknownStrategy {
         /// What stands there.
         value: String,
     },
     /// The strategy has no such key.
     #[error(
-        "key `{key}` is unknown to strategy {strategy}, allowed: name, strategy, {}",
+        "key `{}` is unknown to strategy {strategy}, allowed: name, strategy, {}",
+        shown(key),
         allowed.join(", ")
     )]
     UnknownKey {
@@ -66,7 +70,7 @@ pub enum ConfigError {
         allowed: &'static str,
     },
     /// The value is not one that the key takes.
-    #[error("`{value}` is not allowed for key `{key}`: {allowed}")]
+    #[error("`{}` is not allowed for key `{key}`: {allowed}", shown(value))]
     BadValue {
         /// The key.
         key: &'static str,
@@ -75,4 +79,21 @@ pub enum ConfigError {
         /// What may stand there.
         allowed: &'static str,
     },
+}
+
+/// `text` without what would steer a terminal or begin another line, and cut where it is long.
+fn shown(text: &str) -> String {
+    let mut shown = String::new();
+    for (place, c) in text.chars().enumerate() {
+        if place == MAX_SHOWN_CHARS {
+            shown.push('…');
+            break;
+        }
+        if c.is_control() {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
 }

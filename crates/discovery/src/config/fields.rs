@@ -15,6 +15,8 @@ pub(crate) enum Field {
     Text(String),
     /// A list, as a table may give it.
     List(Vec<String>),
+    /// What a table gives and no key takes, in words.
+    Other(String),
 }
 
 /// The keys of one topology that nobody has taken yet.
@@ -43,9 +45,9 @@ impl Fields {
                 allowed,
             }),
             Some(Field::Text(text)) => Ok(Some(text)),
-            Some(Field::List(list)) => Err(ConfigError::BadValue {
+            Some(field @ (Field::List(_) | Field::Other(_))) => Err(ConfigError::BadValue {
                 key,
-                value: list.join(","),
+                value: field.to_string(),
                 allowed,
             }),
         }
@@ -78,6 +80,11 @@ impl Fields {
                 allowed,
             }),
             Some(Field::List(list)) => Ok(list),
+            Some(Field::Other(value)) => Err(ConfigError::BadValue {
+                key,
+                value,
+                allowed,
+            }),
             Some(Field::Text(text)) => {
                 Ok(text.split(',').map(|part| part.trim().to_owned()).collect())
             }
@@ -148,7 +155,7 @@ impl Fields {
 impl fmt::Display for Field {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Text(text) => f.write_str(text),
+            Self::Text(text) | Self::Other(text) => f.write_str(text),
             Self::List(list) => f.write_str(&list.join(",")),
         }
     }

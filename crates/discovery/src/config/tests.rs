@@ -222,11 +222,53 @@ fn a_table_is_refused_in_the_same_words() {
         message.starts_with("`-5` is not allowed for key `polling_interval`"),
         "{message}"
     );
-    let message = from_table("strategy = \"local_epmd\"\npolling_interval = 1.5").unwrap_err();
+}
+
+#[test]
+fn a_value_of_a_wrong_type_is_named_with_its_key() {
+    for (key, written, shown) in [
+        ("timeout", "1.5", "1.5"),
+        ("timeout", "[1]", "1"),
+        ("timeout", "{ seconds = 5 }", "a table or a date"),
+        ("timeout", "2026-01-01", "a table or a date"),
+        ("hosts", "[\"a@b\", 5]", "5"),
+        ("hosts", "[[\"a@b\"], 1.5]", "[a@b, 1.5]"),
+        ("hosts", "1.5", "1.5"),
+    ] {
+        let hosts = if key == "hosts" {
+            ""
+        } else {
+            "hosts = \"a@b\""
+        };
+        let table = format!("strategy = \"epmd\"\n{hosts}\n{key} = {written}");
+        let message = from_table(&table).unwrap_err();
+        let expected = format!("`{shown}` is not allowed for key `{key}`: ");
+        assert!(message.starts_with(&expected), "{written}: {message}");
+    }
+    let message = from_table("strategy = \"local_epmd\"\ninterval = 1.5").unwrap_err();
     assert!(
-        message.contains("a string, a number, a boolean or a list"),
+        message.starts_with("key `interval` is unknown"),
         "{message}"
     );
+}
+
+#[test]
+fn what_is_wrong_is_shown_on_one_line_and_not_at_any_length() {
+    refused(
+        "strategy=epmd hosts=\"a\u{1b}[31m\nb\"",
+        "`a\\u{1b}[31m\\nb` is not allowed for key `hosts`: 1 to 10000 node names separated by \
+         commas, as in b@127.0.0.1",
+    );
+    let long = "x".repeat(100_000);
+    for text in [
+        format!("strategy=epmd hosts={long}"),
+        format!("strategy={long}"),
+        format!("strategy=epmd hosts=a@b {long}=5"),
+        long,
+    ] {
+        let message = text.parse::<TopologyConfig>().unwrap_err().to_string();
+        assert!(message.len() < 400, "{} bytes", message.len());
+    }
 }
 
 #[test]
