@@ -31,7 +31,7 @@ pub enum Event {
     /// This observer was too slow and `missed` events are lost to it. The events that follow lead
     /// from what it had seen to the present [`View`].
     Lagged {
-        /// How many events were dropped.
+        /// How many events lie between what it had seen and the view.
         missed: u64,
     },
 }
@@ -156,9 +156,15 @@ impl Events {
                     self.note(&event);
                     return Some(event);
                 }
-                Err(broadcast::error::RecvError::Lagged(missed)) => {
-                    self.ready.push_back(Event::Lagged { missed });
+                Err(broadcast::error::RecvError::Lagged(_)) => {
+                    // What is still queued is older than the view. Left there, it would fill the
+                    // queue and make the very next event another lag. The queue comes first, as in
+                    // the beginning.
+                    self.queue = self.queue.resubscribe();
+                    let before = self.seen;
                     self.catch_up();
+                    let missed = self.seen - before;
+                    self.ready.push_front(Event::Lagged { missed });
                 }
                 Err(broadcast::error::RecvError::Closed) => return None,
             }
