@@ -43,6 +43,8 @@ pub(crate) enum Report {
     Dialled(LinkId),
     /// The link waits for a verdict.
     Asks(LinkId, Question),
+    /// So many messages could not be decoded and were dropped; the link lives.
+    Undecodable(LinkId, u64),
 }
 
 /// How a link's task ended.
@@ -62,6 +64,7 @@ pub(crate) async fn drive(stream: TcpStream, link: Link, wires: Wires) -> LinkEn
     let mut driver = Driver {
         link,
         neighbour: None,
+        told_undecodable: 0,
         inbox: BytesMut::new(),
         outbox: BytesMut::new(),
         room: READ_MIN,
@@ -76,6 +79,8 @@ struct Driver {
     link: Link,
     /// Present once the link is up.
     neighbour: Option<Neighbour>,
+    /// How many of the messages that could not be decoded the manager knows of.
+    told_undecodable: u64,
     inbox: BytesMut,
     /// One batch on its way to the socket.
     outbox: BytesMut,
@@ -97,10 +102,10 @@ impl Driver {
             if self.outbox.is_empty() {
                 self.outbox = self.link.take_output(Instant::now()).unwrap_or_default();
             }
-            if self.outbox.is_empty() {
-                if let Some((error, _)) = self.closing.take() {
-                    return LinkEnd::Failed(error);
-                }
+            if self.outbox.is_empty()
+                && let Some((error, _)) = self.closing.take()
+            {
+                return LinkEnd::Failed(error);
             }
             let reading = !self.asking && self.closing.is_none();
             if reading {
@@ -200,7 +205,22 @@ impl Driver {
                 Action::Close(error) => self.close(error),
             }
         }
+        self.tell_undecodable();
         Ok(())
+    }
+
+    /// Once per batch, and only if the manager has time for it: else the next batch tells.
+    fn tell_undecodable(&mut self) {
+        let Some(neighbour) = &self.neighbour else {
+            return;
+        };
+        let count = neighbour.counters().undecodable;
+        if count > self.told_undecodable {
+            let report = Report::Undecodable(self.wires.id, count - self.told_undecodable);
+            if self.wires.reports.try_send(report).is_ok() {
+                self.told_undecodable = count;
+            }
+        }
     }
 
     fn deliver(&mut self, message: &Message) -> Result<(), LinkError> {

@@ -24,13 +24,13 @@ use crate::events::{Event, Publisher};
 use crate::link_driver::{self, LinkEnd, Report, Wires};
 use crate::node::{Command, ConnectError};
 use crate::view::Peer;
-use records::Records;
+use records::{LinkPeer, Records};
 
 /// How many reports of links wait until the manager takes them.
 const REPORT_QUEUE: usize = 256;
 
-/// How many callers of [`crate::Node::connect`] may wait for one peer; the next one is answered
-/// as if the dial had failed.
+/// How many callers of [`crate::Node::connect`] may wait for one peer; the next one is told
+/// [`ConnectError::TooManyCallers`].
 const MAX_WAITING: usize = 1024;
 
 /// Where the manager's inputs come from.
@@ -70,8 +70,8 @@ struct Links {
 struct LinkHandle {
     verdict: mpsc::Sender<Verdict>,
     stop: CancellationToken,
-    /// Where an accepted socket came from, for the log.
-    from: Option<SocketAddr>,
+    /// For the log.
+    peer: LinkPeer,
 }
 
 #[derive(Debug)]
@@ -114,8 +114,8 @@ impl Manager {
     }
 
     /// Runs until the stop is asked for or the last handle is gone, then until every link's task
-    /// has ended or `grace` is over.
-    pub(crate) async fn run(mut self, mut inputs: Inputs, grace: Duration) {
+    /// has ended or `grace` is over. Returns when that grace ends for everything else.
+    pub(crate) async fn run(mut self, mut inputs: Inputs, grace: Duration) -> Instant {
         loop {
             self.pump();
             let deadline = earliest(self.roster.deadline(), self.plan.deadline());
@@ -142,17 +142,25 @@ impl Manager {
         }
         // Sources and listener end with the same token, before the links do.
         inputs.stop.cancel();
-        self.shut_down(grace).await;
+        let deadline = Instant::now() + grace;
+        self.shut_down(deadline).await;
+        deadline
     }
 
-    async fn shut_down(mut self, grace: Duration) {
+    async fn shut_down(mut self, deadline: Instant) {
         self.plan.handle_shutdown(Instant::now());
         self.pump();
+        // Nobody is listened to any more, and a link that waits for its report's turn must not
+        // wait for ever.
+        self.links.reports.close();
         for link in self.links.handles.values() {
             link.stop.cancel();
         }
         let drain = async { while self.links.tasks.join_next().await.is_some() {} };
-        if tokio::time::timeout(grace, drain).await.is_err() {
+        if tokio::time::timeout_at(deadline.into(), drain)
+            .await
+            .is_err()
+        {
             self.links.tasks.shutdown().await;
         }
     }
@@ -162,6 +170,11 @@ impl Manager {
         match report {
             Report::Dialled(link) => self.plan.handle_dialled(now, link),
             Report::Asks(link, question) => self.plan.handle_question(now, link, question),
+            Report::Undecodable(link, count) => {
+                if let Some(handle) = self.links.handles.get(&link) {
+                    self.records.undecodable(now, &handle.peer, count);
+                }
+            }
         }
     }
 
@@ -200,11 +213,13 @@ impl Manager {
         } else {
             let waiting = self.waiting.entry(name).or_default();
             waiting.retain(|answer| !answer.is_closed());
-            // Over the limit the answer is dropped, which its caller sees as a failure.
             if waiting.len() < MAX_WAITING {
                 waiting.push(answer);
+                self.plan.handle_connect(now, peer);
+            } else {
+                let peer = peer.name().clone();
+                let _ = answer.send(Err(ConnectError::TooManyCallers { peer }));
             }
-            self.plan.handle_connect(now, peer);
         }
     }
 
@@ -212,7 +227,11 @@ impl Manager {
         let now = Instant::now();
         let id = self.plan.handle_accepted(now);
         let link = Link::accept(now, Arc::clone(&self.link_config), rand::random());
-        let wires = self.links.wires(id, Some(from), &self.pids);
+        let peer = LinkPeer {
+            node: None,
+            from: Some(from),
+        };
+        let wires = self.links.wires(id, peer, &self.pids);
         let span = debug_span!("link", link = %id, %from);
         let task = async move { TaskEnd::from(link_driver::drive(stream, link, wires).await) };
         self.links.spawn(id, task.instrument(span));
@@ -220,7 +239,11 @@ impl Manager {
 
     fn dial(&mut self, id: LinkId, peer: PeerAddr) {
         let config = Arc::clone(&self.link_config);
-        let wires = self.links.wires(id, None, &self.pids);
+        let whom = LinkPeer {
+            node: Some(peer.name().clone()),
+            from: None,
+        };
+        let wires = self.links.wires(id, whom, &self.pids);
         let dialer = self.dialer;
         let span = debug_span!("dial", link = %id, peer = %peer);
         let task = async move {
@@ -255,17 +278,15 @@ impl Manager {
         let Some(id) = self.links.ids.remove(&task) else {
             return;
         };
-        let from = self
-            .links
-            .handles
-            .remove(&id)
-            .and_then(|handle| handle.from);
+        let handle = self.links.handles.remove(&id);
         match ended {
             Ok((_, TaskEnd::NeverConnected(failure))) => {
                 self.plan.handle_dial_failed(now, id, failure);
             }
             Ok((_, TaskEnd::Failed(error))) => {
-                self.records.link_ended(now, from, &error);
+                if let Some(handle) = handle {
+                    self.records.link_ended(now, &handle.peer, &error);
+                }
                 self.plan.handle_closed(now, id, &error);
             }
             Ok((_, TaskEnd::Stopped)) => self.plan.handle_closed(now, id, &LinkError::Discarded),
@@ -339,16 +360,19 @@ impl Manager {
             visible: connection.visible,
             since: Instant::now(),
         };
+        if let Some(handle) = self.links.handles.get_mut(&connection.link) {
+            handle.peer.node = Some(peer.name.clone());
+        }
+        self.publisher.publish(Event::Nodeup { peer: peer.clone() });
         for answer in self.waiting.remove(&peer.name).unwrap_or_default() {
             let _ = answer.send(Ok(()));
         }
-        self.publisher.publish(Event::Nodeup { peer: peer.clone() });
         self.records.nodeup(&peer, &self.publisher.view());
     }
 }
 
 impl Links {
-    fn wires(&mut self, id: LinkId, from: Option<SocketAddr>, pids: &Arc<Pids>) -> Wires {
+    fn wires(&mut self, id: LinkId, peer: LinkPeer, pids: &Arc<Pids>) -> Wires {
         // A link has one question open at a time, so one place is enough.
         let (verdict, verdicts) = mpsc::channel(1);
         let stop = CancellationToken::new();
@@ -357,7 +381,7 @@ impl Links {
             LinkHandle {
                 verdict,
                 stop: stop.clone(),
-                from,
+                peer,
             },
         );
         Wires {
@@ -410,3 +434,6 @@ async fn until(deadline: Option<Instant>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -60,6 +60,12 @@ pub enum ConnectError {
         /// What failed.
         failure: Failure,
     },
+    /// So many callers wait for this peer already that no more are taken; nothing changed.
+    #[error("too many callers wait for {peer} already")]
+    TooManyCallers {
+        /// The peer.
+        peer: NodeName,
+    },
     /// The node has shut down, or is about to.
     #[error("the node has shut down")]
     ShutDown,
@@ -103,7 +109,8 @@ impl Node {
     }
 
     /// Connects to `peer` now, whatever its back-off; `Ok` at once if it is connected. One
-    /// attempt, as `net_kernel:connect_node/1` makes. A link made so lives like any other.
+    /// attempt, as `net_kernel:connect_node/1` makes. A link made so lives like any other, and is
+    /// in the [`View`] before this returns.
     ///
     /// # Errors
     /// See [`ConnectError`]. Cancelling the call leaves the attempt running.

@@ -86,13 +86,19 @@ async fn live(
     // Nobody took the handle: it is dropped here, and the manager ends by itself.
     let _ = ready.send(Ok(node));
     let stop = inputs.stop.clone();
-    manager.run(inputs, grace).await;
+    let deadline = manager.run(inputs, grace).await;
     stop.cancel();
     services.close();
-    if tokio::time::timeout(grace, services.wait()).await.is_err() {
+    let rest = async {
+        services.wait().await;
+        registered.stop().await;
+    };
+    if tokio::time::timeout_at(deadline.into(), rest)
+        .await
+        .is_err()
+    {
         warn!(node = %name, "some tasks did not end within the grace of the shutdown");
     }
-    registered.stop().await;
     info!(node = %name, "node stopped");
 }
 

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 /// How long the same warning about the same peer is held back.
 const QUIET: Duration = Duration::from_secs(10);
 
-/// How many pairs of peer and reason are remembered; when full, a new one is let through and not
-/// remembered, after what is older than [`QUIET`] was forgotten.
+/// How many pairs of peer and reason are remembered. When full, after what is older than [`QUIET`]
+/// was forgotten, all further peers count as one, so that many of them cannot flood the log.
 const MAX_REMEMBERED: usize = 1024;
 
 /// Decides which warnings are said.
@@ -26,29 +26,39 @@ impl Warnings {
     /// Whether to say `reason` about `peer` now; `Some(n)` tells how many of the same were held
     /// back since the last time.
     pub(crate) fn admit(&mut self, now: Instant, peer: &str, reason: &'static str) -> Option<u64> {
-        let key = (peer.to_owned(), reason);
-        if let Some(said) = self.said.get_mut(&key) {
-            if now.saturating_duration_since(said.at) < QUIET {
-                said.held_back += 1;
-                return None;
+        self.admit_many(now, peer, reason, 1)
+    }
+
+    /// The same for `times` of them that came together.
+    pub(crate) fn admit_many(
+        &mut self,
+        now: Instant,
+        peer: &str,
+        reason: &'static str,
+        times: u64,
+    ) -> Option<u64> {
+        let is_old = |said: &Said| now.saturating_duration_since(said.at) >= QUIET;
+        let mut key = (peer.to_owned(), reason);
+        if self.said.len() >= MAX_REMEMBERED && !self.said.contains_key(&key) {
+            self.said.retain(|_, said| !is_old(said));
+            if self.said.len() >= MAX_REMEMBERED {
+                key.0.clear();
             }
-            said.at = now;
-            return Some(std::mem::take(&mut said.held_back));
         }
-        if self.said.len() >= MAX_REMEMBERED {
-            self.said
-                .retain(|_, said| now.saturating_duration_since(said.at) < QUIET);
+        let Some(said) = self.said.get_mut(&key) else {
+            let said = Said {
+                at: now,
+                held_back: 0,
+            };
+            self.said.insert(key, said);
+            return Some(times.saturating_sub(1));
+        };
+        said.held_back += times;
+        if !is_old(said) {
+            return None;
         }
-        if self.said.len() < MAX_REMEMBERED {
-            self.said.insert(
-                key,
-                Said {
-                    at: now,
-                    held_back: 0,
-                },
-            );
-        }
-        Some(0)
+        said.at = now;
+        Some(std::mem::take(&mut said.held_back).saturating_sub(1))
     }
 }
 
@@ -78,15 +88,33 @@ mod tests {
     }
 
     #[test]
-    fn the_memory_is_bounded() {
+    fn neither_the_memory_nor_the_log_grows_with_the_number_of_peers() {
         let start = Instant::now();
         let mut warnings = Warnings::default();
-        for peer in 0..3 * MAX_REMEMBERED {
-            assert_eq!(
-                warnings.admit(start, &peer.to_string(), "bad frame"),
-                Some(0)
-            );
-        }
+        let said = (0..3 * MAX_REMEMBERED)
+            .filter(|peer| {
+                let admitted = warnings.admit(start, &peer.to_string(), "bad frame");
+                admitted.is_some()
+            })
+            .count();
+        assert_eq!(
+            said,
+            MAX_REMEMBERED + 1,
+            "those over the limit count as one"
+        );
+        assert_eq!(warnings.said.len(), MAX_REMEMBERED + 1);
+        let later = warnings.admit(start + QUIET, "somebody new", "bad frame");
+        assert_eq!(later, Some(0), "there is room again");
         assert!(warnings.said.len() <= MAX_REMEMBERED);
+    }
+
+    #[test]
+    fn what_comes_together_counts_each() {
+        let start = Instant::now();
+        let mut warnings = Warnings::default();
+        assert_eq!(warnings.admit_many(start, "a@h", "dropped", 3), Some(2));
+        assert_eq!(warnings.admit_many(start, "a@h", "dropped", 5), None);
+        let later = warnings.admit_many(start + QUIET, "a@h", "dropped", 1);
+        assert_eq!(later, Some(5));
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Lists are recorded as texts joined by commas; the program's JSON log prints them as arrays.
 
+use std::error::Error as _;
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use enmesh_membership::{
 };
 use enmesh_proto::{Direction, LinkError};
 use tokio::task::JoinError;
+use tracing::field::{DisplayValue, display};
 use tracing::{debug, error, info, warn};
 
 use crate::view::{Peer, View};
@@ -119,20 +121,74 @@ impl Records {
     }
 
     /// What ended a link and points at a fault of the peer; ordinary ends are nodedowns.
-    pub(super) fn link_ended(&mut self, now: Instant, from: Option<SocketAddr>, error: &LinkError) {
+    pub(super) fn link_ended(&mut self, now: Instant, peer: &LinkPeer, error: &LinkError) {
+        let (node, from, error_chain) = (peer.node(), peer.from(), chain(error));
         let Some(fault) = peer_fault(error) else {
-            debug!(from = from.map(tracing::field::display), %error, "link ended");
+            debug!(node, from, error = error_chain, "link ended");
             return;
         };
-        let peer = from.map_or_else(String::new, |from| from.ip().to_string());
-        if let Some(held_back) = self.warnings.admit(now, &peer, fault) {
-            warn!(from = from.map(tracing::field::display), %error, held_back, "link refused");
+        if let Some(held_back) = self.warnings.admit(now, &peer.key(), fault) {
+            warn!(node, from, error = error_chain, held_back, "link refused");
+        }
+    }
+
+    /// Messages that could not be decoded, or were over a limit, failed alone: the link lives.
+    pub(super) fn undecodable(&mut self, now: Instant, peer: &LinkPeer, count: u64) {
+        let admitted = self
+            .warnings
+            .admit_many(now, &peer.key(), "undecodable", count);
+        if let Some(held_back) = admitted {
+            let (node, from) = (peer.node(), peer.from());
+            warn!(
+                node,
+                from, held_back, "message dropped: it cannot be decoded"
+            );
         }
     }
 
     pub(super) fn link_died(&self, panic: &JoinError) {
         error!(error = %panic, "the task of a link died; the link is closed");
     }
+}
+
+/// Whom a link is with, as far as that is certain.
+#[derive(Debug)]
+pub(super) struct LinkPeer {
+    /// Whom we dialled, or who has proven to be it.
+    pub(super) node: Option<NodeName>,
+    /// Where an accepted socket came from.
+    pub(super) from: Option<SocketAddr>,
+}
+
+impl LinkPeer {
+    /// What it is held apart by from others: the name, else the address, for a claim is no name.
+    fn key(&self) -> String {
+        match (&self.node, self.from) {
+            (Some(node), _) => node.to_string(),
+            (None, Some(from)) => from.ip().to_string(),
+            (None, None) => String::new(),
+        }
+    }
+
+    fn node(&self) -> Option<DisplayValue<&NodeName>> {
+        self.node.as_ref().map(display)
+    }
+
+    fn from(&self) -> Option<DisplayValue<SocketAddr>> {
+        self.from.map(display)
+    }
+}
+
+/// The error and what caused it, for a log that has one line.
+fn chain(error: &LinkError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }
 
 /// What to look at when a peer cannot be reached.

@@ -1,0 +1,65 @@
+//! What no test from outside can bring about.
+
+use std::net::Ipv4Addr;
+
+use enmesh_identity::{Cookie, Creation};
+use enmesh_membership::{PlanConfig, RosterConfig};
+use enmesh_proto::LocalNode;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::dial::PortSource;
+use crate::events;
+
+fn manager() -> Manager {
+    let name: NodeName = "a@127.0.0.1".parse().unwrap();
+    let local = LocalNode {
+        name: name.clone(),
+        creation: Creation::from_seed(9),
+        visible: false,
+    };
+    let dialer = Dialer {
+        ports: PortSource::Fixed(1),
+        own: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 1),
+        timeout: Duration::from_secs(7),
+    };
+    Manager::new(
+        Roster::new(RosterConfig::new(name.clone())),
+        Plan::new(PlanConfig::new(name.clone(), 7)),
+        events::channel().0,
+        Arc::new(LinkConfig::new(local, Cookie::new("secret").unwrap())),
+        Arc::new(Pids::new(&name, Creation::from_seed(9))),
+        dialer,
+    )
+}
+
+/// `'N'` with every mandatory flag.
+const SEND_NAME: &[u8] = b"\0\x1aN\0\0\0\x0d\x07\xdf\x7f\xbd\0\0\0\x09\0\x0bb@127.0.0.2";
+
+#[tokio::test]
+async fn a_link_that_waits_for_the_turn_of_its_report_does_not_hold_up_the_shutdown() {
+    let mut manager = manager();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let there = listener.local_addr().unwrap();
+    let mut peer = TcpStream::connect(there).await.unwrap();
+    let (socket, from) = listener.accept().await.unwrap();
+    manager.accept(socket, from);
+    // Nobody takes reports now, and there is no room for one more.
+    let stale = manager.plan.handle_accepted(Instant::now());
+    while manager
+        .links
+        .report
+        .try_send(Report::Dialled(stale))
+        .is_ok()
+    {}
+    peer.write_all(SEND_NAME).await.unwrap();
+    // The link's task comes to its question, and waits.
+    for _ in 0..100 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let grace = Duration::from_secs(60);
+    let started = Instant::now();
+    manager.shut_down(started + grace).await;
+    assert!(started.elapsed() < grace / 2, "{:?}", started.elapsed());
+}

@@ -1,0 +1,182 @@
+//! What a human is told of peers that break the protocol.
+
+use std::fmt::Debug;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use enmesh::{Cookie, Creation, EpmdMode, Node, NodeName};
+use enmesh_proto::{Action, Link, LinkConfig, LocalNode, Question, Verdict};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber, instrument::WithSubscriber};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Keeps every warning as one line of text.
+#[derive(Clone, Debug, Default)]
+struct Listener(Arc<Mutex<Vec<String>>>);
+
+impl Subscriber for Listener {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() <= Level::WARN
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut line = Line::default();
+        event.record(&mut line);
+        self.0.lock().unwrap().push(line.0);
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+#[derive(Default)]
+struct Line(String);
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.0.push_str(&format!("{field}={value:?} "));
+    }
+}
+
+impl Listener {
+    /// The first warning with `words` in it.
+    async fn warning(&self, words: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let said = self.0.lock().unwrap().clone();
+            if let Some(line) = said.iter().find(|line| line.contains(words)) {
+                return line.clone();
+            }
+            assert!(Instant::now() < deadline, "{words:?} is not in {said:?}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    fn count(&self, words: &str) -> usize {
+        let said = self.0.lock().unwrap();
+        said.iter().filter(|line| line.contains(words)).count()
+    }
+}
+
+async fn member(log: &Listener) -> Node {
+    let cookie = Cookie::new("secret").unwrap();
+    let any = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = any.local_addr().unwrap().port();
+    drop(any);
+    let builder = Node::builder("r@127.0.0.1".parse().unwrap(), cookie)
+        .listen(IpAddr::V4(Ipv4Addr::LOCALHOST))
+        .dist_port(port)
+        .epmd(EpmdMode::None);
+    let started = builder.start().with_subscriber(log.clone());
+    started.await.unwrap()
+}
+
+/// A peer that holds the cookie, and whose link is up.
+async fn peer(member: &Node, name: &str) -> TcpStream {
+    let name: NodeName = name.parse().unwrap();
+    let local = LocalNode {
+        name: name.clone(),
+        creation: Creation::from_seed(9),
+        visible: false,
+    };
+    let config = Arc::new(LinkConfig::new(local, Cookie::new("secret").unwrap()));
+    let there = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), member.port());
+    let mut stream = TcpStream::connect(there).await.unwrap();
+    let now = Instant::now();
+    let mut link = Link::dial(now, config, member.name().clone(), 7);
+    let mut inbox = BytesMut::new();
+    while !link.is_up() {
+        if let Some(output) = link.take_output(now) {
+            stream.write_all(&output).await.unwrap();
+        }
+        if timeout(PATIENCE, stream.read_buf(&mut inbox))
+            .await
+            .unwrap()
+            .unwrap()
+            == 0
+        {
+            panic!("closed in the handshake");
+        }
+        link.handle_bytes(now, &mut inbox).unwrap();
+        while let Some(action) = link.poll_action() {
+            if let Action::Ask(Question::Authenticated(_)) = action {
+                link.handle_verdict(now, Verdict::Admit).unwrap();
+            }
+        }
+    }
+    stream
+}
+
+fn frame(body: &[u8]) -> Vec<u8> {
+    let len = u32::try_from(body.len()).unwrap();
+    [&len.to_be_bytes(), body].concat()
+}
+
+/// REG_SEND to `rex` from the process `a@h` has.
+fn to_rex(node: &str, payload: &[u8]) -> Vec<u8> {
+    let mut body = vec![112, 131, 104, 4, 97, 6, 88, 119];
+    body.push(u8::try_from(node.len()).unwrap());
+    body.extend(node.as_bytes());
+    body.extend([0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 9]);
+    body.extend(b"w\0w\x03rex");
+    body.extend(payload);
+    frame(&body)
+}
+
+#[tokio::test]
+async fn each_peer_that_breaks_the_protocol_is_named_with_the_reason() {
+    let log = Listener::default();
+    let member = member(&log).await;
+    for name in ["one@127.0.0.1", "two@127.0.0.1"] {
+        let mut stream = peer(&member, name).await;
+        // A control message without an operation.
+        stream.write_all(&frame(&[112, 131, 106])).await.unwrap();
+        let line = log.warning(name).await;
+        let words = "a bad control message: not a tuple with an operation";
+        assert!(
+            line.contains("link refused") && line.contains(words),
+            "{line}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_payload_that_cannot_be_decoded_is_said_and_costs_nothing_else() {
+    let log = Listener::default();
+    let member = member(&log).await;
+    let mut stream = peer(&member, "one@127.0.0.1").await;
+    for _ in 0..5 {
+        let garbage = to_rex("one@127.0.0.1", &[131, 255]);
+        stream.write_all(&garbage).await.unwrap();
+    }
+    let line = log.warning("cannot be decoded").await;
+    assert!(line.contains("one@127.0.0.1"), "{line}");
+    assert_eq!(member.nodes(), ["one@127.0.0.1".parse().unwrap()]);
+    // It is alive, and the flood was one line.
+    let features = [&b"\x83h\x02X"[..], b"w\x0done@127.0.0.1"].concat();
+    let rest = [0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 9];
+    let request = [&features[..], &rest, b"w\x10features_request"].concat();
+    let request = to_rex("one@127.0.0.1", &request);
+    stream.write_all(&request).await.unwrap();
+    let mut answer = [0; 4];
+    let read = stream.read_exact(&mut answer);
+    timeout(PATIENCE, read).await.unwrap().unwrap();
+    assert_ne!(answer, [0; 4]);
+    assert_eq!(log.count("cannot be decoded"), 1);
+}
