@@ -37,6 +37,12 @@ pub(super) enum TransportError {
     /// The answer is longer than anything sensible.
     #[error("the answer is longer than {MAX_ANSWER_BYTES} bytes")]
     TooLong,
+    /// The answer sends us somewhere else.
+    #[error(
+        "the answer redirects us elsewhere, and a token is not sent there; give the address of the \
+         API server itself"
+    )]
+    Redirected,
     /// The token's file cannot be read, or holds no token.
     #[error("the token file of our account is missing or holds no token")]
     NoToken,
@@ -166,6 +172,9 @@ where
             };
             let (head, body) = response.map_err(Into::into)?.into_parts();
             bounds.note(&head);
+            if head.status.is_redirection() {
+                return Err(TransportError::Redirected.into());
+            }
             Ok(Response::from_parts(
                 head,
                 BoundedBody {

@@ -12,6 +12,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::*;
 use crate::kubernetes::LookupMode;
+use crate::source::MAX_PEERS_PER_UPDATE;
 use server::{Reply, Server};
 
 /// The longest that a test waits for an update.
@@ -444,4 +445,67 @@ async fn a_pod_sends_the_token_of_its_service_account() {
         "{}",
         requests[1]
     );
+}
+
+#[tokio::test]
+async fn a_redirect_is_a_failure_and_no_token_follows_it() {
+    let elsewhere = Server::start(vec![list(10, &[])], None).await;
+    let location: &'static str = format!("location: http://{}/\r\n", elsewhere.address()).leak();
+    let redirect = |status| Reply::Whole {
+        status,
+        headers: location,
+        body: String::new(),
+    };
+    let (mut source, _) = scripted(vec![redirect(302), redirect(307), list(10, &[])]).await;
+    check_failed(&next(&mut source).await, FailureKind::Unreachable);
+    check_failed(&next(&mut source).await, FailureKind::Unreachable);
+    check_snapshot(&next(&mut source).await, &[]);
+    assert_eq!(elsewhere.requests(), [""; 0]);
+}
+
+#[tokio::test]
+async fn an_endless_answer_is_given_up() {
+    let body = " ".repeat(super::super::transport::MAX_ANSWER_BYTES + 1);
+    let huge = Reply::Whole {
+        status: 200,
+        headers: "",
+        body,
+    };
+    let (mut source, _) = scripted(vec![huge, list(10, &[])]).await;
+    check_failed(&next(&mut source).await, FailureKind::Malformed);
+    check_snapshot(&next(&mut source).await, &[]);
+}
+
+#[tokio::test]
+async fn what_is_over_the_bound_is_left_out() {
+    let pods: Vec<_> = (0..MAX_PEERS_PER_UPDATE + 5)
+        .map(|n| {
+            pod(
+                &format!("p{n}"),
+                &format!("10.0.{}.{}", n / 256, n % 256),
+                9,
+            )
+        })
+        .collect();
+    let (mut source, _) = scripted(vec![list(10, &pods)]).await;
+    match next(&mut source).await {
+        Update::Snapshot(peers) => assert_eq!(peers.len(), MAX_PEERS_PER_UPDATE),
+        other => panic!("{other:?} is no snapshot"),
+    }
+}
+
+#[tokio::test]
+async fn an_account_that_lost_its_list_too_is_told_so_while_it_is_polled() {
+    let forbidden = Reply::status(403, "", "pods is forbidden");
+    let (mut source, _) = scripted(vec![
+        list(10, &[pod("p1", "10.0.0.1", 9)]),
+        forbidden.clone(),
+        forbidden,
+        list(20, &[pod("p1", "10.0.0.1", 9)]),
+    ])
+    .await;
+    source.config.polling_interval = Duration::from_millis(300);
+    check_snapshot(&next(&mut source).await, &["web@10.0.0.1"]);
+    check_failed(&next(&mut source).await, FailureKind::Forbidden);
+    check_snapshot(&next(&mut source).await, &["web@10.0.0.1"]);
 }
