@@ -1,5 +1,7 @@
 //! The configuration file: TOML with references to the environment.
 
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::Path;
 
 use enmesh_discovery::TopologyConfig;
@@ -33,11 +35,7 @@ pub(crate) fn read_file(path: &Path, environment: &Environment) -> Result<FileLa
         path: path.to_owned(),
         reason,
     };
-    let metadata = std::fs::metadata(path).map_err(|error| unreadable(error.to_string()))?;
-    if metadata.len() > MAX_FILE_BYTES {
-        return Err(unreadable(format!("longer than {MAX_FILE_BYTES} bytes")).into());
-    }
-    let text = std::fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
+    let text = read_bounded(path).map_err(|error| unreadable(error.to_string()))?;
     let table = text
         .parse::<Table>()
         .map_err(|error| ConfigError::NotToml {
@@ -50,6 +48,18 @@ pub(crate) fn read_file(path: &Path, environment: &Environment) -> Result<FileLa
         layer: FileLayer::default(),
     }
     .read(table))
+}
+
+/// The text at `path`. What a device or a pipe holds has no length that could be asked for first.
+fn read_bounded(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let mut file = File::open(path)?.take(MAX_FILE_BYTES + 1);
+    let read = file.read_to_string(&mut text);
+    if file.limit() == 0 {
+        let reason = format!("longer than {MAX_FILE_BYTES} bytes");
+        return Err(io::Error::other(reason));
+    }
+    read.map(|_| text)
 }
 
 struct FileReader<'a> {

@@ -279,3 +279,27 @@ fn what_is_printed_is_read_back_the_same() {
     let printed = print(&config);
     assert_eq!(print(&merge(&[], &[], &[], &printed).unwrap()), printed);
 }
+
+#[cfg(unix)]
+#[test]
+fn a_file_without_an_end_is_not_read_to_its_end() {
+    let path = std::path::Path::new("/dev/zero");
+    let errors = read_file(path, &environment(&[])).unwrap_err();
+    assert_eq!(
+        errors.to_string(),
+        "/dev/zero: cannot be read: longer than 1048576 bytes; give the path of a readable file \
+         with --config"
+    );
+}
+
+#[test]
+fn a_topology_of_any_length_is_not_repeated_whole() {
+    let long = "x".repeat(100_000);
+    let named = format!("[[topology]]\nname = \"{long}\"");
+    for error in [
+        merge(&[], &[&long], &[], "").unwrap_err(),
+        merge(&[], &[], &[], &named).unwrap_err(),
+    ] {
+        assert!(error.len() < 600, "{} bytes", error.len());
+    }
+}
