@@ -109,9 +109,9 @@ fn alias_of(tag: &Term) -> Option<Reference> {
     let Term::ImproperList(head, tail) = tag else {
         return None;
     };
-    match (head.as_slice(), tail.as_ref()) {
+    match (&head[..], tail.as_ref()) {
         ([word], Term::Reference(alias)) if is_atom(word, "alias") => Some(alias.clone()),
-        ([Term::ImproperList(head, tail)], _) => match (head.as_slice(), tail.as_ref()) {
+        ([Term::ImproperList(head, tail)], _) => match (&head[..], tail.as_ref()) {
             ([word], Term::Reference(alias)) if is_atom(word, "alias") => Some(alias.clone()),
             _ => None,
         },

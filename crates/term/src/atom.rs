@@ -73,7 +73,7 @@ impl Atom {
     /// The atom of bytes that were checked to be UTF-8, if there are few enough of them.
     #[inline]
     pub(crate) fn from_short_utf8(name: &[u8]) -> Option<Self> {
-        Short::new(name).map(Self::from_short)
+        Short::head(name, name.len()).map(|(name, _)| Self::from_short(name))
     }
 
     /// The atom of bytes that were checked to be UTF-8.

@@ -30,8 +30,8 @@ impl Binary {
     #[must_use]
     #[inline]
     pub fn copy_from_slice(bytes: &[u8]) -> Self {
-        let repr = match Short::new(bytes) {
-            Some(short) => Repr::Short(short),
+        let repr = match Short::head(bytes, bytes.len()) {
+            Some((short, _)) => Repr::Short(short),
             None => Repr::Own(Arc::from(bytes)),
         };
         Self { repr }
@@ -77,8 +77,8 @@ impl Binary {
 impl From<Bytes> for Binary {
     /// Keeps the memory of `bytes` unless there are very few of them.
     fn from(bytes: Bytes) -> Self {
-        let repr = match Short::new(&bytes) {
-            Some(short) => Repr::Short(short),
+        let repr = match Short::head(&bytes, bytes.len()) {
+            Some((short, _)) => Repr::Short(short),
             None => Repr::Part(Box::new(bytes)),
         };
         Self { repr }

@@ -77,7 +77,8 @@ fn decode_from(bytes: &[u8], shared: Option<&Bytes>, limits: &Limits) -> Result<
 /// What stands where a term will be.
 const PLACEHOLDER: Term = Term::Int(0);
 
-/// Puts a term in its place. A placeholder owns nothing, so dropping it would be idle work.
+/// Puts a term in its place. A container goes there empty and is filled there: a vector that is
+/// moved on right after it was written stalls. A placeholder owns nothing, so dropping it would be idle work.
 #[inline]
 fn fill(slot: &mut Term, term: Term) {
     std::mem::forget(std::mem::replace(slot, term));
@@ -94,6 +95,40 @@ pub(crate) struct Decoder<'a> {
     budget: Budget,
 }
 
+/// Reads one of the leaves that are most of any message, written where it stays without a token in
+/// between, and gives what follows it; `None` before anything else, before what is wrong or
+/// unusual with them, and near the end of the input.
+///
+/// Each arm fills the slot itself: a term that all arms shared would be copied there. The place
+/// comes and goes by value: each term's place depends on the one before, so that a detour through
+/// memory would be most of the time that a term takes.
+#[inline]
+fn read_usual<'a>(bytes: &'a [u8], slot: &mut Term) -> Option<&'a [u8]> {
+    let (&tag, rest) = bytes.split_first()?;
+    let mut after = Reader::<true>::new(rest);
+    match tag {
+        tag::SMALL_ATOM_UTF8 => {
+            let len = usize::from(after.u8().ok()?);
+            let (name, true) = Short::window(after.rest, len)? else {
+                return None;
+            };
+            fill(slot, Term::Atom(Atom::from_short(name)));
+            after.take(len).ok()?;
+        }
+        tag::SMALL_INTEGER => fill(slot, Term::Int(i64::from(after.u8().ok()?))),
+        tag::INTEGER => fill(slot, Term::Int(i64::from(after.i32().ok()?))),
+        tag::BINARY => {
+            let len = after.u32().ok()? as usize;
+            let (bytes, _) = Short::window(after.rest, len)?;
+            fill(slot, Term::Binary(Binary::from_short(bytes)));
+            after.take(len).ok()?;
+        }
+        tag::NEW_FLOAT => fill(slot, Term::Float(after.float().ok()?)),
+        _ => return None,
+    }
+    Some(after.rest)
+}
+
 impl<'a> Decoder<'a> {
     /// A decoder of views, whose bytes were checked.
     pub(crate) fn after_check() -> Self {
@@ -106,43 +141,55 @@ impl<'a> Decoder<'a> {
 
     /// The owned term of a view.
     pub(crate) fn view(&mut self, view: &TermRef<'a>) -> Result<Term> {
+        let mut term = PLACEHOLDER;
+        let slot = &mut term;
         match view {
-            TermRef::Int(int) => Ok(Term::Int(*int)),
-            TermRef::BigInt(big) => Ok(Term::BigInt(Box::new(big.to_bigint()))),
-            TermRef::Float(float) => Ok(Term::Float(*float)),
-            TermRef::Atom(atom) => Ok(Term::Atom(atom.to_atom())),
-            TermRef::Binary(bytes) => Ok(Term::Binary(self.keep(bytes))),
-            TermRef::BitString { bytes, bits } => Ok(Term::bit_string(bytes, *bits)),
             TermRef::List(list) => match (list.parts(), list.as_bytes()) {
                 (Some((count, body)), _) => {
                     self.reader = Reader::new(body);
-                    self.list(count, 0, 0)
+                    self.list(slot, count, 0, 0)?;
                 }
-                (None, bytes) => self.string(bytes.unwrap_or(&[])),
+                (None, bytes) => term = self.string(bytes.unwrap_or(&[]))?,
             },
             TermRef::Tuple(tuple) => {
                 self.reader = Reader::new(tuple.body);
-                self.tuple(tuple.count, 0, 0)
+                self.tuple(slot, tuple.count, 0, 0)?;
             }
             TermRef::Map(map) => {
                 self.reader = Reader::new(map.body);
-                self.map(map.count, 0, 0)
+                self.map(slot, map.count, 0, 0)?;
             }
-            TermRef::Pid(pid) => Ok(Term::from(pid.to_pid())),
-            TermRef::Port(port) => Ok(Term::Port(port.to_port())),
-            TermRef::Reference(reference) => Ok(Term::Reference(reference.to_reference())),
-            TermRef::Fun(fun) => Ok(Term::Fun(fun.to_fun())),
-            TermRef::Export(export) => Ok(Term::Export(export.to_export())),
             TermRef::Record(record) => {
                 self.reader = Reader::new(record.body);
                 let (module, name) = (record.module, record.name);
-                let token = RecordToken {
+                let head = RecordToken {
                     count: record.count,
                     flags: record.flags,
                     module,
                     name,
                 };
-                self.record(token, 0, 0)
+                self.record(slot, head, 0, 0)?;
+            }
+            leaf => term = self.leaf_of(leaf),
+        }
+        Ok(term)
+    }
+
+    fn leaf_of(&self, view: &TermRef<'a>) -> Term {
+        match view {
+            TermRef::Int(int) => Term::Int(*int),
+            TermRef::BigInt(big) => Term::BigInt(Box::new(big.to_bigint())),
+            TermRef::Float(float) => Term::Float(*float),
+            TermRef::Atom(atom) => Term::Atom(atom.to_atom()),
+            TermRef::Binary(bytes) => Term::Binary(self.keep(bytes)),
+            TermRef::BitString { bytes, bits } => Term::bit_string(bytes, *bits),
+            TermRef::Pid(pid) => Term::from(pid.to_pid()),
+            TermRef::Port(port) => Term::Port(port.to_port()),
+            TermRef::Reference(reference) => Term::Reference(reference.to_reference()),
+            TermRef::Fun(fun) => Term::Fun(fun.to_fun()),
+            TermRef::Export(export) => Term::Export(export.to_export()),
+            TermRef::List(_) | TermRef::Tuple(_) | TermRef::Map(_) | TermRef::Record(_) => {
+                unreachable!("only leaves come here")
             }
         }
     }
@@ -160,76 +207,75 @@ impl<'a> Decoder<'a> {
     /// This and what recurses into it is kept small: a deep term has these frames at each level.
     #[inline]
     fn read(&mut self, slot: &mut Term, depth: usize, owed: usize) -> Result<()> {
-        match self.read_usual(slot) {
-            Ok(false) => self.read_other(slot, depth, owed),
-            Ok(true) => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Reads one of the leaves that are most of any message, written where it stays without a
-    /// token in between; `false`, and nothing read, before anything else. Each arm fills the
-    /// slot itself: a term that all arms shared would be copied there.
-    #[inline]
-    fn read_usual(&mut self, slot: &mut Term) -> Result<bool> {
-        let Some((&tag, rest)) = self.reader.rest.split_first() else {
-            return Err(DecodeError::Truncated);
-        };
-        let mut after = Reader::<true>::new(rest);
-        match tag {
-            tag::SMALL_ATOM_UTF8 => {
-                let len = usize::from(after.u8()?);
-                match Short::head(after.rest, len) {
-                    Some((name, true)) => fill(slot, Term::Atom(Atom::from_short(name))),
-                    _ => self.check_atom(slot, after.rest, len)?,
-                }
-                after.take(len)?;
+        match read_usual(self.reader.rest, slot) {
+            Some(rest) => {
+                self.reader.rest = rest;
+                Ok(())
             }
-            tag::SMALL_INTEGER => fill(slot, Term::Int(i64::from(after.u8()?))),
-            tag::INTEGER => fill(slot, Term::Int(i64::from(after.i32()?))),
-            tag::BINARY => {
-                let len = after.u32()? as usize;
-                match Short::head(after.rest, len) {
-                    Some((bytes, _)) => fill(slot, Term::Binary(Binary::from_short(bytes))),
-                    None => self.read_binary(slot, after.rest, len)?,
-                }
-                after.take(len)?;
-            }
-            tag::NEW_FLOAT => fill(slot, Term::Float(after.float()?)),
-            _ => return Ok(false),
+            None => self.read_other(slot, depth, owed),
         }
-        self.reader.rest = after.rest;
-        Ok(true)
     }
 
     #[inline(never)]
     fn read_other(&mut self, slot: &mut Term, depth: usize, owed: usize) -> Result<()> {
-        let read = match self.reader.container() {
-            Ok(None) => self.leaf(),
-            Ok(Some(container)) => self.container(container, depth, owed),
-            Err(error) => Err(error),
-        };
-        match read {
-            Ok(term) => {
-                fill(slot, term);
-                Ok(())
-            }
+        match self.reader.container() {
+            Ok(None) => self.leaf(slot),
+            Ok(Some(container)) => self.container(slot, container, depth, owed),
             Err(error) => Err(error),
         }
     }
 
-    fn container(&mut self, container: Container, depth: usize, owed: usize) -> Result<Term> {
+    fn container(
+        &mut self,
+        slot: &mut Term,
+        container: Container,
+        depth: usize,
+        owed: usize,
+    ) -> Result<()> {
         match container {
-            Container::List(count) => self.list(count, depth, owed),
-            Container::Tuple(count) => self.tuple(count, depth, owed),
-            Container::Map(count) => self.map(count, depth, owed),
-            Container::Record => self.record_here(depth, owed),
-            Container::Fun => self.fun(depth),
+            Container::List(count) => self.list(slot, count, depth, owed),
+            Container::Tuple(count) => self.tuple(slot, count, depth, owed),
+            Container::Map(count) => self.map(slot, count, depth, owed),
+            Container::Record => self.record_here(slot, depth, owed),
+            Container::Fun => self.fun(slot, depth),
         }
     }
 
-    #[inline]
-    fn leaf(&mut self) -> Result<Term> {
+    #[inline(never)]
+    fn leaf(&mut self, slot: &mut Term) -> Result<()> {
+        match self.reader.rest.first() {
+            Some(&tag::NIL) => {
+                self.reader.u8()?;
+                fill(slot, Term::nil());
+            }
+            Some(&tag::SMALL_ATOM_UTF8) => {
+                fill(slot, Term::Atom(self.reader.owned_atom()?));
+            }
+            Some(&tag::BINARY) => {
+                self.reader.u8()?;
+                let len = self.reader.u32()? as usize;
+                let bytes = self.reader.take(len)?;
+                fill(slot, Term::Binary(self.keep(bytes)));
+            }
+            Some(&tag::NEW_PID) => {
+                self.reader.u8()?;
+                let pid = self.reader.owned_pid()?;
+                fill(slot, Term::Pid(Box::new(pid)));
+            }
+            Some(&tag::NEWER_REFERENCE) => {
+                self.reader.u8()?;
+                fill(slot, Term::Reference(self.reader.owned_reference()?));
+            }
+            _ => {
+                let term = self.rarer_leaf()?;
+                fill(slot, term);
+            }
+        }
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn rarer_leaf(&mut self) -> Result<Term> {
         Ok(match self.reader.token()? {
             Token::Int(int) => Term::Int(int),
             Token::Float(float) => Term::Float(float),
@@ -247,21 +293,6 @@ impl<'a> Decoder<'a> {
                 unreachable!("a container was looked for before")
             }
         })
-    }
-
-    /// The atom of the first `len` bytes, if it is long, near the end, or not ASCII.
-    #[inline(never)]
-    fn check_atom(&self, slot: &mut Term, rest: &'a [u8], len: usize) -> Result<()> {
-        let atom = Reader::<true>::new(rest).utf8_atom(len)?.to_atom();
-        fill(slot, Term::Atom(atom));
-        Ok(())
-    }
-
-    #[inline(never)]
-    fn read_binary(&self, slot: &mut Term, rest: &'a [u8], len: usize) -> Result<()> {
-        let bytes = Reader::<true>::new(rest).take(len)?;
-        fill(slot, Term::Binary(self.keep(bytes)));
-        Ok(())
     }
 
     #[inline]
@@ -304,32 +335,54 @@ impl<'a> Decoder<'a> {
         let start = out.len();
         // Exactly so much at first, but not again and again where many tails continue a list.
         if out.capacity() == 0 {
-            out.reserve_exact(count);
+            *out = Vec::with_capacity(count);
         }
-        out.resize_with(start + count, || PLACEHOLDER);
+        out.extend((0..count).map(|_| PLACEHOLDER));
         let mut owed = owed + count;
+        let mut rest = self.reader.rest;
         for slot in &mut out[start..] {
             owed -= 1;
-            self.read(slot, depth, owed)?;
+            rest = self.element(rest, slot, depth, owed)?;
         }
+        self.reader.rest = rest;
         Ok(())
     }
 
-    fn tuple(&mut self, count: u32, depth: usize, owed: usize) -> Result<Term> {
-        let mut out = Vec::new();
-        match self.elements(&mut out, count as usize, depth, owed) {
-            Ok(()) => Ok(Term::Tuple(out)),
-            Err(error) => Err(error),
+    /// Reads the element at `rest` and gives what follows it.
+    #[inline]
+    fn element(
+        &mut self,
+        rest: &'a [u8],
+        slot: &mut Term,
+        depth: usize,
+        owed: usize,
+    ) -> Result<&'a [u8]> {
+        if let Some(rest) = read_usual(rest, slot) {
+            return Ok(rest);
+        }
+        self.reader.rest = rest;
+        self.read_other(slot, depth, owed)?;
+        Ok(self.reader.rest)
+    }
+
+    fn tuple(&mut self, slot: &mut Term, count: u32, depth: usize, owed: usize) -> Result<()> {
+        fill(slot, Term::Tuple(Vec::new()));
+        match slot {
+            Term::Tuple(out) => self.elements(out, count as usize, depth, owed),
+            _ => Ok(()),
         }
     }
 
-    fn list(&mut self, count: u32, depth: usize, owed: usize) -> Result<Term> {
-        let mut out = Vec::new();
-        match self.list_elements(&mut out, count as usize, depth, owed) {
-            Ok(true) => Ok(Term::List(out)),
-            Ok(false) => self.improper(out, depth, owed),
-            Err(error) => Err(error),
+    fn list(&mut self, slot: &mut Term, count: u32, depth: usize, owed: usize) -> Result<()> {
+        fill(slot, Term::List(Vec::new()));
+        let Term::List(out) = slot else {
+            return Ok(());
+        };
+        if self.list_elements(out, count as usize, depth, owed)? {
+            return Ok(());
         }
+        let out = std::mem::take(out);
+        self.improper(slot, out, depth, owed)
     }
 
     /// Whether the list is proper; if not, its tail is still to be read. A tail that is a list
@@ -366,22 +419,33 @@ impl<'a> Decoder<'a> {
         Ok(true)
     }
 
-    fn improper(&mut self, out: Vec<Term>, depth: usize, owed: usize) -> Result<Term> {
+    fn improper(
+        &mut self,
+        slot: &mut Term,
+        out: Vec<Term>,
+        depth: usize,
+        owed: usize,
+    ) -> Result<()> {
         let depth = self.budget.deeper(depth)?;
-        match self.term(depth, owed) {
-            Ok(tail) if out.is_empty() => Ok(tail),
-            Ok(tail) => Ok(Term::ImproperList(out, Box::new(tail))),
-            Err(error) => Err(error),
+        if out.is_empty() {
+            return self.read(slot, depth, owed);
         }
+        let mut tail = Box::new(PLACEHOLDER);
+        self.read(&mut tail, depth, owed)?;
+        fill(slot, Term::ImproperList(out.into(), tail));
+        Ok(())
     }
 
-    fn map(&mut self, count: u32, depth: usize, owed: usize) -> Result<Term> {
-        let mut pairs = Vec::new();
-        match self.pairs(&mut pairs, count as usize, depth, owed) {
-            Ok(()) if order::has_duplicate(&pairs) => Err(DecodeError::DuplicateKey),
-            Ok(()) => Ok(Term::Map(pairs)),
-            Err(error) => Err(error),
+    fn map(&mut self, slot: &mut Term, count: u32, depth: usize, owed: usize) -> Result<()> {
+        fill(slot, Term::Map(Vec::new()));
+        let Term::Map(pairs) = slot else {
+            return Ok(());
+        };
+        self.pairs(pairs, count as usize, depth, owed)?;
+        if order::has_duplicate(pairs) {
+            return Err(DecodeError::DuplicateKey);
         }
+        Ok(())
     }
 
     fn pairs(
@@ -393,29 +457,37 @@ impl<'a> Decoder<'a> {
     ) -> Result<()> {
         self.admit(count.saturating_mul(2), owed)?;
         let depth = self.budget.deeper(depth)?;
-        out.reserve_exact(count);
-        out.resize_with(count, || (PLACEHOLDER, PLACEHOLDER));
+        out.extend((0..count).map(|_| (PLACEHOLDER, PLACEHOLDER)));
         let mut owed = owed + count * 2;
+        let mut rest = self.reader.rest;
         for (key, value) in out {
             owed -= 2;
-            self.read(key, depth, owed + 1)?;
-            self.read(value, depth, owed)?;
+            rest = self.element(rest, key, depth, owed + 1)?;
+            rest = self.element(rest, value, depth, owed)?;
         }
+        self.reader.rest = rest;
         Ok(())
     }
 
-    fn record_here(&mut self, depth: usize, owed: usize) -> Result<Term> {
+    fn record_here(&mut self, slot: &mut Term, depth: usize, owed: usize) -> Result<()> {
         match self.reader.record_head() {
-            Ok(head) => self.record(head, depth, owed),
+            Ok(head) => self.record(slot, head, depth, owed),
             Err(error) => Err(error),
         }
     }
 
-    fn record(&mut self, head: RecordToken<'a>, depth: usize, owed: usize) -> Result<Term> {
+    fn record(
+        &mut self,
+        slot: &mut Term,
+        head: RecordToken<'a>,
+        depth: usize,
+        owed: usize,
+    ) -> Result<()> {
         let names = self.record_names(head.count as usize, owed)?;
         let mut values = Vec::new();
         self.elements(&mut values, names.len(), depth, owed)?;
-        Ok(record_of(head, names, values))
+        fill(slot, record_of(head, names, values));
+        Ok(())
     }
 
     #[inline(never)]
@@ -431,15 +503,13 @@ impl<'a> Decoder<'a> {
 
     /// A fun's free variables are checked, but only its bytes are kept.
     #[inline(never)]
-    fn fun(&mut self, depth: usize) -> Result<Term> {
+    fn fun(&mut self, slot: &mut Term, depth: usize) -> Result<()> {
         let head = self.reader.fun_head()?;
         self.budget.check_fun(&head, depth)?;
         let encoding = Bytes::from(self.keep(head.encoding));
-        Ok(Term::Fun(Fun::from_checked(
-            head.module.to_atom(),
-            head.arity,
-            encoding,
-        )))
+        let fun = Fun::from_checked(head.module.to_atom(), head.arity, encoding);
+        fill(slot, Term::Fun(fun));
+        Ok(())
     }
 }
 

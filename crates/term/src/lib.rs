@@ -24,6 +24,7 @@ mod inflate;
 mod limits;
 mod number;
 mod order;
+mod owned;
 mod pid;
 mod port;
 mod print;

@@ -279,9 +279,10 @@ fn with_sorted(term: &Term) -> Term {
         Term::Map(pairs) => Term::Map(sorted(pairs)),
         Term::Tuple(elements) => Term::Tuple(all_with_sorted(elements)),
         Term::List(elements) => Term::List(all_with_sorted(elements)),
-        Term::ImproperList(elements, tail) => {
-            Term::ImproperList(all_with_sorted(elements), Box::new(with_sorted(tail)))
-        }
+        Term::ImproperList(elements, tail) => Term::ImproperList(
+            all_with_sorted(elements).into(),
+            Box::new(with_sorted(tail)),
+        ),
         Term::Record(record) => record_with_sorted(record),
         leaf => leaf.clone(),
     }

@@ -31,25 +31,41 @@ impl Short {
     }
 
     /// The first `len` bytes of `rest`, and whether all of them are ASCII; `None` if they are too
-    /// many, or if the input ends soon after them.
+    /// many, or more than there are.
+    #[inline]
+    pub(crate) fn head(rest: &[u8], len: usize) -> Option<(Self, bool)> {
+        if len > MAX_SHORT {
+            return None;
+        }
+        let found = Self::window(rest, len);
+        found.or_else(|| Some(Self::from_words(len, words(rest.get(..len)?))))
+    }
+
+    /// As [`Short::head`], but `None` near the end of the input too.
     ///
     /// They go through three words under a mask: a copy of any length is a call or a branch for
     /// each size, and no peer sends atoms of one length, so the processor guesses those badly.
     #[inline]
-    pub(crate) fn head(rest: &[u8], len: usize) -> Option<(Self, bool)> {
-        const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
-        let window: &[u8; WINDOW] = rest.first_chunk()?;
+    pub(crate) fn window(rest: &[u8], len: usize) -> Option<(Self, bool)> {
         let mask = MASKS.get(len)?;
+        let window: &[u8; WINDOW] = rest.first_chunk()?;
         let (words, _) = window.as_chunks::<8>();
         let word = |at: usize| u64::from_le_bytes(words[at]) & mask[at];
         let (first, second, third) = (word(0), word(1), word(2));
+        Some(Self::from_words(len, [first, second, third]))
+    }
+
+    /// What the little-endian words hold, zeros but for the first `len` bytes.
+    #[inline]
+    fn from_words(len: usize, [first, second, third]: [u64; 3]) -> (Self, bool) {
+        const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
         let mut bytes = [0; MAX_SHORT];
         bytes[..8].copy_from_slice(&first.to_le_bytes());
         bytes[8..16].copy_from_slice(&second.to_le_bytes());
         bytes[16..].copy_from_slice(&third.to_le_bytes()[..MAX_SHORT - 16]);
         let len = len as u8;
         let is_ascii = (first | second | third) & HIGH_BITS == 0;
-        Some((Self { len, bytes }, is_ascii))
+        (Self { len, bytes }, is_ascii)
     }
 
     #[inline]
@@ -68,6 +84,29 @@ impl Short {
         let mixed = word(8).rotate_left(23) ^ word(MAX_SHORT - 8).rotate_left(41);
         word(0) ^ mixed ^ u64::from(self.len)
     }
+}
+
+/// Up to [`MAX_SHORT`] bytes as little-endian words, filled up with zeros, where reading further
+/// than they go is not possible. They overlap: a copy through memory would stall.
+#[inline]
+fn words(source: &[u8]) -> [u64; 3] {
+    let len = source.len();
+    let upper = |word: u64, bytes: usize| word.checked_shr(64 - 8 * bytes as u32).unwrap_or(0);
+    if let (Some(head), Some(tail)) = (source.first_chunk(), source.last_chunk()) {
+        let (head, tail) = (u64::from_le_bytes(*head), u64::from_le_bytes(*tail));
+        return match source.get(8..).and_then(|rest| rest.first_chunk()) {
+            Some(middle) => [head, u64::from_le_bytes(*middle), upper(tail, len - 16)],
+            None => [head, upper(tail, len - 8), 0],
+        };
+    }
+    if let (Some(head), Some(tail)) = (source.first_chunk(), source.last_chunk()) {
+        let (head, tail) = (u32::from_le_bytes(*head), u32::from_le_bytes(*tail));
+        let tail = upper(u64::from(tail) << 32, len - 4);
+        return [u64::from(head) | tail << 32, 0, 0];
+    }
+    let bytes = source.iter().rev();
+    let word = bytes.fold(0, |word, &byte| word << 8 | u64::from(byte));
+    [word, 0, 0]
 }
 
 /// For each length, the words that keep so many bytes.
@@ -103,7 +142,20 @@ mod tests {
         }
         assert!(Short::new(&input[..=MAX_SHORT]).is_none());
         assert!(Short::head(&input, MAX_SHORT + 1).is_none());
-        assert!(Short::head(&input[..23], 1).is_none());
+        assert!(Short::window(&input[..23], 1).is_none());
+    }
+
+    #[test]
+    fn short_runs_are_read_up_to_the_end_of_the_input() {
+        let input: Vec<u8> = (1..=MAX_SHORT as u8).collect();
+        for end in 0..=MAX_SHORT {
+            assert!(Short::head(&input[..end], end + 1).is_none());
+            for len in 0..=end {
+                let (read, is_ascii) = Short::head(&input[..end], len).expect("enough");
+                assert_eq!(read.as_bytes(), &input[..len]);
+                assert!(Short::new(&input[..len]) == Some(read) && is_ascii);
+            }
+        }
     }
 
     #[test]

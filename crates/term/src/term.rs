@@ -39,7 +39,7 @@ pub enum Term {
     /// A proper list; strings and the empty list too.
     List(Vec<Term>),
     /// A list with a tail that is not a list; [`Term::improper`] takes care of that.
-    ImproperList(Vec<Term>, Box<Term>),
+    ImproperList(Box<[Term]>, Box<Term>),
     /// A tuple.
     Tuple(Vec<Term>),
     /// A map with any keys, none of them twice, in any order.
@@ -97,9 +97,9 @@ impl Term {
             }
             Self::ImproperList(more, tail) => {
                 elements.extend(more);
-                Self::ImproperList(elements, tail)
+                Self::ImproperList(elements.into(), tail)
             }
-            tail => Self::ImproperList(elements, Box::new(tail)),
+            tail => Self::ImproperList(elements.into(), Box::new(tail)),
         }
     }
 

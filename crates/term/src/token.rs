@@ -408,7 +408,7 @@ impl<'a, const CHECK: bool> Reader<'a, CHECK> {
     }
 
     #[inline]
-    fn u16(&mut self) -> Result<u16> {
+    pub(crate) fn u16(&mut self) -> Result<u16> {
         self.array().map(u16::from_be_bytes)
     }
 

@@ -59,10 +59,7 @@ fn call(name: &'static str, tag: Term, request: Term) -> Vec<(Control, Option<Te
 }
 
 fn alias_tag() -> Term {
-    Term::ImproperList(
-        vec![Term::atom("alias")],
-        Box::new(Term::Reference(reference())),
-    )
+    Term::improper(vec![Term::atom("alias")], reference().into())
 }
 
 fn is_auth() -> Term {
@@ -99,7 +96,7 @@ fn a_tag_without_alias_is_answered_to_the_process() {
 /// gen_server.erl of OTP 27, `mc_send`.
 #[test]
 fn the_nested_alias_of_a_multi_call_is_found() {
-    let tag = Term::ImproperList(vec![alias_tag()], Box::new(Term::Reference(reference())));
+    let tag = Term::improper(vec![alias_tag()], reference().into());
     let said = call("net_kernel", tag.clone(), is_auth());
     assert!(
         matches!(&said[..], [(Control::AliasSend { alias, .. }, Some(reply))]
