@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use enmesh_interop::{Epmd, NetNs, Otp};
 
-use crate::bench::{Member, SOON, beam, list, sees};
+use crate::bench::{Member, SOON, beam, list, says, sees};
 use crate::cases::stays_so;
 
 /// Everybody sees everybody else, and it stays so.
@@ -20,7 +20,7 @@ fn three_releases_and_two_members_see_each_other() {
     let topology = list(&all);
     let started: Vec<Member> = members
         .iter()
-        .map(|name| Member::start(&ns, name, &["--topology", &topology]))
+        .map(|name| Member::start(&ns, name, &["--visible", "--topology", &topology]))
         .collect();
     let mut running: Vec<_> = Otp::ALL
         .into_iter()
@@ -36,6 +36,16 @@ fn three_releases_and_two_members_see_each_other() {
     for beam in &mut running {
         let name = beam.name().to_owned();
         sees(beam, &others(&name));
+        // In nodes() as well, where hidden nodes are not.
+        let quoted: Vec<_> = others(&name)
+            .iter()
+            .map(|name| format!("'{name}'"))
+            .collect();
+        says(
+            beam,
+            "lists:sort(nodes())",
+            &format!("[{}]", quoted.join(",")),
+        );
     }
     for member in &started {
         member
