@@ -110,6 +110,14 @@ impl Plan {
         link
     }
 
+    /// The system has no room for one more socket: the oldest handshake is closed for it.
+    pub fn handle_no_room(&mut self, _now: Instant) {
+        if let Some(oldest) = self.links.oldest_setup_over(0) {
+            self.counters.evicted_setups += 1;
+            self.close(oldest, DownReason::TooManySetups);
+        }
+    }
+
     /// The socket of a dial is there. From now on the link's own timers watch over it.
     pub fn handle_dialled(&mut self, _now: Instant, link: LinkId) {
         self.links.dialled(link);

@@ -1,19 +1,30 @@
 //! The listening socket of the distribution.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use crate::warnings::Warnings;
+
 /// How many connections the system holds until they are accepted.
 const BACKLOG: u32 = 1024;
 
-/// The pause after a failed accept: the usual reason is that no file descriptor is left, which
-/// passes when links end.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// The pause after a failed accept. The usual reason is that no file descriptor is left, and then
+/// the manager ends a handshake meanwhile.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
+
+/// What comes of waiting for connections.
+#[derive(Debug)]
+pub(crate) enum Accepted {
+    /// A socket, and where it comes from.
+    Socket(TcpStream, SocketAddr),
+    /// The system has no room for the socket that waits.
+    NoRoom,
+}
 
 /// Binds the distribution's socket; port 0 takes any free one.
 pub(crate) fn bind(address: IpAddr, port: u16) -> std::io::Result<TcpListener> {
@@ -31,10 +42,10 @@ pub(crate) fn bind(address: IpAddr, port: u16) -> std::io::Result<TcpListener> {
 /// Hands accepted sockets to the manager until `stop`.
 pub(crate) async fn accept_loop(
     listener: TcpListener,
-    accepted: mpsc::Sender<(TcpStream, SocketAddr)>,
+    accepted: mpsc::Sender<Accepted>,
     stop: CancellationToken,
 ) {
-    let mut failing = false;
+    let mut warnings = Warnings::default();
     loop {
         let outcome = tokio::select! {
             biased;
@@ -42,17 +53,18 @@ pub(crate) async fn accept_loop(
             outcome = listener.accept() => outcome,
         };
         match outcome {
-            Ok(socket) => {
-                failing = false;
-                if accepted.send(socket).await.is_err() {
+            Ok((socket, from)) => {
+                if accepted.send(Accepted::Socket(socket, from)).await.is_err() {
                     return;
                 }
             }
             Err(error) => {
-                if !failing {
-                    warn!(%error, "cannot accept connections; trying again");
+                if let Some(held_back) = warnings.admit(Instant::now(), "", "cannot accept") {
+                    warn!(%error, held_back, "cannot accept connections; trying again");
                 }
-                failing = true;
+                if is_for_want_of_room(&error) && accepted.send(Accepted::NoRoom).await.is_err() {
+                    return;
+                }
                 tokio::select! {
                     biased;
                     () = stop.cancelled() => return,
@@ -61,4 +73,13 @@ pub(crate) async fn accept_loop(
             }
         }
     }
+}
+
+/// Whether this process or the whole system has as many files open as it may.
+fn is_for_want_of_room(error: &std::io::Error) -> bool {
+    /// `ENFILE` and `EMFILE`, alike on every Unix, which `io::ErrorKind` has no stable name for.
+    const TOO_MANY_FILES: [i32; 2] = [23, 24];
+    error
+        .raw_os_error()
+        .is_some_and(|code| TOO_MANY_FILES.contains(&code))
 }

@@ -22,6 +22,7 @@ use tracing::{Instrument, debug_span};
 use crate::dial::Dialer;
 use crate::events::{Event, Publisher};
 use crate::link_driver::{self, LinkEnd, Report, Wires};
+use crate::listen::Accepted;
 use crate::node::{Command, ConnectError};
 use crate::view::Peer;
 use records::{LinkPeer, Records};
@@ -37,7 +38,7 @@ const MAX_WAITING: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct Inputs {
     pub(crate) commands: mpsc::Receiver<Command>,
-    pub(crate) accepted: mpsc::Receiver<(TcpStream, SocketAddr)>,
+    pub(crate) accepted: mpsc::Receiver<Accepted>,
     pub(crate) updates: mpsc::Receiver<(TopologyName, Update)>,
     pub(crate) stop: CancellationToken,
 }
@@ -129,7 +130,7 @@ impl Manager {
                     Some(command) => self.handle_command(command),
                     None => break,
                 },
-                Some((stream, from)) = inputs.accepted.recv() => self.accept(stream, from),
+                Some(accepted) = inputs.accepted.recv() => self.handle_accepted(accepted),
                 Some((topology, update)) = inputs.updates.recv() => {
                     self.handle_update(&topology, update);
                 }
@@ -220,6 +221,13 @@ impl Manager {
                 let peer = peer.name().clone();
                 let _ = answer.send(Err(ConnectError::TooManyCallers { peer }));
             }
+        }
+    }
+
+    fn handle_accepted(&mut self, accepted: Accepted) {
+        match accepted {
+            Accepted::Socket(stream, from) => self.accept(stream, from),
+            Accepted::NoRoom => self.plan.handle_no_room(Instant::now()),
         }
     }
 

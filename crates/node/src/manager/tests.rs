@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use enmesh_identity::{Cookie, Creation};
 use enmesh_membership::{PlanConfig, RosterConfig};
 use enmesh_proto::LocalNode;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::*;
@@ -62,4 +62,24 @@ async fn a_link_that_waits_for_the_turn_of_its_report_does_not_hold_up_the_shutd
     let started = Instant::now();
     manager.shut_down(started + grace).await;
     assert!(started.elapsed() < grace / 2, "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn without_room_for_a_socket_the_oldest_handshake_ends() {
+    let mut manager = manager();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let there = listener.local_addr().unwrap();
+    let mut peers = Vec::new();
+    for _ in 0..2 {
+        peers.push(TcpStream::connect(there).await.unwrap());
+        let (socket, from) = listener.accept().await.unwrap();
+        manager.handle_accepted(Accepted::Socket(socket, from));
+    }
+    manager.handle_accepted(Accepted::NoRoom);
+    manager.pump();
+    let patience = Duration::from_secs(5);
+    let closed = tokio::time::timeout(patience, peers[0].read(&mut [0; 1])).await;
+    assert_eq!(closed.unwrap().unwrap(), 0);
+    let open = peers[1].try_read(&mut [0; 1]).unwrap_err();
+    assert_eq!(open.kind(), std::io::ErrorKind::WouldBlock);
 }

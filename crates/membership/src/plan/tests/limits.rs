@@ -18,6 +18,26 @@ fn of_too_many_handshakes_the_oldest_is_closed() {
 }
 
 #[test]
+fn without_room_for_a_socket_the_oldest_handshake_is_closed_and_no_link() {
+    let mut world = World::new("z@h");
+    let link = world.inbound("a@h");
+    world.authenticated(link, "a@h", 7, Direction::Accepted);
+    world.inbound("b@h");
+    world.inbound("c@h");
+    world.told();
+    let now = world.now;
+    for told in [
+        &["close 2 too_many_setups"][..],
+        &["close 3 too_many_setups"],
+        &[],
+    ] {
+        world.plan.handle_no_room(now);
+        assert_eq!(world.told(), told);
+    }
+    assert!(world.plan.connection(&name("a@h")).is_some());
+}
+
+#[test]
 fn an_authenticated_link_is_no_handshake_any_more() {
     let mut world = World::with("z@h", |config| config.max_setups = 1);
     let link = world.inbound("a@h");
