@@ -90,7 +90,12 @@ impl Server {
 
     /// Serves until `stop` is cancelled or somebody kills it; then every connection is closed.
     pub async fn run(mut self, stop: CancellationToken) -> Ended {
-        tracing::info!(addresses = ?self.local_addrs(), "serving epmd");
+        let addresses: Vec<_> = self
+            .local_addrs()
+            .iter()
+            .map(SocketAddr::to_string)
+            .collect();
+        tracing::info!(addresses = addresses.join(" "), "serving epmd");
         let port = self.port();
         let (accepted, mut incoming) = mpsc::channel(ACCEPT_QUEUE);
         let mut accepting = JoinSet::new();

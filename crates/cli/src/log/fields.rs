@@ -8,9 +8,9 @@ use serde_json::Value;
 use tracing::Level;
 use tracing::field::{Field, Visit};
 
-/// Fields that hold a list: recorded as one text with commas between the items, the empty text
-/// meaning none, because `tracing` has no lists.
-const LISTS: [&str; 3] = ["cluster", "peers", "topology"];
+/// Fields that hold a list: recorded as one text with spaces between the items, the empty text
+/// meaning none, because `tracing` has no lists. A node's name may hold a comma, and no space.
+const LISTS: [&str; 3] = ["addresses", "cluster", "topology"];
 
 /// One record of the log, ready to be rendered.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ impl Fields {
             self.message = text;
         } else if LISTS.contains(&field.name()) {
             let items = text
-                .split(',')
+                .split(' ')
                 .filter(|item| !item.is_empty())
                 .map(Value::from);
             self.record(field, Value::Array(items.collect()));

@@ -72,6 +72,25 @@ fn two_members_log_each_other_and_end_well_at_sigterm() {
 }
 
 #[test]
+fn odd_names_stay_whole_in_the_json_log() {
+    let directory = tempfile::tempdir().unwrap();
+    let cookie = private_file(directory.path(), "cookie", "c\n");
+    let port = free_port();
+    let mut first = Running::start(member("127.0.0.1", port, &cookie, &[], "json"));
+    first.wait_for("node started", "m@127.0.0.1");
+    let odd = "a,b\"\\\u{f6}@127.0.0.2";
+    let mut second = enmesh(&["run", "--name", odd, "--listen", "127.0.0.2"]);
+    second
+        .args(["--epmd", "none", "--dist-port", &port.to_string()])
+        .args(["--topology", "strategy=epmd hosts=m@127.0.0.1"])
+        .arg("--cookie-file")
+        .arg(&cookie);
+    let _second = Running::start(second);
+    let connected = first.wait_for("node connected", odd);
+    assert_eq!(connected["cluster"], json!([odd]));
+}
+
+#[test]
 fn a_cookie_file_that_others_can_read_only_warns() {
     let directory = tempfile::tempdir().unwrap();
     let cookie = private_file(directory.path(), "cookie", "very-secret");

@@ -1,6 +1,7 @@
 //! The log of the cluster's life: one record per nodeup and nodedown, and what a human must know.
 //!
-//! Lists are recorded as texts joined by commas; the program's JSON log prints them as arrays.
+//! Lists are recorded as texts joined by spaces, which no name holds; the program's JSON log prints
+//! them as arrays.
 
 use std::error::Error as _;
 use std::fmt::Display;
@@ -247,7 +248,7 @@ fn joined<T: Display>(items: impl IntoIterator<Item = T>) -> String {
     let mut text = String::new();
     for item in items {
         if !text.is_empty() {
-            text.push(',');
+            text.push(' ');
         }
         text.push_str(&item.to_string());
     }
