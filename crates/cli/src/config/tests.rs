@@ -303,3 +303,24 @@ fn a_topology_of_any_length_is_not_repeated_whole() {
         assert!(error.len() < 600, "{} bytes", error.len());
     }
 }
+
+#[test]
+fn every_topology_of_the_documents_is_understood() {
+    let documents = [
+        include_str!("../../../../README.md"),
+        include_str!("../../../../docs/discovery.md"),
+    ];
+    let mut found = 0;
+    for line in documents.iter().flat_map(|text| text.lines()) {
+        let text = match line.split_once("--topology '") {
+            Some((_, rest)) => rest.split_once('\'').unwrap().0,
+            None if line.starts_with("strategy=") => line,
+            None => continue,
+        };
+        found += 1;
+        if let Err(error) = text.parse::<TopologyConfig>() {
+            panic!("{text}: {error}");
+        }
+    }
+    assert!(found >= 7, "only {found} topologies");
+}

@@ -121,3 +121,12 @@ fn a_server_s_words_are_cut_and_put_on_one_line() {
     assert!(failure.detail().len() < 500);
     assert!(!failure.detail().contains('\n'));
 }
+
+#[test]
+fn the_readme_quotes_what_is_said() {
+    let message = "pods is forbidden: User \"system:serviceaccount:prod:web\" cannot list";
+    let said = failure(&refused(403, message));
+    let (said, _) = said.detail().split_once(" (the server says").unwrap();
+    let readme = include_str!("../../../../../README.md").replace("\n> ", " ");
+    assert!(readme.contains(said), "{said}");
+}
