@@ -16,7 +16,7 @@ pub struct Limits {
     pub max_depth: usize,
     /// Elements of all lists, tuples, maps, records and strings together; default 8 Mi.
     ///
-    /// An empty list takes one byte on the wire and forty in an owned tree, so bytes alone do not
+    /// An empty list takes one byte on the wire and 32 in an owned tree, so bytes alone do not
     /// bound memory.
     pub max_terms: usize,
 }
