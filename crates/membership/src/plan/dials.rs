@@ -6,7 +6,7 @@ use enmesh_identity::{NodeName, PeerAddr};
 use enmesh_proto::{Direction, LinkError};
 
 use super::links::Stage;
-use super::{Action, Connection, DialFailure, DownReason, Failure, Plan, PlanWarning};
+use super::{Action, Connection, DialFailure, DownReason, Failure, LinkId, Plan, PlanWarning};
 
 /// How long we wait for the connect of a peer that asked us to, before we dial it again; and how
 /// long a dial is put off while somebody who claims to be the peer is being let in.
@@ -113,12 +113,8 @@ impl Plan {
             return;
         };
         let Some(link) = peer.up.take() else { return };
-        let (is_visible, is_stable) = match self.links.get(link) {
-            Some(Stage::Up { connection, since }) => {
-                (connection.visible, self.is_stable(now, *since))
-            }
-            _ => (false, false),
-        };
+        let is_stable = self.has_been_stable(now, link);
+        let is_visible = self.links.connection(link).is_some_and(|up| up.visible);
         if self.config.visible && is_visible {
             let peer = name.clone();
             let warning = PlanWarning::VisibleClose { peer };
@@ -156,6 +152,14 @@ impl Plan {
         let failures = self.count_fall(&name, is_stable);
         let wait = self.backoff.after(failures);
         self.redial(&name, Some(now + wait));
+    }
+
+    /// Whether this live link has lasted long enough to forgive what was before it.
+    pub(super) fn has_been_stable(&self, now: Instant, link: LinkId) -> bool {
+        match self.links.get(link) {
+            Some(Stage::Up { since, .. }) => self.is_stable(now, *since),
+            _ => false,
+        }
     }
 
     fn is_stable(&self, now: Instant, since: Instant) -> bool {

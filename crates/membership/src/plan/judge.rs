@@ -96,7 +96,7 @@ impl Plan {
 
     fn admit(&mut self, now: Instant, link: LinkId, info: PeerInfo) {
         self.links.remove(link);
-        self.yield_to(link, &info);
+        self.yield_to(now, link, &info);
         self.last_connection += 1;
         let connection = Connection {
             name: info.name.clone(),
@@ -117,7 +117,7 @@ impl Plan {
     }
 
     /// Ends what has to give way to `link`.
-    fn yield_to(&mut self, link: LinkId, info: &PeerInfo) {
+    fn yield_to(&mut self, now: Instant, link: LinkId, info: &PeerInfo) {
         let Some(peer) = self.peers.get_mut(&info.name) else {
             return;
         };
@@ -128,6 +128,12 @@ impl Plan {
             *dial == link || self.config.own < info.name
         });
         if let Some(old) = old {
+            // The new link has to prove itself, and yet what was before the old one is forgiven.
+            if self.has_been_stable(now, old)
+                && let Some(peer) = self.peers.get_mut(&info.name)
+            {
+                peer.failures = 0;
+            }
             self.close(old, DownReason::Superseded);
         }
         if let Some(dial) = dial.filter(|&dial| dial != link) {

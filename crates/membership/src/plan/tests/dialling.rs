@@ -100,6 +100,24 @@ fn links_that_fall_early_are_dialled_ever_later() {
 }
 
 #[test]
+fn a_stable_link_is_forgiving_even_if_another_one_took_its_place() {
+    let mut world = World::new("a@h");
+    world.want("b@h");
+    for _ in 0..7 {
+        let dial = world.dial();
+        world.dial_failed(dial, DialFailure::Refused);
+        world.wait();
+    }
+    let dial = world.dial();
+    world.authenticated(dial, "b@h", 7, Direction::Dialled);
+    world.pass(5 * SECOND);
+    let next_life = world.inbound("b@h");
+    world.authenticated(next_life, "b@h", 8, Direction::Accepted);
+    world.closed(next_life, LinkError::Closed);
+    assert!(world.wait() <= Duration::from_millis(313));
+}
+
+#[test]
 fn leaving_ends_dialling_and_not_life() {
     let mut world = World::new("a@h");
     let link = world.connect("b@h");
