@@ -28,15 +28,20 @@ impl Plan {
             return;
         }
         // At another place the peer deserves a dial at once, whatever the old one was worth. Who
-        // left and comes back does not: a source that flaps must not make us storm.
+        // left and comes back does not, nor who moves all the time: a source that flaps, or two
+        // that contradict each other, must not make us storm.
         let left = peer.left.take();
         let has_moved = peer.wanted.is_some() || left.as_ref().is_some_and(|(old, _)| *old != addr);
+        let has_stayed = |at| now.saturating_duration_since(at) >= self.config.stable_after;
         let mut at = now;
-        if has_moved {
+        if has_moved && peer.moved_at.is_none_or(has_stayed) {
             peer.failures = 0;
+            peer.moved_at = Some(now);
             peer.has_moved = peer.dial.is_some();
         } else if let Some((_, not_before)) = left {
             at = not_before.max(now);
+        } else if let Some(due) = peer.due() {
+            at = due;
         }
         peer.wanted = Some(addr);
         if peer.dial.is_none() && peer.up.is_none() {

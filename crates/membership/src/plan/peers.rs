@@ -25,6 +25,8 @@ pub(super) struct Peer {
     pub(super) is_deferred: bool,
     /// Whether the address changed while the old one was being dialled.
     pub(super) has_moved: bool,
+    /// When it was last dialled at once for having moved.
+    pub(super) moved_at: Option<Instant>,
     /// Where it was when it left, and before when it is not to be dialled if it comes back there.
     pub(super) left: Option<(PeerAddr, Instant)>,
     pub(super) said: Option<Failure>,

@@ -351,3 +351,21 @@ fn shutdown_closes_everything_and_dials_nobody() {
     );
     assert_eq!((world.plan.deadline(), world.plan.known_peers()), (None, 0));
 }
+
+#[test]
+fn a_source_that_flaps_between_addresses_makes_no_dial_storm() {
+    let mut world = World::new("a@h");
+    for port in [1, 2].into_iter().cycle().take(100) {
+        let moved = peer("b@h").with_port(port);
+        world.plan.handle_intent(world.now, Intent::Want(moved));
+        while let Some(action) = world.plan.poll_action() {
+            if let Action::Dial { link, .. } = action {
+                world.dial_failed(link, DialFailure::Refused);
+            }
+        }
+        world.pass(Duration::from_millis(100));
+    }
+    // Each real move, one in five seconds, begins the back-off anew.
+    let dials = world.plan.counters().dials;
+    assert!((8..=14).contains(&dials), "{dials}");
+}
