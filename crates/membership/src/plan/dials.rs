@@ -128,14 +128,7 @@ impl Plan {
         self.close(link, reason);
         let longest = now + self.backoff.longest();
         self.count_fall(name, is_stable);
-        let Some(peer) = self.peers.get_mut(name) else {
-            return;
-        };
-        if let Some((_, not_before)) = &mut peer.left {
-            // It may be back before it is forgotten, from a source that flaps.
-            *not_before = now + self.backoff.after(peer.failures);
-            self.peers.schedule(name, Some(longest));
-        }
+        self.remember_left(now, name);
         self.redial(name, Some(longest));
     }
 
@@ -156,7 +149,23 @@ impl Plan {
         }
         let failures = self.count_fall(&name, is_stable);
         let wait = self.backoff.after(failures);
+        if failures > 0 {
+            self.remember_left(now, &name);
+        }
         self.redial(&name, Some(now + wait));
+    }
+
+    /// Keeps the back-off of a peer that has left and lost its link for as long as any may last:
+    /// it may be back before, from a source that flaps.
+    fn remember_left(&mut self, now: Instant, name: &NodeName) {
+        let Some(peer) = self.peers.get_mut(name) else {
+            return;
+        };
+        if let Some((_, not_before)) = &mut peer.left {
+            *not_before = now + self.backoff.after(peer.failures);
+            let forget = now + self.backoff.longest();
+            self.peers.schedule(name, Some(forget));
+        }
     }
 
     /// Whether this live link has lasted long enough to forgive what was before it.

@@ -369,3 +369,26 @@ fn a_source_that_flaps_between_addresses_makes_no_dial_storm() {
     let dials = world.plan.counters().dials;
     assert!((8..=14).contains(&dials), "{dials}");
 }
+
+#[test]
+fn a_source_that_flaps_makes_no_dial_storm_where_the_peer_closes_links() {
+    let mut world = World::new("a@h");
+    for _ in 0..100 {
+        world.want("b@h");
+        let mut up = None;
+        while let Some(action) = world.plan.poll_action() {
+            if let Action::Dial { link, .. } = action {
+                world.authenticated(link, "b@h", 7, Direction::Dialled);
+                up = Some(link);
+            }
+        }
+        world.pass(Duration::from_millis(50));
+        world.leave("b@h");
+        if let Some(link) = up {
+            world.closed(link, LinkError::Closed);
+        }
+        world.pass(Duration::from_millis(50));
+    }
+    let dials = world.plan.counters().dials;
+    assert!((5..=8).contains(&dials), "{dials}");
+}
