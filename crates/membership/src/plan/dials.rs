@@ -195,8 +195,9 @@ impl Plan {
     /// The link of a dial ended before it was up.
     pub(super) fn dial_ended(&mut self, now: Instant, name: &NodeName, error: &LinkError) {
         match error {
-            // These two were our own will.
-            LinkError::GivenUp | LinkError::Discarded => {
+            // This was our own will. So is a discarded link, of which nothing is heard any more: one
+            // that is still known here has lost its task, and fails like any other.
+            LinkError::GivenUp => {
                 self.forget_dial(name);
                 self.redial(name, Some(now + WAIT_FOR_PEER));
             }

@@ -392,3 +392,14 @@ fn a_source_that_flaps_makes_no_dial_storm_where_the_peer_closes_links() {
     let dials = world.plan.counters().dials;
     assert!((5..=8).contains(&dials), "{dials}");
 }
+
+#[test]
+fn a_dial_whose_task_died_is_a_failed_one() {
+    let mut world = World::new("a@h");
+    world.plan.handle_connect(world.now, peer("b@h"));
+    let dial = world.dial();
+    // The plan did not discard it, so that the driver must have lost it.
+    world.closed(dial, LinkError::Discarded);
+    assert_eq!(world.told(), ["failed b@h closed never again first"]);
+    assert_eq!((world.plan.deadline(), world.plan.known_peers()), (None, 0));
+}
