@@ -191,9 +191,10 @@ impl Roster {
                 match self.config.prune {
                     Prune::Never => {}
                     Prune::Grace => {
-                        self.leaving
-                            .entry(name.clone())
-                            .or_insert(now + self.config.grace);
+                        // A grace that is longer than time itself never ends.
+                        if let Some(at) = now.checked_add(self.config.grace) {
+                            self.leaving.entry(name.clone()).or_insert(at);
+                        }
                     }
                     Prune::Immediate => {
                         self.due.insert(name.clone());

@@ -254,6 +254,50 @@ fn topologies_have_one_name_each_and_are_bounded() {
     );
 }
 
+#[test]
+fn a_grace_without_end_prunes_nobody() {
+    let config = RosterConfig {
+        prune: Prune::Grace,
+        grace: Duration::MAX,
+        ..RosterConfig::new(name("me@h"))
+    };
+    let mut world = World::new(Prune::Grace, &[]);
+    world.roster = Roster::new(config);
+    world.roster.add_topology(topology("t")).unwrap();
+    world.update("t", snapshot(&["b@h"]));
+    world.update("t", snapshot(&[]));
+    assert_eq!(world.roster.deadline(), None);
+}
+
+#[test]
+fn who_comes_back_in_the_moment_that_grace_ends_is_not_pruned() {
+    let mut world = World::new(Prune::Grace, &["t", "u"]);
+    world.update("t", snapshot(&["b@h"]));
+    world.told();
+    world.update("t", snapshot(&[]));
+    world.told();
+    // Its time has come, and nobody was told yet.
+    world.pass(Duration::from_secs(15));
+    world.update("u", snapshot(&["b@h"]));
+    assert_eq!(world.told(), ["+b@h"]);
+    assert_eq!(world.roster.deadline(), None);
+}
+
+#[test]
+fn who_leaves_again_within_grace_has_the_whole_grace_again() {
+    let mut world = World::new(Prune::Grace, &["t"]);
+    for _ in 0..2 {
+        world.update("t", snapshot(&["b@h"]));
+        world.pass(Duration::from_secs(10));
+        world.update("t", snapshot(&[]));
+        world.told();
+        world.pass(Duration::from_secs(14));
+        assert_eq!(world.told(), [""; 0]);
+    }
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.told(), ["xb@h"]);
+}
+
 proptest! {
     /// Whatever is said in whatever order, what the plan was told in total is who the roster
     /// holds in the end, and nobody is told to leave or to be pruned while a topology names it.
