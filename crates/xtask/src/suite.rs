@@ -158,6 +158,7 @@ impl Suite {
                 });
             }
         }
+        self.follow();
         if self.has(Part::Kube) {
             self.need("kubernetes", Part::Kube, || {
                 ensure_debian_packages()?;
@@ -167,6 +168,13 @@ impl Suite {
         }
         if self.has(Part::Wasm) {
             self.need("wasm32 target", Part::Wasm, add_target);
+        }
+    }
+
+    /// Leaves out what cannot do without what is absent: the pods of the stories run OTP 27.
+    fn follow(&mut self) {
+        if !self.has(Part::Otp27) && self.absent.insert(Part::Kube) {
+            println!("kube needs otp27, so that it is left out as well");
         }
     }
 
@@ -216,10 +224,12 @@ impl Suite {
             });
         }
         let root = repository::root();
-        // The bench tries itself with OTP 25.
-        let has_otp25 = self.has(Part::Otp25);
+        // The bench tries itself with each release.
+        let has_all = [Part::Otp25, Part::Otp27, Part::Otp29]
+            .iter()
+            .all(|part| self.has(*part));
         self.interop("real OTP nodes", &root, &skipped, |target| {
-            !target.starts_with("kube") && (has_otp25 || target != "harness")
+            !target.starts_with("kube") && (has_all || target != "harness")
         });
         if self.has(Part::Kube) {
             self.interop("real Kubernetes", &root, &[], |target| {
@@ -398,6 +408,18 @@ mod tests {
             format!("{failure:#}").contains("--without otp27"),
             "{failure:#}"
         );
+    }
+
+    #[test]
+    fn without_the_release_of_its_pods_kubernetes_is_left_out() {
+        for (absent, has_kube) in [(Part::Otp27, false), (Part::Otp29, true)] {
+            let mut suite = Suite {
+                absent: [absent].into(),
+                steps: Vec::new(),
+            };
+            suite.follow();
+            assert_eq!(suite.has(Part::Kube), has_kube, "{absent:?}");
+        }
     }
 
     #[test]
