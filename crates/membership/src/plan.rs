@@ -161,8 +161,9 @@ impl Plan {
     }
 
     /// The user wants a link with this peer now: it is dialled once at once, whatever its
-    /// back-off, unless it is connected or being dialled. How it went is told by
-    /// [`Action::Nodeup`] or [`Action::DialFailed`].
+    /// back-off, unless it is being dialled already. How it went is told by [`Action::Nodeup`] or
+    /// [`Action::DialFailed`]; nothing is told if the peer is connected, so look before, nor when
+    /// a shutdown comes between.
     pub fn handle_connect(&mut self, now: Instant, peer: PeerAddr) {
         self.connect_once(now, peer);
         self.dial_due(now);

@@ -249,7 +249,8 @@ pub enum Failure {
     NotAllowed,
     /// The peer lacks what the protocol demands, or speaks another one.
     Incompatible,
-    /// The user disconnected the peer before the dial that the user wanted came to an end.
+    /// The user disconnected the peer before the dial that the user wanted came to an end, or
+    /// wanted it when we had ended.
     GivenUp,
     /// The peer kept us waiting for its own connect, which did not come.
     Nok,

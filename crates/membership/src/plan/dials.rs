@@ -76,7 +76,10 @@ impl Plan {
 
     pub(super) fn connect_once(&mut self, now: Instant, addr: PeerAddr) {
         let name = addr.name().clone();
-        if self.is_shut || self.config.is_own(&addr) {
+        if self.is_shut {
+            return self.report_failure(name, Failure::GivenUp, None, false);
+        }
+        if self.config.is_own(&addr) {
             return self.report_failure(name, Failure::Dial(DialFailure::OwnAddress), None, true);
         }
         let Some(peer) = self.peers.entry(&name, self.config.max_peers) else {

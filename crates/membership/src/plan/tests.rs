@@ -26,6 +26,8 @@ fn peer(text: &str) -> PeerAddr {
 struct World {
     now: Instant,
     plan: Plan,
+    /// Whether those who authenticate themselves are visible nodes.
+    peer_visible: bool,
 }
 
 impl World {
@@ -40,6 +42,7 @@ impl World {
         Self {
             now: Instant::now(),
             plan: Plan::new(config),
+            peer_visible: true,
         }
     }
 
@@ -87,7 +90,7 @@ impl World {
             name: name(text),
             creation: Creation::from_wire(creation),
             flags: Flags::ours(true),
-            visible: true,
+            visible: self.peer_visible,
             direction,
         };
         self.plan

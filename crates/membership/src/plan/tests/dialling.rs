@@ -195,6 +195,19 @@ fn pruning_closes_the_live_link_and_a_visible_member_warns() {
 }
 
 #[test]
+fn nobody_is_warned_of_a_close_that_global_does_not_see() {
+    for (own_visible, peer_visible) in [(false, true), (true, false), (false, false)] {
+        let mut world = World::with("a@h", |config| config.visible = own_visible);
+        world.peer_visible = peer_visible;
+        world.connect("b@h");
+        world.leave("b@h");
+        let prune = Intent::Prune(name("b@h"));
+        world.plan.handle_intent(world.now, prune);
+        assert_eq!(world.told(), ["close 1 pruned", "nodedown 1 b@h pruned"]);
+    }
+}
+
+#[test]
 fn a_peer_that_moved_is_dialled_at_once() {
     let mut world = World::new("a@h");
     world.want("b@h");
@@ -345,10 +358,7 @@ fn shutdown_closes_everything_and_dials_nobody() {
     world.inbound("g@h");
     assert_eq!(
         world.told(),
-        [
-            "failed f@h own_address never again first",
-            "close 4 shutdown"
-        ]
+        ["failed f@h given_up never again", "close 4 shutdown"]
     );
     assert_eq!((world.plan.deadline(), world.plan.known_peers()), (None, 0));
 }
