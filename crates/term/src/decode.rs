@@ -6,7 +6,6 @@ use crate::check::Budget;
 use crate::inflate::{nothing_after, unpack, versioned};
 use crate::short::Short;
 use crate::token::{Container, Reader, RecordToken, Token};
-use crate::view::TermRef;
 use crate::{Atom, Binary, DecodeError, Fun, Limits, NativeRecord, Term, order, tag};
 
 type Result<T> = std::result::Result<T, DecodeError>;
@@ -75,7 +74,7 @@ fn decode_from(bytes: &[u8], shared: Option<&Bytes>, limits: &Limits) -> Result<
 }
 
 /// What stands where a term will be.
-const PLACEHOLDER: Term = Term::Int(0);
+pub(crate) const PLACEHOLDER: Term = Term::Int(0);
 
 /// Puts a term in its place. A container goes there empty and is filled there: a vector that is
 /// moved on right after it was written stalls. A placeholder owns nothing, so dropping it would be idle work.
@@ -90,9 +89,9 @@ fn fill(slot: &mut Term, term: Term) {
 /// so a container may announce no more than the bytes beyond those. All vectors together are
 /// then bounded by the length of the input, whatever is announced.
 pub(crate) struct Decoder<'a> {
-    reader: Reader<'a, true>,
-    shared: Option<&'a Bytes>,
-    budget: Budget,
+    pub(crate) reader: Reader<'a, true>,
+    pub(crate) shared: Option<&'a Bytes>,
+    pub(crate) budget: Budget,
 }
 
 /// Reads one of the leaves that are most of any message, written where it stays without a token in
@@ -130,70 +129,6 @@ fn read_usual<'a>(bytes: &'a [u8], slot: &mut Term) -> Option<&'a [u8]> {
 }
 
 impl<'a> Decoder<'a> {
-    /// A decoder of views, whose bytes were checked.
-    pub(crate) fn after_check() -> Self {
-        Self {
-            reader: Reader::new(&[]),
-            shared: None,
-            budget: Budget::unbounded(),
-        }
-    }
-
-    /// The owned term of a view.
-    pub(crate) fn view(&mut self, view: &TermRef<'a>) -> Result<Term> {
-        let mut term = PLACEHOLDER;
-        let slot = &mut term;
-        match view {
-            TermRef::List(list) => match (list.parts(), list.as_bytes()) {
-                (Some((count, body)), _) => {
-                    self.reader = Reader::new(body);
-                    self.list(slot, count, 0, 0)?;
-                }
-                (None, bytes) => term = self.string(bytes.unwrap_or(&[]))?,
-            },
-            TermRef::Tuple(tuple) => {
-                self.reader = Reader::new(tuple.body);
-                self.tuple(slot, tuple.count, 0, 0)?;
-            }
-            TermRef::Map(map) => {
-                self.reader = Reader::new(map.body);
-                self.map(slot, map.count, 0, 0)?;
-            }
-            TermRef::Record(record) => {
-                self.reader = Reader::new(record.body);
-                let (module, name) = (record.module, record.name);
-                let head = RecordToken {
-                    count: record.count,
-                    flags: record.flags,
-                    module,
-                    name,
-                };
-                self.record(slot, head, 0, 0)?;
-            }
-            leaf => term = self.leaf_of(leaf),
-        }
-        Ok(term)
-    }
-
-    fn leaf_of(&self, view: &TermRef<'a>) -> Term {
-        match view {
-            TermRef::Int(int) => Term::Int(*int),
-            TermRef::BigInt(big) => Term::BigInt(Box::new(big.to_bigint())),
-            TermRef::Float(float) => Term::Float(*float),
-            TermRef::Atom(atom) => Term::Atom(atom.to_atom()),
-            TermRef::Binary(bytes) => Term::Binary(self.keep(bytes)),
-            TermRef::BitString { bytes, bits } => Term::bit_string(bytes, *bits),
-            TermRef::Pid(pid) => Term::from(pid.to_pid()),
-            TermRef::Port(port) => Term::Port(port.to_port()),
-            TermRef::Reference(reference) => Term::Reference(reference.to_reference()),
-            TermRef::Fun(fun) => Term::Fun(fun.to_fun()),
-            TermRef::Export(export) => Term::Export(export.to_export()),
-            TermRef::List(_) | TermRef::Tuple(_) | TermRef::Map(_) | TermRef::Record(_) => {
-                unreachable!("only leaves come here")
-            }
-        }
-    }
-
     fn term(&mut self, depth: usize, owed: usize) -> Result<Term> {
         let mut slot = PLACEHOLDER;
         match self.read(&mut slot, depth, owed) {
@@ -296,14 +231,14 @@ impl<'a> Decoder<'a> {
     }
 
     #[inline]
-    fn keep(&self, bytes: &[u8]) -> Binary {
+    pub(crate) fn keep(&self, bytes: &[u8]) -> Binary {
         match self.shared {
             Some(shared) if bytes.len() >= SHARE_FROM => Binary::from(shared.slice_ref(bytes)),
             _ => Binary::copy_from_slice(bytes),
         }
     }
 
-    fn string(&mut self, bytes: &[u8]) -> Result<Term> {
+    pub(crate) fn string(&mut self, bytes: &[u8]) -> Result<Term> {
         self.budget.charge(bytes.len())?;
         Ok(Term::List(
             bytes
@@ -365,7 +300,13 @@ impl<'a> Decoder<'a> {
         Ok(self.reader.rest)
     }
 
-    fn tuple(&mut self, slot: &mut Term, count: u32, depth: usize, owed: usize) -> Result<()> {
+    pub(crate) fn tuple(
+        &mut self,
+        slot: &mut Term,
+        count: u32,
+        depth: usize,
+        owed: usize,
+    ) -> Result<()> {
         fill(slot, Term::Tuple(Vec::new()));
         match slot {
             Term::Tuple(out) => self.elements(out, count as usize, depth, owed),
@@ -373,7 +314,13 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    fn list(&mut self, slot: &mut Term, count: u32, depth: usize, owed: usize) -> Result<()> {
+    pub(crate) fn list(
+        &mut self,
+        slot: &mut Term,
+        count: u32,
+        depth: usize,
+        owed: usize,
+    ) -> Result<()> {
         fill(slot, Term::List(Vec::new()));
         let Term::List(out) = slot else {
             return Ok(());
@@ -436,7 +383,13 @@ impl<'a> Decoder<'a> {
         Ok(())
     }
 
-    fn map(&mut self, slot: &mut Term, count: u32, depth: usize, owed: usize) -> Result<()> {
+    pub(crate) fn map(
+        &mut self,
+        slot: &mut Term,
+        count: u32,
+        depth: usize,
+        owed: usize,
+    ) -> Result<()> {
         fill(slot, Term::Map(Vec::new()));
         let Term::Map(pairs) = slot else {
             return Ok(());
@@ -476,7 +429,7 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    fn record(
+    pub(crate) fn record(
         &mut self,
         slot: &mut Term,
         head: RecordToken<'a>,

@@ -34,6 +34,7 @@ mod short;
 mod tag;
 mod term;
 mod token;
+mod unview;
 mod view;
 mod view_seq;
 
