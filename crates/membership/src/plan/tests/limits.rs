@@ -130,6 +130,8 @@ struct Driver {
     links: BTreeMap<LinkId, (NodeName, Direction)>,
     up: BTreeMap<NodeName, Connection>,
     seen: BTreeSet<ConnectionId>,
+    /// For whom the user waits.
+    asked: BTreeSet<NodeName>,
 }
 
 impl Driver {
@@ -143,6 +145,7 @@ impl Driver {
             links: BTreeMap::new(),
             up: BTreeMap::new(),
             seen: BTreeSet::new(),
+            asked: BTreeSet::new(),
         }
     }
 
@@ -158,7 +161,12 @@ impl Driver {
                     .plan
                     .handle_intent(now, Intent::Prune(name(text(who))));
             }
-            Step::Connect(who) => self.world.plan.handle_connect(now, peer(text(who))),
+            Step::Connect(who) => {
+                if !self.up.contains_key(&name(text(who))) {
+                    self.asked.insert(name(text(who)));
+                }
+                self.world.plan.handle_connect(now, peer(text(who)));
+            }
             Step::Disconnect(who) => self.world.plan.handle_disconnect(now, &name(text(who))),
             Step::Inbound(who) => {
                 let link = self.world.inbound(text(who));
@@ -209,6 +217,20 @@ impl Driver {
         }
     }
 
+    /// Lets every dial fail until nobody waits any more, which must not take long.
+    fn answer_everybody(&mut self) {
+        for _ in 0..20 {
+            let is_dial = |link: &LinkId| self.links[link].1 == Direction::Dialled;
+            let dials: Vec<_> = self.links.keys().copied().filter(is_dial).collect();
+            for link in dials {
+                self.links.remove(&link);
+                self.world.closed(link, LinkError::Closed);
+            }
+            self.step(Step::Pass(1_000));
+        }
+        assert_eq!(self.asked, BTreeSet::new(), "nobody told the user");
+    }
+
     fn check(&mut self) {
         while let Some(action) = self.world.plan.poll_action() {
             match action {
@@ -220,6 +242,7 @@ impl Driver {
                 Action::Close { link, .. } => drop(self.links.remove(&link)),
                 Action::Nodeup(connection) => {
                     assert!(self.seen.insert(connection.connection), "two nodeups");
+                    self.asked.remove(&connection.name);
                     let old = self.up.insert(connection.name.clone(), connection);
                     assert_eq!(old, None, "two live links");
                 }
@@ -227,10 +250,8 @@ impl Driver {
                     let was = self.up.remove(&connection.name);
                     assert_eq!(was, Some(connection), "a nodedown without nodeup");
                 }
-                Action::Answer { .. }
-                | Action::DialFailed { .. }
-                | Action::WrongCookie { .. }
-                | Action::Warn(_) => {}
+                Action::DialFailed { peer, .. } => drop(self.asked.remove(&peer)),
+                Action::Answer { .. } | Action::WrongCookie { .. } | Action::Warn(_) => {}
             }
         }
         let connected: Vec<_> = self.world.plan.connected().cloned().collect();
@@ -249,7 +270,8 @@ impl Driver {
 
 proptest! {
     /// Whatever a driver reports in whatever order: every nodeup has one nodedown, there is one
-    /// live link per peer, the limits hold, and no deadline stays in the past.
+    /// live link per peer, the limits hold, no deadline stays in the past, and who asked for a
+    /// connect hears how it went.
     #[test]
     fn the_promises_hold_whatever_comes(steps in steps()) {
         let mut driver = Driver::new();
@@ -260,6 +282,8 @@ proptest! {
         if ends {
             prop_assert!(driver.up.is_empty());
             prop_assert_eq!(driver.world.plan.deadline(), None);
+        } else {
+            driver.answer_everybody();
         }
     }
 }
