@@ -30,6 +30,8 @@ pub(crate) struct Outside {
     pub(crate) plant: Option<Plant>,
     /// When a bug that happens once may happen.
     pub(crate) plant_from: Micros,
+    /// The nodes that have another cookie by a fault, impostors excluded.
+    pub(crate) strayed: BTreeSet<NodeName>,
     /// Under whose names somebody without the cookie dials.
     pub(crate) impostors: BTreeSet<NodeName>,
     pub(crate) last_nodeup: Micros,
@@ -63,6 +65,7 @@ impl Outside {
             stats: Stats::default(),
             plant: None,
             plant_from: 0,
+            strayed: BTreeSet::new(),
             impostors: BTreeSet::new(),
             last_nodeup: 0,
             story: None,

@@ -134,11 +134,13 @@ impl Process {
                 peer, direction, ..
             } => {
                 out.stats.wrong_cookies += 1;
-                let is_impostor = direction == Direction::Accepted && out.impostors.contains(&peer);
-                out.stats.fire(match is_impostor {
-                    true => FaultKind::Impostor,
-                    false => FaultKind::WrongCookie,
-                });
+                // A peer that dies at the wrong moment looks like one with another cookie, and proves
+                // nothing of these faults.
+                if direction == Direction::Accepted && out.impostors.contains(&peer) {
+                    out.stats.fire(FaultKind::Impostor);
+                } else if out.strayed.contains(&self.name) || out.strayed.contains(&peer) {
+                    out.stats.fire(FaultKind::WrongCookie);
+                }
                 self.tell(&peer, out, || {
                     format!("{} finds a wrong cookie at {peer}", self.name)
                 });

@@ -61,6 +61,7 @@ impl World {
                 FaultKind::Freeze => self.machines[node].is_frozen = true,
                 FaultKind::WrongCookie => {
                     self.kill(node, true);
+                    self.out.strayed.insert(self.machines[node].name.clone());
                     self.start(node, false);
                 }
                 FaultKind::Impostor => {
@@ -100,6 +101,7 @@ impl World {
                 FaultKind::Crash | FaultKind::PowerLoss => self.start(node, true),
                 FaultKind::Freeze => self.thaw(node),
                 FaultKind::WrongCookie => {
+                    self.out.strayed.remove(&self.machines[node].name);
                     if let Some(process) = &mut self.machines[node].process {
                         process.set_cookie(cookie(true));
                     }
