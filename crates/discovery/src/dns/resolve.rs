@@ -1,6 +1,6 @@
 //! The look-ups themselves, through hickory-resolver.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use enmesh_membership::FailureKind;
@@ -181,6 +181,7 @@ fn read(name: &Name, lookup: &Lookup) -> Answer {
         .answers()
         .iter()
         .filter_map(|record| address(&record.data))
+        .filter(can_be_a_peer_s)
         .collect();
     // The aliases on the way bound how long the addresses at their end may be believed.
     let ttl = lookup
@@ -196,6 +197,13 @@ fn read(name: &Name, lookup: &Lookup) -> Answer {
         addresses,
         ttl: Duration::from_secs(ttl.into()),
     }
+}
+
+/// Whether one host can have `ip`: 0.0.0.0, which is what some name servers say of names that they
+/// block, would lead every dial back to ourselves.
+fn can_be_a_peer_s(ip: &IpAddr) -> bool {
+    let ip = ip.to_canonical();
+    !ip.is_unspecified() && !ip.is_multicast() && ip != IpAddr::V4(Ipv4Addr::BROADCAST)
 }
 
 fn read_error(name: &Name, error: &NetError) -> Answer {

@@ -111,6 +111,19 @@ async fn no_answer_of_any_kind_removes_anybody() {
 }
 
 #[tokio::test]
+async fn addresses_that_no_host_has_are_no_peers() {
+    let server = Server::start().await;
+    let nobody = ["0.0.0.0", "224.0.0.1", "255.255.255.255"];
+    let answer = [&nobody[..], &["10.0.0.1"]].concat();
+    server.set("web.test.", RecordType::A, Say::Answer(5, answer));
+    server.set("web.test.", RecordType::AAAA, Say::Answer(5, vec!["::"]));
+    let mut source = source(&server, "web.test.");
+    check_snapshot(&next(&mut source).await, &["node@10.0.0.1"]);
+    server.set("web.test.", RecordType::A, Say::Answer(5, nobody.to_vec()));
+    check_failed(&next(&mut source).await, FailureKind::Empty);
+}
+
+#[tokio::test]
 async fn garbage_is_a_failure() {
     let server = Server::start().await;
     server.set("web.test.", RecordType::A, Say::Garbage);
