@@ -175,7 +175,9 @@ impl Otp {
     fn remedy(self) -> &'static str {
         match self {
             Self::R25 => "install erlang-base erlang-ssl elixir of Debian 12",
-            Self::R27 | Self::R29 => "run `cargo xtask peers` as root",
+            Self::R27 | Self::R29 => {
+                "run `cargo xtask peers` as root, after removing what is broken there"
+            }
         }
     }
 }
