@@ -32,6 +32,8 @@ struct Watched {
     waiting: BTreeMap<NodeName, Micros>,
     /// Whose dials were given up in this step, because of another link or because they left.
     given_up: Vec<NodeName>,
+    /// Whose live links had to make room in this step for another one.
+    superseded: Vec<NodeName>,
     /// Dials in the window that began then.
     dials: BTreeMap<NodeName, (Micros, u32)>,
     /// Whom each topology names by its positive words.
@@ -200,6 +202,7 @@ impl Watch {
             .topologies
             .iter()
             .any(|names| names.contains(&up.name));
+        let name = up.name.clone();
         let is_right = match reason {
             DownReason::Superseded => true,
             DownReason::Shutdown => watched.is_shut,
@@ -212,8 +215,18 @@ impl Watch {
                 "{} closes its live link with {} ({reason})",
                 self.names[node], up.name
             );
-            let involved = self.involved(node, &up.name);
+            let involved = self.involved(node, &name);
             self.broken(Promise::LeavingIsNotClosing, involved, how);
+        } else if reason == DownReason::Superseded {
+            self.nodes[node].superseded.push(name);
+        }
+    }
+
+    /// Roster and plan have just been told that their time has come.
+    pub(crate) fn timer(&mut self, node: usize, is_still_due: bool) {
+        if is_still_due {
+            let how = format!("a timer of {} stays due for ever", self.names[node]);
+            self.broken(Promise::NoBusyLoop, vec![node], how);
         }
     }
 
@@ -274,6 +287,7 @@ impl Watch {
 
     /// Looks at the node's tables after a step.
     pub(crate) fn tables(&mut self, node: usize, plan: &Plan, links: usize) {
+        self.claims(node);
         let live = self.nodes[node].up.len();
         let known = plan.setups() + plan.dialling() + live;
         if links > known {
@@ -293,6 +307,30 @@ impl Watch {
             );
             self.broken(Promise::Bounded, vec![node], how);
         }
+        let late = |since: &Micros| self.now > since + FIRST_DIAL_WITHIN;
+        let waiting = &self.nodes[node].waiting;
+        if let Some((peer, _)) = waiting.iter().find(|(_, since)| late(since)) {
+            let how = format!(
+                "{} has not dialled {peer}, which it wants",
+                self.names[node]
+            );
+            let involved = self.involved(node, &peer.clone());
+            self.broken(Promise::NobodyDelaysAnother, involved, how);
+        }
+    }
+
+    /// Whether what was ended in this step for another link was ended for one that is up.
+    fn claims(&mut self, node: usize) {
+        for peer in std::mem::take(&mut self.nodes[node].superseded) {
+            if !self.nodes[node].up.contains_key(&peer) {
+                let how = format!(
+                    "{} closes its link with {peer} for one that is not up",
+                    self.names[node]
+                );
+                let involved = self.involved(node, &peer);
+                self.broken(Promise::ClaimsEndNothing, involved, how);
+            }
+        }
         for peer in std::mem::take(&mut self.nodes[node].given_up) {
             let watched = &self.nodes[node];
             let is_named = watched.topologies.iter().any(|names| names.contains(&peer));
@@ -304,16 +342,6 @@ impl Watch {
                 let involved = self.involved(node, &peer);
                 self.broken(Promise::ClaimsEndNothing, involved, how);
             }
-        }
-        let late = |since: &Micros| self.now > since + FIRST_DIAL_WITHIN;
-        let waiting = &self.nodes[node].waiting;
-        if let Some((peer, _)) = waiting.iter().find(|(_, since)| late(since)) {
-            let how = format!(
-                "{} has not dialled {peer}, which it wants",
-                self.names[node]
-            );
-            let involved = self.involved(node, &peer.clone());
-            self.broken(Promise::NobodyDelaysAnother, involved, how);
         }
     }
 

@@ -19,6 +19,7 @@ use crate::event::{Event, Happening, Micros, SECOND};
 use crate::link_end::LinkEnd;
 use crate::network::PORT;
 use crate::outside::Outside;
+use crate::plant::Plant;
 use crate::source::Source;
 
 /// How often a source is asked.
@@ -150,16 +151,25 @@ impl Process {
             Happening::ArriveAt { .. } => return,
             Happening::LinkTimer { link, at } => return self.link_timer(link, at, out),
             Happening::Timer { at } if at != self.timer_at => return,
-            Happening::Timer { .. } => {
-                self.timer_at = Micros::MAX;
-                self.roster.handle_timeout(out.instant());
-                self.plan.handle_timeout(out.instant());
-            }
+            Happening::Timer { .. } => return self.timer(out),
             Happening::Report { link, report } => self.report(link, report, out),
             Happening::Poll { topology } => self.poll(topology, out),
             Happening::Chat => self.chat(out),
         }
         self.settle(out);
+    }
+
+    /// The time has come that roster and plan wanted to be told of.
+    fn timer(&mut self, out: &mut Outside) {
+        self.timer_at = Micros::MAX;
+        self.roster.handle_timeout(out.instant());
+        self.plan.handle_timeout(out.instant());
+        self.settle(out);
+        let mut deadlines = [self.roster.deadline(), self.plan.deadline()]
+            .into_iter()
+            .flatten();
+        let is_due = deadlines.any(|at| at <= out.instant()) || out.plants_once(Plant::StuckTimer);
+        out.watch.timer(self.node, is_due);
     }
 
     /// The user wants a random peer's link closed; says whether there was one.
@@ -198,7 +208,7 @@ impl Process {
     /// Ends the node by its own will, and looks at what it leaves.
     pub(crate) fn shut_down(&mut self, out: &mut Outside) {
         out.watch.shuts(self.node);
-        if out.plants_once(crate::plant::Plant::ShutdownLeavesLink) {
+        if out.plants_once(Plant::ShutdownLeavesLink) {
             return out
                 .watch
                 .shut(self.node, &self.plan, self.links.len() + self.dials.len());

@@ -29,6 +29,10 @@ pub(crate) enum Plant {
     LostWants,
     /// A dial is given up because somebody claims the peer's name.
     ClaimEndsDial,
+    /// A live link is closed because somebody claims the peer's name.
+    ClaimEndsLink,
+    /// A timer stays due.
+    StuckTimer,
     /// A peer is dialled again and again without a pause.
     DialStorm,
     /// Links that ended are not forgotten. Always.

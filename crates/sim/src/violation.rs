@@ -23,8 +23,10 @@ pub enum Promise {
     NeverDialsItself,
     /// One dead peer never delays another's dial.
     NobodyDelaysAnother,
-    /// Who merely claims a name ends no dial of ours.
+    /// Who merely claims a name ends no dial and no link of ours.
     ClaimsEndNothing,
+    /// No timer stays due after it was handled.
+    NoBusyLoop,
     /// Nobody is dialled more often than the back-off allows.
     NoDialStorm,
     /// Every table is bounded.

@@ -113,8 +113,10 @@ impl Process {
         match action {
             Action::Dial { link, peer } => self.dial(link, peer, out),
             Action::Answer { link, verdict } => {
-                if verdict == Verdict::AcceptSimultaneous {
-                    self.plant_claim(link, out);
+                match verdict {
+                    Verdict::AcceptSimultaneous => self.plant_claim(link, out),
+                    Verdict::AskAlive => self.plant_claim_of_live(link, out),
+                    _ => {}
                 }
                 self.answer(link, verdict, out);
                 if verdict == Verdict::Nok {
@@ -229,6 +231,19 @@ impl Process {
             && out.plants_once(Plant::ClaimEndsDial)
         {
             out.watch.gives_up(self.node, peer);
+        }
+    }
+
+    /// The claim of an accepted link ends a live link, if that bug is planted.
+    fn plant_claim_of_live(&self, link: LinkId, out: &mut Outside) {
+        let claimed = self.links.get(&link).map(|end| &end.link);
+        let claimed = claimed.and_then(|link| link.claimed_name());
+        if let Some(up) = claimed.and_then(|name| self.plan.connection(name))
+            && out.plants_once(Plant::ClaimEndsLink)
+        {
+            let reason = DownReason::Superseded;
+            out.watch.close(self.node, up.link, reason);
+            out.watch.nodedown(self.node, up, reason);
         }
     }
 

@@ -90,6 +90,16 @@ fn a_dial_given_up_for_a_claim_is_found() {
 }
 
 #[test]
+fn a_link_closed_for_a_claim_is_found() {
+    check(Plant::ClaimEndsLink, Promise::ClaimsEndNothing);
+}
+
+#[test]
+fn a_timer_that_stays_due_is_found() {
+    check(Plant::StuckTimer, Promise::NoBusyLoop);
+}
+
+#[test]
 fn a_dial_storm_is_found() {
     check(Plant::DialStorm, Promise::NoDialStorm);
 }
