@@ -18,7 +18,7 @@ const FIRST_DIAL_WITHIN: Micros = SECOND + SECOND / 10;
 
 /// In this time a peer may be dialled [`MAX_DIALS`] times.
 const DIAL_WINDOW: Micros = 10 * SECOND;
-const MAX_DIALS: u32 = 30;
+const MAX_DIALS: u32 = 20;
 
 /// What one life of a node said so far.
 #[derive(Debug, Default)]

@@ -13,6 +13,9 @@ pub enum FaultKind {
     Delay,
     /// Segments are lost and sent again late; connections open late.
     Loss,
+    /// Between some machines and the others what is sent later on another connection comes
+    /// earlier; within one connection the order stays, as TCP has it.
+    Reorder,
     /// Open connections break.
     Reset,
     /// Open connections carry nothing any more, and nobody is told.
@@ -47,9 +50,10 @@ pub enum FaultKind {
 
 impl FaultKind {
     /// All kinds.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Delay,
         Self::Loss,
+        Self::Reorder,
         Self::Reset,
         Self::Blackhole,
         Self::OneWayCut,

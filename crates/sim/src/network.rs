@@ -10,6 +10,9 @@ use rand::rngs::SmallRng;
 
 use crate::event::{Event, Micros, Queue, SECOND, Segment, Side};
 
+/// How long a segment may take more than another one while segments are reordered.
+const REORDER_BY: Micros = SECOND / 2;
+
 /// Where every node listens.
 pub(crate) const PORT: u16 = 9000;
 
@@ -48,6 +51,12 @@ pub(crate) struct Network {
     cuts: Vec<u16>,
     /// How many faults slow a node's traffic down.
     slow: Vec<u16>,
+    /// How many faults reorder a node's traffic.
+    mixed: Vec<u16>,
+    /// When the last of what was sent from one node to the other arrives.
+    latest: Vec<Micros>,
+    /// How many segments overtook an earlier one of the same way while such a fault lay on it.
+    pub(crate) overtaken: u64,
     /// How many faults lose segments.
     pub(crate) lossy: u16,
     latencies: (Micros, Micros),
@@ -66,6 +75,9 @@ impl Network {
             nodes,
             cuts: vec![0; nodes * nodes],
             slow: vec![0; nodes],
+            mixed: vec![0; nodes],
+            latest: vec![0; nodes * nodes],
+            overtaken: 0,
             lossy: 0,
             latencies,
         }
@@ -121,6 +133,14 @@ impl Network {
         self.slow[node] -= 1;
     }
 
+    pub(crate) fn mix_up(&mut self, node: usize) {
+        self.mixed[node] += 1;
+    }
+
+    pub(crate) fn put_in_order(&mut self, node: usize) {
+        self.mixed[node] -= 1;
+    }
+
     pub(crate) fn blackhole(&mut self, conn: usize) {
         self.conns[conn].is_blackhole = true;
     }
@@ -134,7 +154,16 @@ impl Network {
             true => rng.random_range(200_000..=2 * SECOND),
             false => 0,
         };
-        latency + rng.random_range(0..=latency / 4) + stall
+        let detour = match self.is_mixed(conn) {
+            true => rng.random_range(0..=REORDER_BY),
+            false => 0,
+        };
+        latency + rng.random_range(0..=latency / 4) + stall + detour
+    }
+
+    fn is_mixed(&self, conn: usize) -> bool {
+        let ends = &self.conns[conn].ends;
+        self.mixed[ends[0].node] + self.mixed[ends[1].node] > 0
     }
 
     /// Sends a segment from one end to the other.
@@ -189,9 +218,13 @@ impl Network {
         (conn, from): (usize, Side),
         segment: Segment,
     ) {
-        let end = &mut self.conns[conn].ends[from];
-        let at = at.max(end.last_arrival + 1);
-        end.last_arrival = at;
+        let is_mixed = self.is_mixed(conn);
+        let ends = &mut self.conns[conn].ends;
+        let at = at.max(ends[from].last_arrival + 1);
+        ends[from].last_arrival = at;
+        let latest = &mut self.latest[ends[from].node * self.nodes + ends[1 - from].node];
+        self.overtaken += u64::from(is_mixed && at < *latest);
+        *latest = at.max(*latest);
         queue.push(
             at,
             Event::Arrive {

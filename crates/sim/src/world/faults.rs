@@ -48,12 +48,16 @@ impl World {
             }
             _ => {}
         }
-        let is_at_once = !matches!(kind, FaultKind::WrongCookie | FaultKind::Impostor);
+        let is_at_once = !matches!(
+            kind,
+            FaultKind::WrongCookie | FaultKind::Impostor | FaultKind::Reorder
+        );
         let mut has_effect = is_at_once && !kind.takes_source();
         for &node in &fault.nodes {
             match kind {
                 FaultKind::Loss | FaultKind::OneWayCut | FaultKind::Partition => {}
                 FaultKind::Delay => self.out.net.slow_down(node),
+                FaultKind::Reorder => self.out.net.mix_up(node),
                 FaultKind::Reset => has_effect &= self.break_conns(node, 3),
                 FaultKind::Blackhole => has_effect &= self.blackhole_conns(node),
                 FaultKind::Crash => self.kill(node, true),
@@ -98,6 +102,12 @@ impl World {
             self.machines[node].is_taken &= !fault.kind.takes_node();
             match fault.kind {
                 FaultKind::Delay => self.out.net.speed_up(node),
+                FaultKind::Reorder => {
+                    self.out.net.put_in_order(node);
+                    if self.out.net.overtaken > 0 {
+                        self.out.stats.fire(FaultKind::Reorder);
+                    }
+                }
                 FaultKind::Crash | FaultKind::PowerLoss => self.start(node, true),
                 FaultKind::Freeze => self.thaw(node),
                 FaultKind::WrongCookie => {
