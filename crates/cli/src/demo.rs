@@ -22,6 +22,7 @@ use crate::demo::member::Members;
 use crate::demo::story::Story;
 use crate::demo::timeline::Timeline;
 use crate::exit::Failure;
+use crate::runtime;
 use crate::signals::Signals;
 
 /// The demo is over by then, true or not.
@@ -124,14 +125,7 @@ pub(crate) enum DemoError {
 
 /// Plays the story; whatever happens, every member has ended when this returns.
 pub(crate) fn run(options: &DemoOptions) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::System {
-            doing: "cannot start a runtime",
-            error,
-        })?;
-    runtime.block_on(async {
+    runtime::start()?.block_on(async {
         let mut signals = Signals::listen()?;
         Ok(play(options, &mut signals).await?)
     })

@@ -11,6 +11,7 @@ use tracing_subscriber::filter::LevelFilter;
 use crate::config::LogFormat;
 use crate::exit::Failure;
 use crate::log;
+use crate::runtime;
 use crate::signals::Signals;
 
 /// What `epmd` takes.
@@ -48,14 +49,7 @@ pub(crate) struct EpmdOptions {
 /// Serves until a signal comes, or until `epmd -kill` on this host.
 pub(crate) fn run(options: &EpmdOptions) -> Result<(), Failure> {
     let _log = log::start(options.log_format, LevelFilter::INFO);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::System {
-            doing: "cannot start a runtime",
-            error,
-        })?;
-    runtime.block_on(serve(options))
+    runtime::start()?.block_on(serve(options))
 }
 
 async fn serve(options: &EpmdOptions) -> Result<(), Failure> {

@@ -8,6 +8,7 @@ mod epmd;
 mod exit;
 mod log;
 mod run;
+mod runtime;
 mod signals;
 
 use std::process::ExitCode;

@@ -13,6 +13,7 @@ use crate::config::{
 };
 use crate::exit::Failure;
 use crate::log;
+use crate::runtime;
 use crate::signals::Signals;
 
 /// What `run` takes. Values stay texts here: flags, environment and file are parsed on one road.
@@ -142,14 +143,7 @@ fn start(
     exit_with_stdin: bool,
 ) -> Result<(), Failure> {
     let builder = builder(config, environment)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::System {
-            doing: "cannot start a runtime",
-            error,
-        })?;
-    runtime.block_on(live(builder, exit_with_stdin))
+    runtime::start()?.block_on(live(builder, exit_with_stdin))
 }
 
 fn builder(config: RunConfig, environment: &Environment) -> Result<enmesh::Builder, ConfigErrors> {

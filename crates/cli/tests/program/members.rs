@@ -175,3 +175,27 @@ fn a_text_log_has_no_colours_when_no_terminal_reads_it() {
     let json = log_of("json");
     assert!(json.starts_with("{\"timestamp\":\""), "{json}");
 }
+
+/// The usual soft limit would keep a large cluster's links out.
+#[test]
+fn a_member_takes_as_many_descriptors_as_it_may_have() {
+    let directory = tempfile::tempdir().unwrap();
+    let cookie = private_file(directory.path(), "cookie", "c\n");
+    let member = member("127.0.0.1", free_port(), &cookie, &[], "json");
+    let mut limited = Command::new("sh");
+    limited
+        .args(["-c", "ulimit -S -n 64 && exec \"$0\" \"$@\""])
+        .arg(member.get_program())
+        .args(member.get_args());
+    let mut member = Running::start(limited);
+    member.wait_for("node started", "m@127.0.0.1");
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", member.child.id())).unwrap();
+    let files: Vec<&str> = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"))
+        .unwrap()
+        .split_whitespace()
+        .collect();
+    assert_eq!(files[3], files[4], "soft and hard limit: {limits}");
+    assert_ne!(files[3], "64");
+}
