@@ -99,7 +99,7 @@ async fn live(
     {
         warn!(node = %name, "some tasks did not end within the grace of the shutdown");
     }
-    info!(node = %name, "node stopped");
+    info!(%name, "node stopped");
 }
 
 struct Booted {
@@ -254,7 +254,7 @@ fn dialer(builder: &Builder, own: std::net::SocketAddr) -> Dialer {
 
 fn say_started(builder: &Builder, node: &Node, port: u16) {
     info!(
-        node = %builder.name,
+        name = %builder.name,
         port,
         creation = node.creation().get(),
         epmd = %builder.epmd,

@@ -61,7 +61,9 @@ impl Running {
 
     /// Waits for a record with this message about this node, from the beginning of the log.
     pub(crate) fn wait_for(&mut self, message: &str, node: &str) -> Value {
-        let wanted = |record: &Value| record["message"] == message && record["node"] == node;
+        let wanted = |record: &Value| {
+            record["message"] == message && (record["node"] == node || record["name"] == node)
+        };
         if let Some(found) = self.log.iter().find(|record| wanted(record)) {
             return found.clone();
         }
