@@ -9,8 +9,6 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::process::run;
 
-/// Written into a chroot when it is whole.
-const MARKER: &str = ".enmesh-complete";
 /// What Debian calls the Erlang that tests need.
 const PACKAGES: [&str; 3] = ["erlang-base", "erlang-ssl", "elixir"];
 
@@ -102,7 +100,7 @@ pub fn verify_release(otp: Otp) -> Result<String> {
 
 /// Makes the release available where it is missing; one that runs already is left alone.
 ///
-/// A chroot without its completion marker that does not run is a half-made one and is made anew.
+/// A chroot whose OTP does not run, or has no TLS, is half-made or broken and is made anew.
 pub fn ensure_release(otp: Otp) -> Result<()> {
     let Some(suite) = otp.suite() else {
         return if verify_release(otp).is_ok() {
@@ -112,16 +110,14 @@ pub fn ensure_release(otp: Otp) -> Result<()> {
         };
     };
     let root = peers_directory().join(suite);
-    let is_whole = root.join(MARKER).exists() || (root.exists() && verify_release(otp).is_ok());
-    if !is_whole {
+    if !root.exists() || verify_release(otp).is_err() {
         if root.exists() {
-            eprintln!("{} is half-made: making it anew", root.display());
+            eprintln!("{} is half-made or broken: making it anew", root.display());
             remove_chroot(&root)?;
         }
         bootstrap(suite, &root)?;
     }
-    name_localhost(&root)?;
-    mark_complete(&root)
+    name_localhost(&root)
 }
 
 /// A minimal chroot has no hosts file, and OTP does not know `localhost` without one.
@@ -215,14 +211,8 @@ fn bootstrap(suite: &str, root: &Path) -> Result<()> {
         remove_chroot(&half)?;
         bail!("debootstrap {suite} ended with {status}");
     }
-    mark_complete(&half)?;
     fs::rename(&half, root)
         .with_context(|| format!("{} could not be put in its place", root.display()))
-}
-
-fn mark_complete(root: &Path) -> Result<()> {
-    fs::write(root.join(MARKER), "")
-        .with_context(|| format!("no marker could be written in {}", root.display()))
 }
 
 /// Removes a chroot, but never through a mount inside of it: somebody's /proc or home may be bound there.
