@@ -138,6 +138,9 @@ impl Plan {
         match self.links.remove(link) {
             None => {}
             Some(Stage::Setup { claimed, .. }) => {
+                // This is said, and our own dials are not slowed down by it: anybody can claim the
+                // name. If it is the peer, our next dial finds that out for certain enough, and
+                // waits for the longest back-off then.
                 if let (Some(name), true) = (claimed, error.is_wrong_cookie()) {
                     self.say_wrong_cookie(now, name, Direction::Accepted, true);
                 }

@@ -167,7 +167,11 @@ impl Driver {
                 }
                 self.world.plan.handle_connect(now, peer(text(who)));
             }
-            Step::Disconnect(who) => self.world.plan.handle_disconnect(now, &name(text(who))),
+            Step::Disconnect(who) => {
+                self.world.plan.handle_disconnect(now, &name(text(who)));
+                self.check();
+                assert!(!self.asked.contains(&name(text(who))));
+            }
             Step::Inbound(who) => {
                 let link = self.world.inbound(text(who));
                 self.links
