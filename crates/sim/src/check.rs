@@ -16,6 +16,9 @@ use crate::violation::{Promise, Violation};
 /// somebody claims its name.
 const FIRST_DIAL_WITHIN: Micros = SECOND + SECOND / 10;
 
+/// How long who has left keeps its live link under [`Prune::Grace`].
+const GRACE: Micros = 15 * SECOND;
+
 /// In this time a peer may be dialled [`MAX_DIALS`] times.
 const DIAL_WINDOW: Micros = 10 * SECOND;
 const MAX_DIALS: u32 = 20;
@@ -28,6 +31,8 @@ struct Watched {
     live: BTreeSet<LinkId>,
     /// Whom the user disconnects.
     unwanted: BTreeSet<NodeName>,
+    /// Who has left the roster, and since when.
+    left: BTreeMap<NodeName, Micros>,
     /// Who waits for the first dial, and since when.
     waiting: BTreeMap<NodeName, Micros>,
     /// Whose dials were given up in this step, because of another link or because they left.
@@ -207,7 +212,16 @@ impl Watch {
             DownReason::Superseded => true,
             DownReason::Shutdown => watched.is_shut,
             DownReason::Disconnect => watched.unwanted.contains(&up.name),
-            DownReason::Pruned => self.prune != Prune::Never && !is_named,
+            DownReason::Pruned => {
+                let left = watched.left.get(&name);
+                let grace = match self.prune {
+                    Prune::Never => None,
+                    Prune::Grace => Some(GRACE),
+                    Prune::Immediate => Some(0),
+                };
+                let may = |(left, grace): (&Micros, Micros)| self.now >= left + grace;
+                !is_named && left.zip(grace).is_some_and(may)
+            }
             _ => false,
         };
         if !is_right {
@@ -241,6 +255,7 @@ impl Watch {
 
     /// The roster tells that it wants this peer.
     pub(crate) fn wanted(&mut self, node: usize, peer: &NodeName, is_known: bool) {
+        self.nodes[node].left.remove(peer);
         if !is_known {
             self.nodes[node].waiting.insert(peer.clone(), self.now);
         }
@@ -248,6 +263,7 @@ impl Watch {
 
     pub(crate) fn left(&mut self, node: usize, peer: &NodeName) {
         self.nodes[node].waiting.remove(peer);
+        self.nodes[node].left.insert(peer.clone(), self.now);
     }
 
     /// The node was stopped for a while: what it did not do then is no fault of its own.

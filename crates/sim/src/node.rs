@@ -52,6 +52,7 @@ pub(crate) struct Birth {
 pub(crate) struct Process {
     node: usize,
     life: u32,
+    prune: Prune,
     pub(crate) name: NodeName,
     roster: Roster,
     plan: Plan,
@@ -113,6 +114,7 @@ impl Process {
         let process = Self {
             node,
             life,
+            prune,
             roster,
             plan: Plan::new(plan),
             links: BTreeMap::new(),

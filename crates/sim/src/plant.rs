@@ -21,6 +21,8 @@ pub(crate) enum Plant {
     FailureEmptiesRoster,
     /// Who leaves the roster loses its live link. Always.
     LeaveClosesLink,
+    /// Who leaves loses its live link at once, as if its grace were over. Always.
+    GraceIsCutShort,
     /// A dial goes to our own name.
     DialsOwnName,
     /// A dial goes to our own address.

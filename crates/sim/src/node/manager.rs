@@ -1,7 +1,9 @@
 //! What the manager does: it turns roster and plan, and does what the plan says.
 
 use enmesh_identity::{NodeName, PeerAddr};
-use enmesh_membership::{Action, Connection, DialFailure, DownReason, Intent, LinkId, Update};
+use enmesh_membership::{
+    Action, Connection, DialFailure, DownReason, Intent, LinkId, Prune, Update,
+};
 use enmesh_proto::{Direction, LinkError, Verdict};
 use rand::RngExt;
 
@@ -105,6 +107,14 @@ impl Process {
                 }
             }
             Intent::Prune(_) => {}
+        }
+        if let Intent::Leave(name) = &intent
+            && self.prune == Prune::Grace
+            && out.plants(Plant::GraceIsCutShort)
+        {
+            let early = Intent::Prune(name.clone());
+            self.plan.handle_intent(now, intent);
+            return self.plan.handle_intent(now, early);
         }
         self.plan.handle_intent(now, intent);
     }

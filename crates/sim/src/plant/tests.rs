@@ -74,6 +74,11 @@ fn a_link_closed_for_leaving_is_found() {
 }
 
 #[test]
+fn a_grace_cut_short_is_found() {
+    check(Plant::GraceIsCutShort, Promise::LeavingIsNotClosing);
+}
+
+#[test]
 fn a_dial_to_ourselves_is_found() {
     check(Plant::DialsOwnName, Promise::NeverDialsItself);
     check(Plant::DialsOwnAddress, Promise::NeverDialsItself);
