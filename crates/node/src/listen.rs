@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 use crate::warnings::Warnings;
@@ -39,8 +40,24 @@ pub(crate) fn bind(address: IpAddr, port: u16) -> std::io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
+/// Accepts in a task of its own until `stop`. If that task dies, the whole node stops: one that
+/// nobody can reach any more must end where everybody sees it.
+pub(crate) fn spawn(
+    tasks: &TaskTracker,
+    listener: TcpListener,
+    accepted: mpsc::Sender<(TcpStream, SocketAddr)>,
+    stop: &CancellationToken,
+) {
+    let death = stop.clone().drop_guard();
+    let accepting = accept_loop(listener, accepted, stop.child_token());
+    tasks.spawn(async move {
+        let _death = death;
+        accepting.await;
+    });
+}
+
 /// Hands accepted sockets to the manager until `stop`.
-pub(crate) async fn accept_loop(
+async fn accept_loop(
     listener: TcpListener,
     accepted: mpsc::Sender<Accepted>,
     stop: CancellationToken,

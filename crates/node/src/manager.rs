@@ -130,7 +130,6 @@ impl Manager {
                     Some(command) => self.handle_command(command),
                     None => break,
                 },
-                Some(accepted) = inputs.accepted.recv() => self.handle_accepted(accepted),
                 Some((topology, update)) = inputs.updates.recv() => {
                     self.handle_update(&topology, update);
                 }
@@ -139,6 +138,8 @@ impl Manager {
                     self.roster.handle_timeout(now);
                     self.plan.handle_timeout(now);
                 }
+                // Last, for strangers can make as many of these as they like.
+                Some(accepted) = inputs.accepted.recv() => self.handle_accepted(accepted),
             }
         }
         // Sources and listener end with the same token, before the links do.

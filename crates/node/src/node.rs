@@ -110,7 +110,8 @@ impl Node {
 
     /// Connects to `peer` now, whatever its back-off; `Ok` at once if it is connected. One
     /// attempt, as `net_kernel:connect_node/1` makes. A link made so lives like any other, and is
-    /// in the [`View`] before this returns.
+    /// in the [`View`] before this returns. While a dial to the same name runs, this waits for that
+    /// one, even if it goes to another address.
     ///
     /// # Errors
     /// See [`ConnectError`]. Cancelling the call leaves the attempt running.

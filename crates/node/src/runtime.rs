@@ -135,7 +135,7 @@ async fn boot(builder: Builder, ended: CancellationToken) -> Result<Booted, Star
     let stop = CancellationToken::new();
     let services = TaskTracker::new();
     let (accepting, accepted) = mpsc::channel(ACCEPT_QUEUE);
-    services.spawn(listen::accept_loop(listener, accepting, stop.child_token()));
+    listen::spawn(&services, listener, accepting, &stop);
     let (update, updates) = mpsc::channel(UPDATE_QUEUE);
     for topology in builder.topologies.iter().cloned() {
         sources::spawn(
