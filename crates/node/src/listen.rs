@@ -45,7 +45,7 @@ pub(crate) fn bind(address: IpAddr, port: u16) -> std::io::Result<TcpListener> {
 pub(crate) fn spawn(
     tasks: &TaskTracker,
     listener: TcpListener,
-    accepted: mpsc::Sender<(TcpStream, SocketAddr)>,
+    accepted: mpsc::Sender<Accepted>,
     stop: &CancellationToken,
 ) {
     let death = stop.clone().drop_guard();
