@@ -1,5 +1,6 @@
 //! The chores of this repository; `cargo xtask help` lists them.
 
+mod dist;
 mod kube;
 mod peers;
 mod repository;
@@ -30,6 +31,8 @@ enum Command {
     Test(suite::Args),
     /// What CI runs: `test`, with nothing left out.
     Ci,
+    /// Build the program that is shipped, static, its start-up code in one place.
+    Dist(dist::Args),
     /// Simulate many nodes over many seeds; tells the story of a seed that breaks a promise.
     Sim(simulation::Args),
 }
@@ -41,6 +44,7 @@ fn main() -> anyhow::Result<()> {
         Command::Tidy => tidy::run(),
         Command::Test(args) => suite::run(&args),
         Command::Ci => suite::run(&suite::Args::default()),
+        Command::Dist(args) => dist::run(&args),
         Command::Sim(args) => simulation::run(&args),
     }
 }

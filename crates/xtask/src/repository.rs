@@ -3,6 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
+
+use crate::run;
+
 /// Crates below the line: no runtime, no socket, no clock, no randomness of their own.
 pub(crate) const PURE: [&str; 6] = ["identity", "term", "proto", "membership", "otp", "derive"];
 
@@ -16,6 +20,17 @@ pub(crate) fn root() -> PathBuf {
         .nth(2)
         .expect("this crate is in crates/ of the repository")
         .to_owned()
+}
+
+/// Where cargo puts what it builds.
+pub(crate) fn target_directory() -> anyhow::Result<PathBuf> {
+    let mut metadata = run::cargo(&root(), "metadata --no-deps --format-version 1");
+    let output = metadata.output().context("cannot run cargo metadata")?;
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    let target = metadata["target_directory"].as_str();
+    Ok(target
+        .context("cargo metadata names no target directory")?
+        .into())
 }
 
 /// The pure crates that exist in the repository at `root`.

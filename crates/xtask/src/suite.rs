@@ -301,13 +301,7 @@ impl Step {
 /// The `enmesh` that the unit tests have built. A build of it alone would choose other features of
 /// its dependencies and make them all anew.
 fn program() -> anyhow::Result<PathBuf> {
-    let mut metadata = run::cargo(&repository::root(), "metadata --no-deps --format-version 1");
-    let output = metadata.output().context("cannot run cargo metadata")?;
-    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)?;
-    let target = metadata["target_directory"]
-        .as_str()
-        .context("cargo metadata names no target directory")?;
-    let program = Path::new(target).join("debug/enmesh");
+    let program = repository::target_directory()?.join("debug/enmesh");
     if !program.is_file() {
         bail!(
             "{} is not there: did the unit tests build?",

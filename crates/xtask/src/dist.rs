@@ -1,0 +1,150 @@
+//! `cargo xtask dist`: the program that is shipped, with the functions that every run needs in one place.
+//!
+//! Pages of the program count as resident, and the system maps sixteen around each one that is
+//! touched. Start-up runs through code all over a program of nine MiB, so that half of it is
+//! resident. Here a first build is run under callgrind, which tells what was called; a second link
+//! puts these functions side by side.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, bail, ensure};
+
+use crate::repository;
+use crate::run::{self, Totals};
+
+/// What `cargo xtask dist` takes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// For which target; the default is a static program.
+    #[arg(long, default_value = "x86_64-unknown-linux-musl")]
+    target: String,
+}
+
+/// What is needed besides Rust, each as a program and the Debian package that has it.
+const TOOLS: [(&str, &str); 5] = [
+    ("ld.lld", "lld"),
+    ("valgrind", "valgrind"),
+    ("musl-gcc", "musl-tools"),
+    ("strip", "binutils"),
+    ("unshare", "util-linux"),
+];
+
+/// How long the program runs under callgrind, in seconds: long enough to be idle for a while.
+const WATCHED: &str = "10";
+
+/// Builds, watches, links again, and says where the program is.
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    for (tool, package) in TOOLS {
+        let found = Command::new(tool)
+            .arg("--version")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+        ensure!(
+            found.is_ok(),
+            "{tool} is missing: apt-get install {package}"
+        );
+    }
+    let target = repository::target_directory()?;
+    let program = target.join(&args.target).join("dist/enmesh");
+    let order = target.join("dist-order.txt");
+    build(&args.target, &[])?;
+    let called = watch(&program, &target)?;
+    fs::write(&order, called.join("\n"))?;
+    println!("{} functions are called by every run", called.len());
+    let ordering = format!("-Clink-arg=-Wl,--symbol-ordering-file={}", order.display());
+    let no_warning = "-Clink-arg=-Wl,--no-warn-symbol-ordering";
+    build(
+        &args.target,
+        &["-Clink-arg=-fuse-ld=lld", &ordering, no_warning],
+    )?;
+    // Only now, for a program that rustc has the linker strip comes out in the old order.
+    let mut strip = Command::new("strip");
+    strip.arg(&program);
+    run::run(strip, &mut Totals::default())?;
+    println!(
+        "{}: {} bytes",
+        program.display(),
+        fs::metadata(&program)?.len()
+    );
+    Ok(())
+}
+
+fn build(target: &str, rustc: &[&str]) -> anyhow::Result<()> {
+    let fixed = "rustc --profile dist --package enmesh-cli --bin enmesh --target";
+    let mut build = run::cargo(&repository::root(), fixed);
+    build.arg(target).arg("--").args(rustc);
+    build.env("CARGO_PROFILE_DIST_STRIP", "none");
+    run::run(build, &mut Totals::default())
+}
+
+/// The functions that a member calls from its start until it has been idle for a while, in the
+/// order in which callgrind first saw them.
+fn watch(program: &Path, directory: &Path) -> anyhow::Result<Vec<String>> {
+    let (calls, cookie) = (
+        directory.join("dist-calls.txt"),
+        directory.join("dist-cookie"),
+    );
+    fs::write(&cookie, "cookie")?;
+    let mut watched = Command::new("unshare");
+    // A network of its own, so that epmd's port is free; SIGTERM is how a member ends well.
+    watched
+        .args(["--net", "--", "sh", "-c"])
+        .arg("ip link set lo up && exec timeout --signal=TERM \"$0\" \"$@\"")
+        .args([WATCHED, "valgrind", "--tool=callgrind", "--demangle=no"])
+        .arg(format!("--callgrind-out-file={}", calls.display()))
+        .arg(program)
+        .args([
+            "run",
+            "--name",
+            "enmesh@127.0.0.1",
+            "--log-format",
+            "json",
+            "--cookie-file",
+        ])
+        .arg(&cookie)
+        .stderr(Stdio::null());
+    let status = watched.status().context("unshare could not be started")?;
+    // 124 is how `timeout` says that it had to end it.
+    ensure!(
+        status.code() == Some(124),
+        "the watched program ended with {status}"
+    );
+    let text = fs::read_to_string(&calls).context("callgrind wrote nothing")?;
+    let called = functions(&text);
+    if called.len() < 100 {
+        bail!("callgrind saw only {} functions", called.len());
+    }
+    Ok(called)
+}
+
+/// The names in lines `fn=(ID) NAME` and `cfn=(ID) NAME` of callgrind's output, each once; a name
+/// is told only where its ID comes first.
+fn functions(calls: &str) -> Vec<String> {
+    let mut seen = HashSet::new();
+    calls
+        .lines()
+        .filter_map(|line| line.strip_prefix('c').unwrap_or(line).strip_prefix("fn=("))
+        .filter_map(|rest| rest.split_once(") ").map(|(_, name)| name))
+        // A recursive call is told as `name'2`.
+        .map(|name| name.split('\'').next().unwrap_or(name))
+        .filter(|name| !name.starts_with("0x") && *name != "???")
+        .filter(|name| seen.insert((*name).to_owned()))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_function_is_told_once_and_by_its_plain_name() {
+        let calls = "fl=(1) ???\nfn=(1) main\ncfn=(2) _ZN3foo17h12E\nfn=(2)\ncfn=(3) walk'2\n\
+                     cfn=(4) walk\nfn=(5) 0x401000\nfn=(6) ???\n16 3\n";
+        assert_eq!(functions(calls), ["main", "_ZN3foo17h12E", "walk"]);
+    }
+}
