@@ -67,9 +67,6 @@ pub(crate) enum ConfigError {
         /// What is wrong with it.
         reason: String,
     },
-    /// Two topologies have the same name, so that the log could not tell them apart.
-    #[error("two topologies are named {0}; give one of them another name with name=")]
-    SameTopologyTwice(String),
     /// The file refers to an environment variable that is not set.
     #[error(
         "{}: {key} = {value:?}: the environment variable {variable} is not set; set it, or give a \
@@ -94,9 +91,6 @@ pub(crate) enum ConfigError {
         /// How to set it.
         next: &'static str,
     },
-    /// Two settings do not go together.
-    #[error("{0}")]
-    Conflict(&'static str),
     /// The cookie's file cannot be used. The text never holds a part of the cookie.
     #[error("{}: {reason}; put the cluster's cookie into it: the file is read from {origin}", .path.display())]
     Cookie {

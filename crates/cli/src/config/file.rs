@@ -40,7 +40,7 @@ pub(crate) fn read_file(path: &Path, environment: &Environment) -> Result<FileLa
         .parse::<Table>()
         .map_err(|error| ConfigError::NotToml {
             path: path.to_owned(),
-            reason: error.to_string().trim_end().to_owned(),
+            reason: told(&text, &error),
         })?;
     Ok(FileReader {
         path,
@@ -48,6 +48,18 @@ pub(crate) fn read_file(path: &Path, environment: &Environment) -> Result<FileLa
         layer: FileLayer::default(),
     }
     .read(table))
+}
+
+/// What is wrong and where. The line itself is not repeated: it may hold a secret that somebody
+/// wrote into the wrong file.
+fn told(text: &str, error: &toml::de::Error) -> String {
+    let message = error.message().replace('\n', ", ");
+    let Some(before) = error.span().and_then(|span| text.get(..span.start)) else {
+        return message;
+    };
+    let line = before.matches('\n').count() + 1;
+    let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
+    format!("line {line}, column {column}: {message}")
 }
 
 /// The text at `path`. What a device or a pipe holds has no length that could be asked for first.
@@ -128,7 +140,7 @@ impl FileReader<'_> {
             if self.layer.errors.len() > errors_before {
                 continue;
             }
-            match topology::of_table(table, index + 1, &self.origin()) {
+            match topology::of_table(table, index + 1, &self.origin(), &self.layer.topologies) {
                 Ok(topology) => self.layer.topologies.push(topology),
                 Err(error) => self.layer.errors.push(error),
             }

@@ -81,7 +81,7 @@ impl Merged {
             topologies = file.topologies;
         }
         for (text, origin) in from_strings {
-            match topology::of_string(&text, &origin) {
+            match topology::of_string(&text, &origin, &topologies) {
                 Ok(topology) => topologies.push(topology),
                 Err(error) => errors.push(error),
             }
@@ -130,12 +130,12 @@ impl Merged {
             topologies: self.topologies,
         };
         if config.epmd == EpmdMode::None && config.dist_port == 0 {
-            reader.errors.push(ConfigError::Conflict(
-                "epmd = \"none\" needs the one port that every node of the cluster listens on; \
-                 give --dist-port PORT, ERL_DIST_PORT or dist_port",
-            ));
+            reader.refuse(
+                "epmd",
+                "dist_port is not set, and without epmd every node of the cluster listens on it",
+                "none with --dist-port PORT, ERL_DIST_PORT or dist_port; system or embedded",
+            );
         }
-        reader.errors.extend(duplicate_names(&config.topologies));
         if reader.errors.is_empty() {
             Ok(config)
         } else {
@@ -155,20 +155,25 @@ impl Reader {
         name: &'static str,
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<T> {
-        let raw = self.settings.get(name)?;
-        match parse(&raw.text) {
+        match parse(&self.settings.get(name)?.text) {
             Ok(value) => Some(value),
             Err(reason) => {
-                self.errors.push(ConfigError::BadValue {
-                    origin: raw.origin.clone(),
-                    key: name.to_owned(),
-                    value: format!("{:?}", raw.text),
-                    reason: reason.to_string(),
-                    allowed: key(name).allowed.to_owned(),
-                });
+                self.refuse(name, &reason.to_string(), key(name).allowed);
                 None
             }
         }
+    }
+
+    /// Says what is wrong with a setting that was given.
+    fn refuse(&mut self, name: &'static str, reason: &str, allowed: &str) {
+        let raw = &self.settings[name];
+        self.errors.push(ConfigError::BadValue {
+            origin: raw.origin.clone(),
+            key: name.to_owned(),
+            value: format!("{:?}", raw.text),
+            reason: reason.to_owned(),
+            allowed: allowed.to_owned(),
+        });
     }
 
     fn or<T, E: Display>(
@@ -235,18 +240,5 @@ fn strings_of(flags: &[String], environment: &Environment) -> Vec<(String, Origi
         .flat_map(str::lines)
         .filter(|line| !line.trim().is_empty())
         .map(|line| (line.to_owned(), Origin::Variable(TOPOLOGY_VARIABLE)))
-        .collect()
-}
-
-fn duplicate_names(topologies: &[TopologyConfig]) -> Vec<ConfigError> {
-    topologies
-        .iter()
-        .enumerate()
-        .filter(|(index, topology)| {
-            topologies[..*index]
-                .iter()
-                .any(|earlier| earlier.name == topology.name)
-        })
-        .map(|(_, topology)| ConfigError::SameTopologyTwice(topology.name.to_string()))
         .collect()
 }

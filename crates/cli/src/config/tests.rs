@@ -183,12 +183,36 @@ fn settings_that_do_not_go_together_are_refused() {
         text.contains("--dist-port PORT, ERL_DIST_PORT or dist_port"),
         "{text}"
     );
+    let text = merge(&[], &[], &[], "epmd = \"none\"").unwrap_err();
+    assert!(
+        text.contains(".toml: epmd = \"none\": dist_port is not set"),
+        "the file is named: {text}"
+    );
     let twice = ["strategy=epmd hosts=a@h", "strategy=epmd hosts=b@h"];
     let text = merge(&[], &twice, &[], "").unwrap_err();
-    assert_eq!(
-        text,
-        "two topologies are named epmd; give one of them another name with name="
+    let said = "another topology is named epmd already; allowed: a name of its own";
+    assert!(
+        text.starts_with("--topology \"strategy=epmd hosts=b@h\": "),
+        "{text}"
     );
+    assert!(text.contains(said), "{text}");
+    let table = "[[topology]]\nstrategy = \"epmd\"\nhosts = [\"a@h\"]\n";
+    let text = merge(&[], &[], &[], &table.repeat(2)).unwrap_err();
+    assert!(text.contains(".toml: [[topology]] 2: "), "{text}");
+    assert!(text.contains(said), "{text}");
+}
+
+#[test]
+fn a_line_that_is_no_toml_is_named_and_not_shown() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("enmesh.toml");
+    std::fs::write(&path, "name = \"a@h\"\ncookie = hunter2\n").unwrap();
+    let text = read_file(&path, &environment(&[])).unwrap_err().to_string();
+    assert!(
+        text.contains("enmesh.toml: not valid TOML: line 2, column 10: "),
+        "{text}"
+    );
+    assert!(!text.contains("hunter2"), "{text}");
 }
 
 #[test]
