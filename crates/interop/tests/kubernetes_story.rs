@@ -193,12 +193,12 @@ impl Story<'_> {
             begin.elapsed().as_millis()
         );
         for (who, member) in &self.members {
-            let said = member
-                .log()
+            let log = member.log();
+            let said: Vec<_> = log
                 .iter()
                 .filter(|object| object["kind"] == "forbidden")
-                .count();
-            assert_eq!(said, 1, "{who} says it more than once");
+                .collect();
+            assert_eq!(said.len(), 1, "{who} says it more than once: {said:#?}");
         }
         self.nobody_was_lost_but_by_scaling(6, 3);
     }

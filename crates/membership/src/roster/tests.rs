@@ -329,3 +329,31 @@ proptest! {
         }
     }
 }
+
+/// After a restart of the API server a source may meet closed doors of several kinds in turn, and
+/// of one kind in several words.
+#[test]
+fn each_kind_of_failure_is_news_once_until_the_source_answers() {
+    let mut world = World::new(Prune::Never, &["t"]);
+    let failed = |kind, text| Update::Failed(SourceFailure::new(kind, text));
+    let forbidden = |verb| failed(FailureKind::Forbidden, verb);
+    let unreachable = || failed(FailureKind::Unreachable, "nobody answers");
+    assert_eq!(
+        world.update("t", forbidden("cannot watch")),
+        SourceNews::Failed
+    );
+    assert_eq!(
+        world.update("t", forbidden("cannot list")),
+        SourceNews::Nothing
+    );
+    assert_eq!(world.update("t", unreachable()), SourceNews::Failed);
+    assert_eq!(
+        world.update("t", forbidden("cannot list")),
+        SourceNews::Nothing
+    );
+    assert_eq!(world.update("t", snapshot(&["b@h"])), SourceNews::Recovered);
+    assert_eq!(
+        world.update("t", forbidden("cannot list")),
+        SourceNews::Failed
+    );
+}

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use enmesh_identity::{NodeName, PeerAddr};
 
-use crate::{SourceFailure, TopologyName, Update};
+use crate::{FailureKind, SourceFailure, TopologyName, Update};
 
 /// The most peers of one topology. Whom an update names over that is dropped and counted; who is
 /// known already is kept first.
@@ -31,9 +31,9 @@ pub enum AddTopologyError {
 /// What an update has in it for a human.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SourceNews {
-    /// Nothing: all is well, or it fails as it did before.
+    /// Nothing: all is well, or it fails in a way that was told since it last answered.
     Nothing,
-    /// The source fails, and did not before or did for another reason.
+    /// The source fails, in a way that was not told since it last answered.
     Failed,
     /// The source answers again after it had failed.
     Recovered,
@@ -60,6 +60,9 @@ struct Topology {
     peers: BTreeMap<NodeName, PeerAddr>,
     answered: bool,
     failure: Option<SourceFailure>,
+    /// The kinds of failure that were told since the source last answered. The details of one kind
+    /// change with each question and are no news: a list that is forbidden, then a watch.
+    told: BTreeSet<FailureKind>,
     dropped: u64,
 }
 
@@ -83,6 +86,7 @@ impl Topologies {
             peers,
             answered: false,
             failure: None,
+            told: BTreeSet::new(),
             dropped: 0,
         });
         Ok(())
@@ -165,13 +169,12 @@ impl Topology {
     fn update(&mut self, update: Update, own: &NodeName) -> (SourceNews, Vec<NodeName>) {
         let (present, gone) = match update {
             Update::Failed(failure) => {
-                let same = self.failure.as_ref() == Some(&failure);
-                self.failure = Some(failure);
-                let news = if same {
-                    SourceNews::Nothing
-                } else {
+                let news = if self.told.insert(failure.kind()) {
                     SourceNews::Failed
+                } else {
+                    SourceNews::Nothing
                 };
+                self.failure = Some(failure);
                 return (news, Vec::new());
             }
             Update::Snapshot(present) => {
@@ -189,6 +192,7 @@ impl Topology {
             changed.extend(self.put(peer, own));
         }
         let failed = self.failure.take().is_some();
+        self.told.clear();
         (
             if failed {
                 SourceNews::Recovered
