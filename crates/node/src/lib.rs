@@ -27,6 +27,7 @@
 //! executor; [`Builder::start`] and the other `async` functions need no tokio around them.
 
 mod builder;
+mod deadline;
 mod dial;
 mod events;
 mod link_driver;

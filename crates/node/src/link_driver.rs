@@ -13,6 +13,8 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::deadline::until;
+
 /// The least room to read into, in bytes; an idle link holds no more than this.
 const READ_MIN: usize = 4 * 1024;
 
@@ -250,11 +252,4 @@ enum Step {
     Written(std::io::Result<usize>),
     Read(std::io::Result<usize>),
     Timeout,
-}
-
-async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-        None => std::future::pending().await,
-    }
 }
