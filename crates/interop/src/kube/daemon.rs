@@ -80,7 +80,7 @@ impl Daemon {
     }
 
     pub(super) fn is_alive(&self) -> bool {
-        stat(self.pid).is_some_and(|stat| stat.started == self.started && stat.state != 'Z')
+        stat(self.pid).is_some_and(|stat| stat.started == self.started && !stat.is_over())
     }
 
     pub(super) fn signal(&self, signal: Signal) -> Result<()> {
@@ -90,15 +90,24 @@ impl Daemon {
     }
 
     /// Kills the process with its children (`nsenter` and `unshare` wait for a child that does the work) and waits for the end.
+    ///
+    /// Of the children too: they hold the ports that a successor wants.
     pub(super) fn kill_tree(&self) -> Result<()> {
         if !self.is_alive() {
             return Ok(());
         }
-        for child in children(self.pid)? {
-            kill(child);
+        let children: Vec<(u32, u64)> = children(self.pid)?
+            .into_iter()
+            .filter_map(|child| Some((child, stat(child)?.started)))
+            .collect();
+        for (child, _) in &children {
+            kill(*child);
         }
         kill(self.pid);
-        while self.is_alive() {
+        let lives = |(pid, started): &(u32, u64)| {
+            stat(*pid).is_some_and(|stat| stat.started == *started && !stat.is_over())
+        };
+        while self.is_alive() || children.iter().any(lives) {
             std::thread::sleep(POLL_INTERVAL);
         }
         Ok(())
@@ -145,7 +154,16 @@ fn all_pids() -> Result<Vec<u32>> {
 struct Stat {
     state: char,
     parent: u32,
+    threads: u32,
     started: u64,
+}
+
+impl Stat {
+    /// Whether nothing of the process runs any more. The first thread may be a zombie while others still end, and with
+    /// them the sockets of all.
+    fn is_over(&self) -> bool {
+        self.state == 'Z' && self.threads <= 1
+    }
 }
 
 /// proc(5), /proc/pid/stat: the fields behind the name, which is in brackets and may hold anything.
@@ -155,6 +173,7 @@ fn stat(pid: u32) -> Option<Stat> {
     Some(Stat {
         state: fields.first()?.chars().next()?,
         parent: fields.get(1)?.parse().ok()?,
+        threads: fields.get(17)?.parse().ok()?,
         started: fields.get(19)?.parse().ok()?,
     })
 }
