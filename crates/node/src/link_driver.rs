@@ -231,7 +231,7 @@ impl Driver {
         };
         neighbour.handle_message(message);
         while let Some(reply) = neighbour.poll_reply() {
-            self.link.send(&reply.control, reply.payload.as_deref())?;
+            self.link.send(0, &reply.control, reply.payload)?;
         }
         Ok(())
     }

@@ -137,7 +137,7 @@ impl Neighbour {
             return;
         };
         if let Some(Answer { to, message }) = served.answer(self.pids.node(), &message) {
-            let payload = Some(Bytes::from(enmesh_term::encode(&message)));
+            let payload = Some(Bytes::from(enmesh_term::encode_bare(&message)));
             let from = self.sender.clone();
             match to {
                 Destination::Alias(alias) => self.reply(
@@ -184,7 +184,7 @@ impl Neighbour {
     fn exit(&mut self, from: &Pid, to: &Pid, reason: Term) {
         let (from, to) = (from.clone(), to.clone());
         if self.flags.contains(Flags::EXIT_PAYLOAD) {
-            let payload = Bytes::from(enmesh_term::encode(&reason));
+            let payload = Bytes::from(enmesh_term::encode_bare(&reason));
             self.reply(
                 Control::PayloadExit {
                     from,
@@ -210,7 +210,7 @@ impl Neighbour {
     fn down(&mut self, from: ProcId, to: &Pid, reference: &Reference, reason: Term) {
         let (to, reference) = (to.clone(), reference.clone());
         if self.flags.contains(Flags::EXIT_PAYLOAD) {
-            let payload = Bytes::from(enmesh_term::encode(&reason));
+            let payload = Bytes::from(enmesh_term::encode_bare(&reason));
             self.reply(
                 Control::PayloadMonitorExit {
                     from,
@@ -242,7 +242,7 @@ impl Neighbour {
             .with_max_terms(MAX_REQUEST / 16);
         let decoded = payload
             .filter(|bytes| bytes.len() <= MAX_REQUEST)
-            .and_then(|bytes| enmesh_term::decode(bytes, &limits).ok());
+            .and_then(|bytes| enmesh_term::decode_bare(bytes, &limits).ok());
         if decoded.is_none() {
             self.counters.undecodable += 1;
         }

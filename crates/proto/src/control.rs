@@ -14,7 +14,7 @@ pub use decode::ControlError;
 pub struct Message {
     /// The control message.
     pub control: Control,
-    /// The external term that follows, 131 included; there is one exactly if
+    /// The external term that follows, without the version byte 131; there is one exactly if
     /// [`Control::has_payload`]. It is not decoded: one that cannot be is to fail alone.
     pub payload: Option<Bytes>,
 }

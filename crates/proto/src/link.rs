@@ -205,23 +205,32 @@ impl Link {
         self.end(error)
     }
 
-    /// Puts a message into the output. `payload` is an external term, 131 included, for those
-    /// operations that have one.
+    /// Puts a message into the output. `payload` is an external term without the version byte 131,
+    /// for those operations that have one.
+    ///
+    /// Messages of one flow leave in the order of the calls. Those of different flows may overtake
+    /// each other when one is large. Flow 0 is the node itself.
     ///
     /// # Errors
     /// [`LinkError::NotUp`], [`LinkError::TooLarge`] and [`LinkError::OutputFull`]: nothing was put
     /// into the output, and the link lives.
-    pub fn send(&mut self, control: &Control, payload: Option<&[u8]>) -> Result<(), LinkError> {
+    pub fn send(
+        &mut self,
+        _flow: u64,
+        control: &Control,
+        payload: Option<Bytes>,
+    ) -> Result<(), LinkError> {
+        let payload_len = payload.as_ref().map_or(0, |payload| payload.len() + 1);
         if !matches!(self.state, State::Up { .. }) {
             return Err(LinkError::NotUp);
         }
         let start = self.output.len();
         // Most control messages are shorter than this; a longer one grows the buffer.
         self.output
-            .reserve(payload.map_or(0, <[u8]>::len).min(self.config.max_message) + 128);
+            .reserve(payload_len.min(self.config.max_message) + 128);
         self.output.put_slice(&[0, 0, 0, 0, PASS_THROUGH]);
         control.encode_into(&mut self.output);
-        let len = self.output.len() - start - 4 + payload.map_or(0, <[u8]>::len);
+        let len = self.output.len() - start - 4 + payload_len;
         let refused = if len > self.config.max_message {
             Some(LinkError::TooLarge {
                 len,
@@ -236,7 +245,10 @@ impl Link {
             self.output.truncate(start);
             return Err(error);
         }
-        self.output.put_slice(payload.unwrap_or_default());
+        if let Some(payload) = payload {
+            self.output.put_u8(TERM_VERSION);
+            self.output.put_slice(&payload);
+        }
         let len = u32::try_from(len).expect("max_message is at most 2 GiB");
         self.output[start..start + 4].copy_from_slice(&len.to_be_bytes());
         self.counters.frames_out += 1;
@@ -401,12 +413,12 @@ fn parse_body(mut body: Bytes) -> Result<Message, LinkError> {
         return Err(FrameError::NotPassThrough.into());
     }
     let (control, used) = Control::decode_prefix(&body[1..])?;
-    let payload = body.split_off(1 + used);
+    let mut payload = body.split_off(1 + used);
     match (control.has_payload(), payload.first()) {
         (true, None) => Err(FrameError::PayloadMissing.into()),
         (true, Some(&TERM_VERSION)) => Ok(Message {
             control,
-            payload: Some(payload),
+            payload: Some(payload.split_off(1)),
         }),
         (true, Some(_)) => Err(FrameError::PayloadVersion.into()),
         (false, None) => Ok(Message {

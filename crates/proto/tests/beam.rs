@@ -11,14 +11,14 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use enmesh_identity::{Cookie, Creation};
 use enmesh_proto::epmd::{AliveReply, NodeInfo, NodeType, PortReply, Request, RequestDecoder};
 use enmesh_proto::{
     Action, Control, Direction, Link, LinkConfig, LinkError, LocalNode, Message, PeerInfo,
     Question, Verdict,
 };
-use enmesh_term::{Atom, Limits, Pid, Term, decode, encode};
+use enmesh_term::{Atom, Limits, Pid, Term, decode_bare, encode_bare};
 
 /// How long a step may take before the test fails.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -280,7 +280,10 @@ fn a_beam_is_dialled_and_echoes() {
     assert_eq!(to(&peer.messages[1]), "global_name_server");
 
     let us = Pid::new(Atom::from_static("r@127.0.0.1"), 1, 0, 7);
-    let body = encode(&Term::tuple([us.clone().into(), Term::Int(42)]));
+    let body = Bytes::from(encode_bare(&Term::tuple([
+        us.clone().into(),
+        Term::Int(42),
+    ])));
     let echo = Control::RegSend {
         from: us.clone(),
         to: Atom::from_static("echo"),
@@ -291,7 +294,7 @@ fn a_beam_is_dialled_and_echoes() {
     let deadline = Instant::now() + PATIENCE;
     while peer.messages.is_empty() {
         assert!(Instant::now() < deadline, "no echo; {:?}", peer.ended);
-        peer.link.send(&echo, Some(&body)).unwrap();
+        peer.link.send(0, &echo, Some(body.clone())).unwrap();
         peer.step();
     }
     let echoed = &peer.messages[0];
@@ -302,7 +305,7 @@ fn a_beam_is_dialled_and_echoes() {
             token: None
         }
     );
-    let term = decode(echoed.payload.as_ref().unwrap(), &Limits::default()).unwrap();
+    let term = decode_bare(echoed.payload.as_ref().unwrap(), &Limits::default()).unwrap();
     assert_eq!(term, Term::tuple([Term::atom("echoed"), Term::Int(42)]));
 }
 

@@ -5,7 +5,8 @@ use num_bigint::BigInt;
 
 use crate::{
     Atom, DecodeError, Export, Limits, NativeRecord, Pid, Port, Reference, Term, TermRef, decode,
-    decode_prefix, decode_ref, decode_shared, encode, inflate,
+    decode_bare, decode_prefix, decode_ref, decode_ref_bare, decode_shared, decode_shared_bare,
+    encode, encode_bare, inflate,
 };
 
 fn bytes(hex: &str) -> Vec<u8> {
@@ -21,6 +22,7 @@ fn bytes(hex: &str) -> Vec<u8> {
 fn check(term: impl Into<Term>, hex: &str) {
     let term = term.into();
     assert_eq!(encode(&term), bytes(hex), "encoding of {term}");
+    assert_eq!(encode_bare(&term), bytes(hex)[1..], "encoding of {term}");
     check_read(term, hex);
 }
 
@@ -36,6 +38,13 @@ fn check_read(term: impl Into<Term>, hex: &str) {
     );
     assert_eq!(
         decode_ref(&bytes, &limits).and_then(|view| view.to_term()),
+        Ok(term.clone())
+    );
+    let bare = bytes::Bytes::copy_from_slice(&bytes[1..]);
+    assert_eq!(decode_bare(&bare, &limits), Ok(term.clone()));
+    assert_eq!(decode_shared_bare(&bare, &limits), Ok(term.clone()));
+    assert_eq!(
+        decode_ref_bare(&bare, &limits).and_then(|view| view.to_term()),
         Ok(term.clone())
     );
     let mut longer = bytes.clone();
@@ -385,6 +394,7 @@ fn compressed_terms_are_inflated() {
     );
     let plain = inflate(&bytes(hex), &limits).expect("zlib").into_owned();
     assert_eq!(plain, encode(&term));
+    assert_eq!(decode_bare(&bytes(hex)[1..], &limits), Ok(term));
     assert_eq!(
         decode_ref(&bytes(hex), &limits).err(),
         Some(DecodeError::Compressed)

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::check::Budget;
-use crate::inflate::{nothing_after, unpack, versioned};
+use crate::inflate::{nothing_after, unpack, versioned, within};
 use crate::short::Short;
 use crate::token::{Container, Reader, RecordToken, Token};
 use crate::{Atom, Binary, DecodeError, Fun, Limits, NativeRecord, Term, order, tag};
@@ -49,8 +49,35 @@ pub fn decode_shared(bytes: &Bytes, limits: &Limits) -> Result<Term> {
     Ok(term)
 }
 
+/// Decodes the term that is the whole of `bytes`, without a version byte: a payload of the
+/// distribution protocol.
+///
+/// # Errors
+/// As for [`decode`].
+pub fn decode_bare(bytes: &[u8], limits: &Limits) -> Result<Term> {
+    let (term, used) = decode_body(within(bytes, limits)?, None, limits)?;
+    nothing_after(bytes, used)?;
+    Ok(term)
+}
+
+/// Decodes the term that is the whole of `bytes`, without a version byte, its binaries sharing the
+/// memory of `bytes` as [`decode_shared`] says.
+///
+/// # Errors
+/// As for [`decode`].
+pub fn decode_shared_bare(bytes: &Bytes, limits: &Limits) -> Result<Term> {
+    let (term, used) = decode_body(within(bytes, limits)?, Some(bytes), limits)?;
+    nothing_after(bytes, used)?;
+    Ok(term)
+}
+
 fn decode_from(bytes: &[u8], shared: Option<&Bytes>, limits: &Limits) -> Result<(Term, usize)> {
-    let body = versioned(bytes, limits)?;
+    let (term, used) = decode_body(versioned(bytes, limits)?, shared, limits)?;
+    Ok((term, used + 1))
+}
+
+/// Decodes the term that `body`, which has no version byte, begins with.
+fn decode_body(body: &[u8], shared: Option<&Bytes>, limits: &Limits) -> Result<(Term, usize)> {
     let budget = Budget::new(limits);
     if let Some((&tag::COMPRESSED, packed)) = body.split_first() {
         let (plain, used) = unpack(packed, limits)?;
@@ -62,7 +89,7 @@ fn decode_from(bytes: &[u8], shared: Option<&Bytes>, limits: &Limits) -> Result<
         };
         let term = decoder.term(0, 0)?;
         nothing_after(decoder.reader.rest, 0)?;
-        return Ok((term, 2 + used));
+        return Ok((term, 1 + used));
     }
     let mut decoder = Decoder {
         reader: Reader::new(body),
@@ -70,7 +97,7 @@ fn decode_from(bytes: &[u8], shared: Option<&Bytes>, limits: &Limits) -> Result<
         budget,
     };
     let term = decoder.term(0, 0)?;
-    Ok((term, bytes.len() - decoder.reader.rest.len()))
+    Ok((term, body.len() - decoder.reader.rest.len()))
 }
 
 /// What stands where a term will be.

@@ -21,17 +21,22 @@ pub fn inflate<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Cow<'a, [u8]>, De
 
 /// What follows the version byte.
 pub(crate) fn versioned<'a>(bytes: &'a [u8], limits: &Limits) -> Result<&'a [u8], DecodeError> {
+    match within(bytes, limits)?.split_first() {
+        Some((&tag::VERSION, body)) => Ok(body),
+        Some((&found, _)) => Err(DecodeError::BadVersion { found }),
+        None => Err(DecodeError::Truncated),
+    }
+}
+
+/// Refuses input that is too long.
+pub(crate) fn within<'a>(bytes: &'a [u8], limits: &Limits) -> Result<&'a [u8], DecodeError> {
     if bytes.len() > limits.max_bytes {
         return Err(DecodeError::TooLarge {
             bytes: bytes.len(),
             limit: limits.max_bytes,
         });
     }
-    match bytes.split_first() {
-        Some((&tag::VERSION, body)) => Ok(body),
-        Some((&found, _)) => Err(DecodeError::BadVersion { found }),
-        None => Err(DecodeError::Truncated),
-    }
+    Ok(bytes)
 }
 
 /// Refuses bytes after the first `used` ones.

@@ -6,6 +6,7 @@
 //! | [`TermRef`] | any term, borrowed from its bytes and read when asked for |
 //! | [`decode`], [`decode_prefix`], [`decode_shared`], [`decode_ref`] | bytes to terms, within [`Limits`] |
 //! | [`encode`], [`encode_into`], [`Encoder`] | terms to bytes |
+//! | [`decode_bare`], [`decode_shared_bare`], [`decode_ref_bare`], [`encode_bare`] | the same without the version byte 131 |
 //! | [`Atom`], [`Binary`], [`Pid`], [`Port`], [`Reference`], [`Fun`], [`Export`], [`NativeRecord`] | what only Erlang has |
 //!
 //! Bytes of a peer cannot make this crate panic, recurse without bound, or allocate more than a
@@ -40,8 +41,8 @@ mod view_seq;
 
 pub use atom::{Atom, AtomTooLong, MAX_ATOM_CHARS};
 pub use binary::Binary;
-pub use decode::{decode, decode_prefix, decode_shared};
-pub use encode::{Encoder, encode, encode_into};
+pub use decode::{decode, decode_bare, decode_prefix, decode_shared, decode_shared_bare};
+pub use encode::{Encoder, encode, encode_bare, encode_into};
 pub use error::DecodeError;
 pub use fun::{Export, Fun};
 pub use inflate::inflate;
@@ -52,5 +53,8 @@ pub use print::MAX_DISPLAY_BYTES;
 pub use record::NativeRecord;
 pub use reference::{BadReferenceLength, MAX_REFERENCE_WORDS, Reference};
 pub use term::Term;
-pub use view::{AtomRef, BigIntRef, ExportRef, PidRef, PortRef, ReferenceRef, TermRef, decode_ref};
+pub use view::{
+    AtomRef, BigIntRef, ExportRef, PidRef, PortRef, ReferenceRef, TermRef, decode_ref,
+    decode_ref_bare,
+};
 pub use view_seq::{FunRef, ListIter, ListRef, MapIter, MapRef, RecordRef, TupleIter, TupleRef};

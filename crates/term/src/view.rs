@@ -67,19 +67,42 @@ pub fn decode_ref<'a>(bytes: &'a [u8], limits: &Limits) -> Result<TermRef<'a>, D
     Ok(term)
 }
 
+/// Reads one borrowed term that is the whole of `bytes`, without a version byte: a payload of the
+/// distribution protocol.
+///
+/// # Errors
+/// As for [`decode_ref`].
+pub fn decode_ref_bare<'a>(bytes: &'a [u8], limits: &Limits) -> Result<TermRef<'a>, DecodeError> {
+    let (term, used) = TermRef::parse_bare(bytes, limits)?;
+    inflate::nothing_after(bytes, used)?;
+    Ok(term)
+}
+
 impl<'a> TermRef<'a> {
     /// Reads one borrowed term, the version byte 131 first, and says how many bytes it took.
     ///
     /// # Errors
     /// As for [`decode_ref`]; bytes may follow.
     pub fn parse(bytes: &'a [u8], limits: &Limits) -> Result<(Self, usize), DecodeError> {
-        let body = inflate::versioned(bytes, limits)?;
+        let (term, used) = Self::parse_body(inflate::versioned(bytes, limits)?, limits)?;
+        Ok((term, used + 1))
+    }
+
+    /// Reads one borrowed term, without a version byte, and says how many bytes it took.
+    ///
+    /// # Errors
+    /// As for [`decode_ref`]; bytes may follow.
+    pub fn parse_bare(bytes: &'a [u8], limits: &Limits) -> Result<(Self, usize), DecodeError> {
+        Self::parse_body(inflate::within(bytes, limits)?, limits)
+    }
+
+    fn parse_body(body: &'a [u8], limits: &Limits) -> Result<(Self, usize), DecodeError> {
         if body.first() == Some(&tag::COMPRESSED) {
             return Err(DecodeError::Compressed);
         }
         let used = check(body, limits)?;
         let term = Self::read(&mut Reader::new(body)).ok_or(DecodeError::Truncated)?;
-        Ok((term, used + 1))
+        Ok((term, used))
     }
 
     /// Reads the head of a term from bytes that were checked. Elements are left in `reader`.

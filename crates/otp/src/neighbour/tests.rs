@@ -33,11 +33,12 @@ fn neighbour(flags: Flags) -> Neighbour {
 /// What the neighbour says to one message, payloads decoded.
 fn answers(flags: Flags, control: Control, payload: Option<Term>) -> Vec<(Control, Option<Term>)> {
     let mut neighbour = neighbour(flags);
-    let payload = payload.map(|term| enmesh_term::encode(&term).into());
+    let payload = payload.map(|term| enmesh_term::encode_bare(&term).into());
     neighbour.handle_message(&Message { control, payload });
     std::iter::from_fn(|| neighbour.poll_reply())
         .map(|Message { control, payload }| {
-            let decode = |bytes: Bytes| enmesh_term::decode(&bytes, &Limits::default()).unwrap();
+            let decode =
+                |bytes: Bytes| enmesh_term::decode_bare(&bytes, &Limits::default()).unwrap();
             (control, payload.map(decode))
         })
         .collect()
@@ -376,7 +377,7 @@ fn a_payload_that_does_not_decode_is_counted_and_nothing_more() {
     };
     neighbour.handle_message(&Message {
         control,
-        payload: Some(Bytes::from_static(&[131, 104])),
+        payload: Some(Bytes::from_static(&[104])),
     });
     assert_eq!(neighbour.poll_reply(), None);
     assert_eq!(neighbour.counters().undecodable, 1);

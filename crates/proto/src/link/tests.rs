@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use enmesh_identity::{Cookie, Creation};
-use enmesh_term::{Atom, Pid, Term, encode};
+use enmesh_term::{Atom, Pid, Term, encode_bare};
 use proptest::prelude::*;
 
 use super::*;
@@ -317,10 +317,10 @@ fn messages_behind_the_acknowledgement_are_kept_until_the_verdict() {
     pair.acceptor.read(pair.now, &pair.dialler.output(pair.now));
     pair.acceptor.expect_up();
     // The first message is in the same segment as the acknowledgement.
-    let payload = encode(&Term::atom("hello"));
+    let payload = Bytes::from(encode_bare(&Term::atom("hello")));
     pair.acceptor
         .link
-        .send(&to_rex("b@h"), Some(&payload))
+        .send(0, &to_rex("b@h"), Some(payload.clone()))
         .unwrap();
     let segment = pair.acceptor.output(pair.now);
     pair.dialler.inbox.extend_from_slice(&segment);
@@ -334,7 +334,7 @@ fn messages_behind_the_acknowledgement_are_kept_until_the_verdict() {
     end.read(pair.now, b"");
     let message = Message {
         control: to_rex("b@h"),
-        payload: Some(payload.into()),
+        payload: Some(payload),
     };
     assert_eq!(end.delivered, [message]);
     assert_eq!(
@@ -346,11 +346,11 @@ fn messages_behind_the_acknowledgement_are_kept_until_the_verdict() {
 #[test]
 fn a_message_is_its_length_then_112_then_the_terms() {
     let mut pair = Pair::up();
-    let payload = encode(&Term::atom("x"));
+    let payload = Bytes::from(encode_bare(&Term::atom("x")));
     let to = pid("b@h");
     pair.dialler
         .link
-        .send(&Control::Send { to, token: None }, Some(&payload))
+        .send(0, &Control::Send { to, token: None }, Some(payload))
         .unwrap();
     let expected = crate::hex::bytes(
         "0000001e 70 83 68 03 61 02 77 00 58 77 03 'b@h' 00000001 00000000 00000007 83 77 01 'x'",
@@ -395,7 +395,7 @@ fn a_payload_is_not_looked_into() {
     end.expect_up();
     assert_eq!(
         end.delivered[0].payload.as_deref(),
-        Some(&b"\x83\xff\xff"[..])
+        Some(&b"\xff\xff"[..])
     );
 }
 
@@ -404,7 +404,7 @@ fn messages_before_a_bad_one_are_delivered() {
     let mut pair = Pair::up();
     pair.dialler
         .link
-        .send(&to_rex("a@h"), Some(b"\x83j"))
+        .send(0, &to_rex("a@h"), Some(Bytes::from_static(b"j")))
         .unwrap();
     let good = pair.dialler.output(pair.now);
     pair.acceptor
@@ -420,7 +420,7 @@ fn nobody_speaks_for_a_process_of_another_node() {
         from: pid("x@h"),
         to: pid("b@h"),
     };
-    pair.dialler.link.send(&link, None).unwrap();
+    pair.dialler.link.send(0, &link, None).unwrap();
     pair.run();
     let peer = "a@h".parse().unwrap();
     assert_eq!(
@@ -457,24 +457,26 @@ fn what_does_not_fit_is_not_sent_and_the_link_lives() {
     small.max_message = 2048;
     let mut pair = Pair::new(small, config("b@h", "c"));
     assert_eq!(
-        pair.dialler.link.send(&to_rex("a@h"), None),
+        pair.dialler.link.send(0, &to_rex("a@h"), None),
         Err(LinkError::NotUp)
     );
     pair.run();
     let link = &mut pair.dialler.link;
-    let big = vec![131; 1500];
-    link.send(&to_rex("a@h"), Some(&big))
+    let big = Bytes::from(vec![131; 1500]);
+    link.send(0, &to_rex("a@h"), Some(big))
         .expect("one message alone may be over max_output");
     assert_eq!(
-        link.send(&to_rex("a@h"), Some(b"\x83j")),
+        link.send(0, &to_rex("a@h"), Some(Bytes::from_static(b"j"))),
         Err(LinkError::OutputFull)
     );
-    let error = link.send(&to_rex("a@h"), Some(&[131; 2048])).unwrap_err();
+    let error = link
+        .send(0, &to_rex("a@h"), Some(vec![131; 2048].into()))
+        .unwrap_err();
     assert!(matches!(error, LinkError::TooLarge { max: 2048, .. }));
     pair.run();
     pair.dialler
         .link
-        .send(&to_rex("a@h"), Some(b"\x83j"))
+        .send(0, &to_rex("a@h"), Some(Bytes::from_static(b"j")))
         .unwrap();
     pair.run();
     assert_eq!(pair.acceptor.delivered.len(), 2);
@@ -564,7 +566,8 @@ fn a_flood_of_ticks_is_not_answered_one_by_one() {
 fn nothing_is_ticked_while_something_is_written() {
     let mut pair = Pair::up();
     let link = &mut pair.dialler.link;
-    link.send(&to_rex("a@h"), Some(b"\x83j")).unwrap();
+    link.send(0, &to_rex("a@h"), Some(Bytes::from_static(b"j")))
+        .unwrap();
     let _ = link.take_output(pair.now);
     let check = link.deadline().unwrap();
     assert_eq!(check, pair.now + Duration::from_secs(15));
@@ -648,7 +651,7 @@ fn an_ended_link_does_nothing_more() {
     assert_eq!(link.handle_bytes(pair.now, &mut inbox), Err(fault.into()));
     assert_eq!(link.handle_eof(), fault.into());
     assert_eq!(link.deadline(), None);
-    assert_eq!(link.send(&to_rex("b@h"), None), Err(LinkError::NotUp));
+    assert_eq!(link.send(0, &to_rex("b@h"), None), Err(LinkError::NotUp));
 }
 
 proptest! {
@@ -660,8 +663,8 @@ proptest! {
         pair.dialler.expect_up();
         pair.acceptor.expect_up();
         for _ in 0..count {
-            pair.dialler.link.send(&to_rex("a@h"), Some(b"\x83w\x01x")).unwrap();
-            pair.acceptor.link.send(&to_rex("b@h"), Some(b"\x83j")).unwrap();
+            pair.dialler.link.send(0, &to_rex("a@h"), Some(Bytes::from_static(b"w\x01x"))).unwrap();
+            pair.acceptor.link.send(0, &to_rex("b@h"), Some(Bytes::from_static(b"j"))).unwrap();
         }
         pair.run();
         prop_assert_eq!(pair.acceptor.delivered.len(), count);

@@ -89,9 +89,10 @@ impl Process {
             to: self.mailbox.clone(),
             token: None,
         };
-        let mut payload = [131, 98, 0, 0, 0, 0];
-        payload[2..].copy_from_slice(&(end.sent + 1).to_be_bytes());
-        if end.link.send(&control, Some(&payload)).is_ok() {
+        let mut payload = [98, 0, 0, 0, 0];
+        payload[1..].copy_from_slice(&(end.sent + 1).to_be_bytes());
+        let payload = Bytes::copy_from_slice(&payload);
+        if end.link.send(0, &control, Some(payload)).is_ok() {
             end.sent += 1;
         }
         self.drive(link, None, out);
@@ -112,7 +113,7 @@ impl Process {
             reference: reference.expect("three words are a reference"),
         };
         if let Some(end) = self.links.get_mut(&link)
-            && end.link.send(&control, None).is_ok()
+            && end.link.send(0, &control, None).is_ok()
         {
             end.monitors_since = Some(out.now);
         }
@@ -222,7 +223,7 @@ fn send(end: &LinkEnd, mut bytes: Bytes, out: &mut Outside) {
 
 fn deliver(node: usize, link: LinkId, end: &mut LinkEnd, message: &Message, out: &mut Outside) {
     match (&message.control, message.payload.as_deref()) {
-        (Control::RegSend { to, .. }, Some([131, 98, sequence @ ..])) if to == "sim" => {
+        (Control::RegSend { to, .. }, Some([98, sequence @ ..])) if to == "sim" => {
             let sequence = sequence.try_into().map_or(0, u32::from_be_bytes);
             end.got += 1;
             out.stats.messages += 1;
@@ -242,7 +243,7 @@ fn deliver(node: usize, link: LinkId, end: &mut LinkEnd, message: &Message, out:
                 neighbour.handle_message(message);
                 while let Some(reply) = neighbour.poll_reply() {
                     // A full output closes the link in life; here it never fills.
-                    let _ = end.link.send(&reply.control, reply.payload.as_deref());
+                    let _ = end.link.send(0, &reply.control, reply.payload);
                 }
             }
         }
