@@ -37,6 +37,7 @@ mod node;
 mod registration;
 mod runtime;
 mod sources;
+mod transport;
 mod view;
 mod warnings;
 

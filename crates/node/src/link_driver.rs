@@ -8,12 +8,12 @@ use bytes::BytesMut;
 use enmesh_membership::LinkId;
 use enmesh_otp::{Neighbour, Pids};
 use enmesh_proto::{Action, Link, LinkError, Message, Question, Verdict};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::deadline::until;
+use crate::transport::{Stream, read_arrived};
 
 /// The least room to read into, in bytes; an idle link holds no more than this.
 const READ_MIN: usize = 4 * 1024;
@@ -59,10 +59,9 @@ pub(crate) enum LinkEnd {
 }
 
 /// Turns `link` over `stream` until one of the three ends it.
-pub(crate) async fn drive(stream: TcpStream, link: Link, wires: Wires) -> LinkEnd {
-    // Frames are written in batches already; waiting for more would only delay them. A socket
-    // that refuses the option is about to fail anyway.
-    let _ = stream.set_nodelay(true);
+pub(crate) async fn drive(stream: Stream, link: Link, wires: Wires) -> LinkEnd {
+    // A socket that refuses the option is about to fail anyway.
+    let _ = stream.set_nodelay();
     let mut driver = Driver {
         link,
         neighbour: None,
@@ -74,7 +73,11 @@ pub(crate) async fn drive(stream: TcpStream, link: Link, wires: Wires) -> LinkEn
         closing: None,
         wires,
     };
-    driver.run(stream).await
+    let (mut reader, mut writer) = stream.into_split();
+    let end = driver.run(&mut reader, &mut writer).await;
+    // A peer that does not read must not hold us up; that it is told why is all we can wish.
+    let _ = tokio::time::timeout(LAST_WRITE, writer.shutdown()).await;
+    end
 }
 
 struct Driver {
@@ -95,8 +98,11 @@ struct Driver {
 }
 
 impl Driver {
-    async fn run(&mut self, stream: TcpStream) -> LinkEnd {
-        let (mut reader, mut writer) = stream.into_split();
+    async fn run<R, W>(&mut self, reader: &mut R, writer: &mut W) -> LinkEnd
+    where
+        R: AsyncRead + Unpin,
+        W: AsyncWrite + Unpin,
+    {
         loop {
             if let Err(error) = self.drain_actions().await {
                 self.close(error);
@@ -129,7 +135,11 @@ impl Driver {
                 () = until(deadline) => {
                     // What has arrived counts before the clock does: after a pause of our own
                     // process the peer must not be taken for silent.
-                    match reading.then(|| reader.try_read_buf(&mut self.inbox)) {
+                    let arrived = match reading {
+                        true => read_arrived(reader, &mut self.inbox).await,
+                        false => None,
+                    };
+                    match arrived {
                         Some(Ok(read)) if read > 0 => Step::Read(Ok(read)),
                         _ => Step::Timeout,
                     }

@@ -243,7 +243,8 @@ impl Manager {
         };
         let wires = self.links.wires(id, peer, &self.pids);
         let span = debug_span!("link", link = %id, %from);
-        let task = async move { TaskEnd::from(link_driver::drive(stream, link, wires).await) };
+        let task =
+            async move { TaskEnd::from(link_driver::drive(stream.into(), link, wires).await) };
         self.links.spawn(id, task.instrument(span));
     }
 
@@ -272,7 +273,7 @@ impl Manager {
                         return TaskEnd::Stopped;
                     }
                     let link = Link::dial(Instant::now(), config, name, rand::random());
-                    TaskEnd::from(link_driver::drive(stream, link, wires).await)
+                    TaskEnd::from(link_driver::drive(stream.into(), link, wires).await)
                 }
             }
         };
