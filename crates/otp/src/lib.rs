@@ -1,16 +1,25 @@
 //! What a BEAM node expects of a neighbour, as machines without IO.
 //!
 //! Silence is the worst answer: a monitor, link or call that nobody answers hangs for ever on the
-//! BEAM. [`Neighbour`] is the machine of one link: every message that must be answered is, hidden
-//! node or visible one. What it does not serve it refuses as a BEAM would.
+//! BEAM. [`Kernel`] is the machine of one node: its processes with their links, monitors, aliases
+//! and names, and the services that a BEAM expects on every node. What it does not serve it
+//! refuses as a BEAM would.
 //!
-//! Calling order: [`Neighbour::handle_message`] for each message of the link, in order, then
-//! [`Neighbour::poll_reply`] until it gives `None`.
+//! Calling order: one method of [`Kernel`], then [`Kernel::poll_action`] until it gives `None`.
 
+mod action;
 mod call;
+#[allow(dead_code)] // The services that ask for these effects follow.
+mod effect;
+mod kernel;
 mod neighbour;
 mod pids;
 mod spawn;
 
+pub use action::{Action, JobId, JobOutcome, Mail, PgEvent};
+pub use effect::Address;
+pub use kernel::{
+    AutoConnect, Kernel, KernelConfig, KernelCounters, NodeTypes, RegisterError, SystemLimit,
+};
 pub use neighbour::{Neighbour, NeighbourCounters};
 pub use pids::Pids;
