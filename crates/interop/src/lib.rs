@@ -13,6 +13,7 @@ mod netns;
 mod output;
 mod peers;
 mod process;
+mod ratios;
 
 pub use beam::Beam;
 pub use enmesh::Enmesh;
@@ -26,3 +27,4 @@ pub use netns::NetNs;
 pub use output::Output;
 pub use peers::{Otp, ensure_release, verify_release};
 pub use process::{Process, poll_until};
+pub use ratios::{Better, Measure, Ratios};

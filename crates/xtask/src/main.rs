@@ -1,5 +1,6 @@
 //! The chores of this repository; `cargo xtask help` lists them.
 
+mod bench;
 mod dist;
 mod kube;
 mod peers;
@@ -31,6 +32,8 @@ enum Command {
     Test(suite::Args),
     /// What CI runs: `test`, with nothing left out.
     Ci,
+    /// Measure nodes against nodes, OTP's and ours in turn, and print the ratios.
+    Bench(bench::Args),
     /// Build the program that is shipped, static, its start-up code in one place.
     Dist(dist::Args),
     /// Simulate many nodes over many seeds; tells the story of a seed that breaks a promise.
@@ -44,6 +47,7 @@ fn main() -> anyhow::Result<()> {
         Command::Tidy => tidy::run(),
         Command::Test(args) => suite::run(&args),
         Command::Ci => suite::run(&suite::Args::default()),
+        Command::Bench(args) => bench::run(&args),
         Command::Dist(args) => dist::run(&args),
         Command::Sim(args) => simulation::run(&args),
     }

@@ -1,0 +1,35 @@
+//! `cargo xtask bench`: nodes against nodes, OTP's and ours in turn.
+
+use crate::repository;
+use crate::run::{self, Totals};
+
+/// What `cargo xtask bench` takes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// How often each figure is taken.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// How many milliseconds each figure takes.
+    #[arg(long, default_value_t = 1000)]
+    millis: u64,
+    /// These rows only, separated by commas, such as `ping_1,one_way_small`.
+    #[arg(long)]
+    rows: Option<String>,
+    /// These columns only beside OTP → OTP, separated by commas: `rr`, `rb`, `br`.
+    #[arg(long)]
+    columns: Option<String>,
+}
+
+/// Builds the bench and runs it.
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let fixed = "bench --package enmesh-interop --bench nodes --";
+    let mut command = run::cargo(&repository::root(), fixed);
+    command.args(["--rounds", &args.rounds.to_string()]);
+    command.args(["--millis", &args.millis.to_string()]);
+    for (flag, words) in [("--rows", &args.rows), ("--columns", &args.columns)] {
+        if let Some(words) = words {
+            command.args([flag, words]);
+        }
+    }
+    run::run(command, &mut Totals::default())
+}
