@@ -11,6 +11,8 @@ mod action;
 mod call;
 #[allow(dead_code)] // The services that ask for these effects follow.
 mod effect;
+#[allow(dead_code)] // The kernel that drives it follows.
+mod global;
 mod kernel;
 mod neighbour;
 mod pids;
