@@ -110,6 +110,10 @@ impl Flags {
     pub const MANDATORY_26: Flags =
         Flags(Flags::MANDATORY_25.0 | Flags::UNLINK_ID.0 | Flags::V4_NC.0);
 
+    /// Those of [`Flags::ours`] that a node may leave out.
+    pub const OPTIONAL: Flags =
+        Flags(Flags::DIST_HDR_ATOM_CACHE.0 | Flags::FRAGMENTS.0 | Flags::ALTACT_SIG.0);
+
     /// What this implementation serves and therefore announces.
     ///
     /// The header forms (DIST_HDR_ATOM_CACHE, FRAGMENTS) are left out, so that every message is
@@ -151,6 +155,12 @@ impl Flags {
     /// Whether no flag is set.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
+    }
+
+    /// The flags but those of `other`.
+    #[must_use]
+    pub const fn without(self, other: Flags) -> Flags {
+        Flags(self.0 & !other.0)
     }
 
     /// The flags with those added that [`Flags::MANDATORY_25_DIGEST`] stands for, if it is set.

@@ -1,17 +1,22 @@
 //! The handshake: two names, and the proof that both hold the cookie.
 
 mod message;
+mod naming;
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::BytesMut;
-use enmesh_identity::{Cookie, Creation, NodeName};
+use enmesh_identity::{Creation, NodeName};
 
 use crate::digest::Digest;
 use crate::flags::Flags;
-use crate::link::{Direction, LinkError, LocalNode, PeerInfo};
+use crate::framing::Prefix;
+use crate::link::{Direction, LinkConfig, LinkError, PeerInfo};
 pub use message::HandshakeFault;
-use message::{Challenge, Reply, SendName, Status, TAG_OLD_NAME, encode_ack, parse_ack};
+use message::{
+    Challenge, Reply, SendName, Status, TAG_OLD_NAME, encode_ack, encode_named, parse_ack,
+};
 
 /// The longest message of a handshake, in bytes. A longer one closes the connection. The longest
 /// that a BEAM sends, a challenge with a name of 255 characters, has 274.
@@ -120,8 +125,7 @@ pub enum Progress {
 /// is put at the end of `output`, lengths included. After an error nothing may be called any more.
 #[derive(Debug)]
 pub struct Handshake {
-    local: LocalNode,
-    cookie: Cookie,
+    config: Arc<LinkConfig>,
     /// Our challenge to the peer.
     challenge: u32,
     phase: Phase,
@@ -139,32 +143,33 @@ struct Claim {
     name: NodeName,
     creation: Creation,
     flags: Flags,
+    /// Whether it had no name and was given this one.
+    is_named_by_us: bool,
 }
 
 impl Handshake {
     /// A handshake with `peer`, which we dialled; `challenge` is a random number of this
     /// connection alone. Our name is in `output` at once.
     pub fn dial(
-        local: LocalNode,
-        cookie: Cookie,
+        config: Arc<LinkConfig>,
         peer: NodeName,
         challenge: u32,
         output: &mut BytesMut,
     ) -> Self {
         let send_name = SendName {
-            flags: Flags::ours(local.visible),
-            creation: local.creation,
-            name: local.name.clone(),
+            flags: config.announced(),
+            creation: config.local.creation,
+            name: config.local.name.clone(),
         };
-        send_name.encode(output);
+        send_name.encode(config.prefix(), output);
         let wanted = Claim {
             name: peer,
             creation: Creation::from_wire(0),
             flags: Flags::NONE,
+            is_named_by_us: false,
         };
         Self {
-            local,
-            cookie,
+            config,
             challenge,
             phase: Phase::Status,
             direction: Direction::Dialled,
@@ -175,10 +180,9 @@ impl Handshake {
 
     /// A handshake with whoever dialled us; `challenge` is a random number of this connection
     /// alone.
-    pub fn accept(local: LocalNode, cookie: Cookie, challenge: u32) -> Self {
+    pub fn accept(config: Arc<LinkConfig>, challenge: u32) -> Self {
         Self {
-            local,
-            cookie,
+            config,
             challenge,
             phase: Phase::Name,
             direction: Direction::Accepted,
@@ -251,38 +255,46 @@ impl Handshake {
         verdict: Verdict,
         output: &mut BytesMut,
     ) -> Result<Progress, LinkError> {
+        let prefix = self.prefix();
         match (self.phase, verdict) {
+            (Phase::Inbound, Verdict::Accept | Verdict::AcceptSimultaneous)
+                if self.claim().is_named_by_us =>
+            {
+                let claim = self.claim();
+                encode_named(&claim.name, claim.creation, prefix, output);
+                Ok(self.send_challenge(output))
+            }
             (Phase::Inbound, Verdict::Accept) => {
-                Status::Ok.encode(output);
+                Status::Ok.encode(prefix, output);
                 Ok(self.send_challenge(output))
             }
             (Phase::Inbound, Verdict::AcceptSimultaneous) => {
-                Status::OkSimultaneous.encode(output);
+                Status::OkSimultaneous.encode(prefix, output);
                 Ok(self.send_challenge(output))
             }
             (Phase::Inbound, Verdict::Nok) => {
-                Status::Nok.encode(output);
+                Status::Nok.encode(prefix, output);
                 Err(LinkError::Nok)
             }
             (Phase::Inbound, Verdict::NotAllowed) => {
-                Status::NotAllowed.encode(output);
+                Status::NotAllowed.encode(prefix, output);
                 Err(LinkError::NotAllowed)
             }
             (Phase::Inbound, Verdict::AskAlive) => {
-                Status::Alive.encode(output);
+                Status::Alive.encode(prefix, output);
                 Ok(self.wait(Phase::AliveAnswer))
             }
             (Phase::Alive, Verdict::Continue) => {
-                Status::True.encode(output);
+                Status::True.encode(prefix, output);
                 Ok(self.wait(Phase::Challenge))
             }
             (Phase::Alive, Verdict::GiveUp) => {
-                Status::False.encode(output);
+                Status::False.encode(prefix, output);
                 Err(LinkError::GivenUp)
             }
             (Phase::Admission, Verdict::Admit) => {
                 if let Some(proof) = self.proof.take() {
-                    encode_ack(proof, output);
+                    encode_ack(proof, prefix, output);
                 }
                 Ok(Progress::Done(self.peer_info()))
             }
@@ -305,46 +317,78 @@ impl Handshake {
         if message.first() == Some(&TAG_OLD_NAME) {
             return Err(LinkError::OldHandshake);
         }
-        if SendName::flags(message)?.contains(Flags::NAME_ME) {
-            return Err(LinkError::DynamicName);
-        }
-        let SendName {
-            flags,
-            creation,
-            name,
-        } = SendName::parse(message)?;
-        let missing = Flags::missing_mandatory(flags);
+        let claim = match SendName::parse_nameless(message)? {
+            Some((flags, host)) => self.name_peer(flags, &host)?,
+            None => {
+                let said = SendName::parse(message)?;
+                Claim {
+                    name: said.name,
+                    creation: said.creation,
+                    flags: said.flags,
+                    is_named_by_us: false,
+                }
+            }
+        };
+        let missing = Flags::missing_mandatory(claim.flags);
         if !missing.is_empty() {
-            Status::NotAllowed.encode(output);
+            Status::NotAllowed.encode(self.prefix(), output);
             return Err(LinkError::MissingFlags { flags: missing });
         }
-        self.peer = Some(Claim {
-            name: name.clone(),
-            creation,
-            flags,
-        });
+        let name = claim.name.clone();
+        self.peer = Some(claim);
+        if !self.config.allowed.allows(&name) {
+            Status::NotAllowed.encode(self.prefix(), output);
+            return Err(LinkError::NotAllowed);
+        }
         Ok(self.ask(Phase::Inbound, Question::Inbound { name }))
     }
 
+    /// What a peer is from now on that has no name. It is hidden, as OTP has it.
+    fn name_peer(&self, flags: Flags, host: &str) -> Result<Claim, LinkError> {
+        let seed = self.config.name_seed.ok_or(LinkError::DynamicName)?;
+        let named = naming::name_for(host, seed, self.challenge);
+        let (name, creation) = named.map_err(HandshakeFault::Name)?;
+        Ok(Claim {
+            name,
+            creation,
+            flags: flags.without(Flags::PUBLISHED),
+            is_named_by_us: true,
+        })
+    }
+
+    fn prefix(&self) -> Prefix {
+        self.config.prefix()
+    }
+
+    /// The digest of `challenge` with the cookie that we hold for the peer.
+    fn digest(&self, challenge: u32) -> Digest {
+        Digest::new(self.config.cookies.of(&self.claim().name), challenge)
+    }
+
     fn send_challenge(&mut self, output: &mut BytesMut) -> Progress {
+        let mut flags = self.config.announced();
+        if self.claim().is_named_by_us {
+            // Without it the peer takes itself for one that has a name of its own, and crashes.
+            flags = flags | Flags::NAME_ME;
+        }
         let challenge = Challenge {
-            flags: Flags::ours(self.local.visible),
+            flags,
             challenge: self.challenge,
-            creation: self.local.creation,
-            name: self.local.name.clone(),
+            creation: self.config.local.creation,
+            name: self.config.local.name.clone(),
         };
-        challenge.encode(output);
+        challenge.encode(self.prefix(), output);
         self.wait(Phase::Reply)
     }
 
     fn take_reply(&mut self, message: &[u8]) -> Result<Progress, LinkError> {
         let reply = Reply::parse(message)?;
-        if reply.digest != Digest::new(&self.cookie, self.challenge) {
+        if reply.digest != self.digest(self.challenge) {
             return Err(LinkError::WrongDigest {
                 peer: self.claim().name.clone(),
             });
         }
-        self.proof = Some(Digest::new(&self.cookie, reply.challenge));
+        self.proof = Some(self.digest(reply.challenge));
         Ok(self.ask_admission())
     }
 
@@ -385,18 +429,19 @@ impl Handshake {
             name,
             creation,
             flags,
+            is_named_by_us: false,
         });
-        let digest = Digest::new(&self.cookie, challenge);
+        let digest = self.digest(challenge);
         Reply {
             challenge: self.challenge,
             digest,
         }
-        .encode(output);
+        .encode(self.prefix(), output);
         Ok(self.wait(Phase::Ack))
     }
 
     fn take_ack(&mut self, message: &[u8]) -> Result<Progress, LinkError> {
-        if parse_ack(message)? != Digest::new(&self.cookie, self.challenge) {
+        if parse_ack(message)? != self.digest(self.challenge) {
             return Err(LinkError::AckWrongDigest {
                 peer: self.claim().name.clone(),
             });
@@ -420,7 +465,7 @@ impl Handshake {
         PeerInfo {
             name: claim.name.clone(),
             creation: claim.creation,
-            flags: claim.flags.expanded() & Flags::ours(self.local.visible),
+            flags: claim.flags.expanded() & self.config.announced(),
             visible: claim.flags.contains(Flags::PUBLISHED),
             direction: self.direction,
         }

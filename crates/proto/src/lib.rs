@@ -6,6 +6,7 @@
 //! | [`Handshake`] | the handshake alone, for both sides |
 //! | [`Control`], [`Message`] | what two connected nodes say to each other |
 //! | [`Flags`] | what a node can do, in one table |
+//! | [`Cookies`], [`Allowed`] | which secret a peer must hold, and which peers may come |
 //! | [`Digest`] | the proof that a node holds the cookie |
 //! | [`epmd`] | the wire format of the port mapper, both directions |
 //!
@@ -15,7 +16,9 @@
 //! A driver of a [`Link`] calls, in this order and for ever: one `handle_*`; then
 //! [`Link::poll_action`] until `None`; then writes what [`Link::take_output`] gives.
 
+mod allowed;
 mod control;
+mod cookies;
 mod digest;
 pub mod epmd;
 mod flags;
@@ -25,7 +28,9 @@ mod handshake;
 mod hex;
 mod link;
 
+pub use allowed::Allowed;
 pub use control::{AltactFlags, AltactTarget, Control, ControlError, Message, ProcId, SpawnResult};
+pub use cookies::Cookies;
 pub use digest::Digest;
 pub use flags::Flags;
 pub use framing::FrameError;

@@ -100,18 +100,25 @@ enum State {
 
 impl Link {
     /// A link with `peer`, whose connection we just opened; `challenge` is a random number of this
-    /// link alone. The first message is in the output at once.
+    /// link alone. The first message is in the output at once; if the link is not allowed, there
+    /// is none, and the first action is [`Action::Close`].
     pub fn dial(now: Instant, config: Arc<LinkConfig>, peer: NodeName, challenge: u32) -> Self {
         let mut output = BytesMut::new();
-        let (local, cookie) = (config.local.clone(), config.cookie.clone());
-        let handshake = Handshake::dial(local, cookie, peer, challenge, &mut output);
-        Self::new(now, config, handshake, output)
+        let is_allowed = config.allowed.allows(&peer);
+        let handshake = Handshake::dial(config.clone(), peer, challenge, &mut output);
+        let mut link = Self::new(now, config, handshake, output);
+        if !is_allowed {
+            link.output.clear();
+            let error = link.end(LinkError::NotAllowed);
+            link.actions.push_back(Action::Close(error));
+        }
+        link
     }
 
     /// A link with whoever opened this connection to us; `challenge` is a random number of this
     /// link alone.
     pub fn accept(now: Instant, config: Arc<LinkConfig>, challenge: u32) -> Self {
-        let handshake = Handshake::accept(config.local.clone(), config.cookie.clone(), challenge);
+        let handshake = Handshake::accept(config.clone(), challenge);
         Self::new(now, config, handshake, BytesMut::new())
     }
 
@@ -338,7 +345,8 @@ impl Link {
                     if handshake.is_asking() {
                         return Ok(());
                     }
-                    let Some(message) = Prefix::Two.take(inbox, MAX_HANDSHAKE_MESSAGE)? else {
+                    let Some(message) = self.config.prefix().take(inbox, MAX_HANDSHAKE_MESSAGE)?
+                    else {
                         return Ok(());
                     };
                     let progress = handshake.handle_message(&message, &mut self.output)?;

@@ -193,7 +193,7 @@ impl Process {
     /// From now on the node's new links hold this cookie.
     pub(crate) fn set_cookie(&mut self, cookie: Cookie) {
         let mut config = LinkConfig::clone(&self.config);
-        config.cookie = cookie;
+        config.cookies = cookie.into();
         self.config = Arc::new(config);
     }
 

@@ -5,6 +5,7 @@ use enmesh_identity::{Creation, NameError, NodeName};
 
 use crate::digest::Digest;
 use crate::flags::Flags;
+use crate::framing::Prefix;
 
 /// Why a message of the handshake cannot be understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -73,19 +74,31 @@ pub(crate) const TAG_OLD_NAME: u8 = b'n';
 const TAG_STATUS: u8 = b's';
 const TAG_REPLY: u8 = b'r';
 const TAG_ACK: u8 = b'a';
+/// How the status begins that gives a name.
+const NAMED: &[u8] = b"named:";
 
 impl SendName {
-    pub(crate) fn encode(&self, output: &mut BytesMut) {
+    pub(crate) fn encode(&self, prefix: Prefix, output: &mut BytesMut) {
         let name = self.name.to_latin1();
-        put_header(output, TAG_NAME, 8 + 4 + 2 + name.len());
+        put_header(prefix, output, TAG_NAME, 8 + 4 + 2 + name.len());
         output.put_u64(self.flags.bits());
         output.put_u32(self.creation.get());
         put_name(output, &name);
     }
 
-    /// The flags of the message, which tell whether a name follows at all.
-    pub(crate) fn flags(message: &[u8]) -> Result<Flags, HandshakeFault> {
-        Fields::of(message, TAG_NAME)?.u64().map(Flags::from_bits)
+    /// The flags of the message, and the host that stands instead of a name if NAME_ME is among
+    /// them.
+    pub(crate) fn parse_nameless(
+        message: &[u8],
+    ) -> Result<Option<(Flags, String)>, HandshakeFault> {
+        let mut fields = Fields::of(message, TAG_NAME)?;
+        let flags = Flags::from_bits(fields.u64()?);
+        if !flags.contains(Flags::NAME_ME) {
+            return Ok(None);
+        }
+        let _creation = fields.u32()?;
+        let host = fields.text()?.iter().map(|&byte| char::from(byte));
+        Ok(Some((flags, host.collect())))
     }
 
     pub(crate) fn parse(message: &[u8]) -> Result<Self, HandshakeFault> {
@@ -99,9 +112,9 @@ impl SendName {
 }
 
 impl Challenge {
-    pub(crate) fn encode(&self, output: &mut BytesMut) {
+    pub(crate) fn encode(&self, prefix: Prefix, output: &mut BytesMut) {
         let name = self.name.to_latin1();
-        put_header(output, TAG_NAME, 8 + 4 + 4 + 2 + name.len());
+        put_header(prefix, output, TAG_NAME, 8 + 4 + 4 + 2 + name.len());
         output.put_u64(self.flags.bits());
         output.put_u32(self.challenge);
         output.put_u32(self.creation.get());
@@ -120,8 +133,8 @@ impl Challenge {
 }
 
 impl Reply {
-    pub(crate) fn encode(&self, output: &mut BytesMut) {
-        put_header(output, TAG_REPLY, 4 + Digest::LEN);
+    pub(crate) fn encode(&self, prefix: Prefix, output: &mut BytesMut) {
+        put_header(prefix, output, TAG_REPLY, 4 + Digest::LEN);
         output.put_u32(self.challenge);
         output.put_slice(self.digest.as_bytes());
     }
@@ -148,19 +161,19 @@ impl Status {
         (Status::False, b"false"),
     ];
 
-    /// Puts the status down; `Named` is never sent, since nobody is given a name.
-    pub(crate) fn encode(self, output: &mut BytesMut) {
+    /// Puts the status down; `Named`, which says more, has [`encode_named`].
+    pub(crate) fn encode(self, prefix: Prefix, output: &mut BytesMut) {
         let text = Self::TABLE
             .iter()
             .find(|(status, _)| *status == self)
             .map_or(&b""[..], |it| it.1);
-        put_header(output, TAG_STATUS, text.len());
+        put_header(prefix, output, TAG_STATUS, text.len());
         output.put_slice(text);
     }
 
     pub(crate) fn parse(message: &[u8]) -> Result<Self, HandshakeFault> {
         let text = Fields::of(message, TAG_STATUS)?.rest;
-        if text.starts_with(b"named:") {
+        if text.starts_with(NAMED) {
             return Ok(Status::Named);
         }
         let found = Self::TABLE.iter().find(|(_, known)| *known == text);
@@ -170,9 +183,23 @@ impl Status {
     }
 }
 
+/// Puts down the status that gives the peer a name and an incarnation.
+pub(crate) fn encode_named(
+    name: &NodeName,
+    creation: Creation,
+    prefix: Prefix,
+    output: &mut BytesMut,
+) {
+    let name = name.to_latin1();
+    put_header(prefix, output, TAG_STATUS, NAMED.len() + 2 + name.len() + 4);
+    output.put_slice(NAMED);
+    put_name(output, &name);
+    output.put_u32(creation.get());
+}
+
 /// Puts down `'a'`, the accepting side's proof.
-pub(crate) fn encode_ack(digest: Digest, output: &mut BytesMut) {
-    put_header(output, TAG_ACK, Digest::LEN);
+pub(crate) fn encode_ack(digest: Digest, prefix: Prefix, output: &mut BytesMut) {
+    put_header(prefix, output, TAG_ACK, Digest::LEN);
     output.put_slice(digest.as_bytes());
 }
 
@@ -183,9 +210,12 @@ pub(crate) fn parse_ack(message: &[u8]) -> Result<Digest, HandshakeFault> {
     Ok(digest)
 }
 
-fn put_header(output: &mut BytesMut, tag: u8, rest: usize) {
+fn put_header(prefix: Prefix, output: &mut BytesMut, tag: u8, rest: usize) {
     let len = u16::try_from(1 + rest).expect("a message of the handshake is shorter than 1 KiB");
-    output.put_u16(len);
+    match prefix {
+        Prefix::Two => output.put_u16(len),
+        Prefix::Four => output.put_u32(u32::from(len)),
+    }
     output.put_u8(tag);
 }
 
@@ -228,9 +258,18 @@ impl<'a> Fields<'a> {
 
     /// The name; what follows it is for later versions of the protocol and ignored.
     fn name(&mut self) -> Result<NodeName, HandshakeFault> {
+        NodeName::from_latin1(self.text()?).map_err(HandshakeFault::Name)
+    }
+
+    /// A text with its length before it.
+    fn text(&mut self) -> Result<&'a [u8], HandshakeFault> {
         let len = usize::from(u16::from_be_bytes(self.array()?));
-        let name = self.rest.get(..len).ok_or(HandshakeFault::Short)?;
-        NodeName::from_latin1(name).map_err(HandshakeFault::Name)
+        let (text, rest) = self
+            .rest
+            .split_at_checked(len)
+            .ok_or(HandshakeFault::Short)?;
+        self.rest = rest;
+        Ok(text)
     }
 
     fn end(&self) -> Result<(), HandshakeFault> {

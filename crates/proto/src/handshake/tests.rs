@@ -1,7 +1,9 @@
-use enmesh_identity::NameError;
+use enmesh_identity::{Cookie, NameError};
 
 use super::*;
 use crate::hex::bytes;
+use crate::link::LocalNode;
+use crate::{Allowed, Cookies};
 
 /// What OTP 25 announces.
 const OTP_25: &str = "0000000d 07df7fbd";
@@ -14,18 +16,22 @@ fn local() -> LocalNode {
     }
 }
 
-fn cookie() -> Cookie {
-    Cookie::new("c").unwrap()
+fn config() -> LinkConfig {
+    LinkConfig::new(local(), Cookie::new("c").unwrap())
 }
 
 /// A dialled handshake whose name was written already.
 fn dialled() -> Handshake {
     let peer = "b@127.0.0.1".parse().unwrap();
-    Handshake::dial(local(), cookie(), peer, 99, &mut BytesMut::new())
+    Handshake::dial(Arc::new(config()), peer, 99, &mut BytesMut::new())
 }
 
 fn accepted() -> Handshake {
-    Handshake::accept(local(), cookie(), 0x1234_5678)
+    accepted_with(config())
+}
+
+fn accepted_with(config: LinkConfig) -> Handshake {
+    Handshake::accept(Arc::new(config), 0x1234_5678)
 }
 
 /// Gives a message in and returns what came of it and what is to be written.
@@ -82,7 +88,7 @@ fn peer_info(direction: Direction) -> PeerInfo {
 fn a_dial_begins_with_our_name() {
     let mut output = BytesMut::new();
     let peer = "b@127.0.0.1".parse().unwrap();
-    Handshake::dial(local(), cookie(), peer, 99, &mut output);
+    Handshake::dial(Arc::new(config()), peer, 99, &mut output);
     let flags = format!("{:016x}", Flags::ours(true).bits());
     let expected = format!("001a 'N' {flags} 00000007 000b 'r@127.0.0.1'");
     assert_eq!(output, bytes(&expected));
@@ -327,4 +333,100 @@ fn a_verdict_that_nobody_asked_for_changes_nothing() {
         );
     }
     assert_eq!(give(&mut it, "'sok'"), waiting(""));
+}
+
+/// As `erl -sname undefined` of OTP 27 begins.
+const DYNAMIC: &str = "'N' 0000000f 07df7fbc 00000000 0004 'host'";
+
+#[test]
+fn a_peer_without_a_name_is_given_one_and_our_challenge_says_so() {
+    let mut config = config();
+    config.name_seed = Some(5);
+    let mut it = accepted_with(config);
+    let Ok(Progress::Ask(Question::Inbound { name })) = give(&mut it, DYNAMIC).0 else {
+        panic!("no question");
+    };
+    assert_eq!(name.host().as_str(), "host");
+    let (progress, output) = answer(&mut it, Verdict::Accept);
+    assert_eq!(progress, Ok(Progress::Waiting));
+    let said = 7 + 2 + name.as_str().len() + 4;
+    let head = format!("{said:04x} 'snamed:' {:04x} '{name}'", name.as_str().len());
+    assert!(output.starts_with(&bytes(&head)), "{output:02x?}");
+    let challenge = &output[2 + said..];
+    let flags = (Flags::ours(true) | Flags::NAME_ME).bits();
+    assert!(challenge.starts_with(&bytes(&format!("001e 'N' {flags:016x} 12345678"))));
+    let reply = format!("'r' 00000063 {}", digest("c305419896"));
+    let Ok(Progress::Ask(Question::Authenticated(info))) = give(&mut it, &reply).0 else {
+        panic!("the digest is right");
+    };
+    assert_eq!((info.name, info.visible), (name, false));
+    assert!(info.creation.get() >= 4);
+}
+
+#[test]
+fn a_peer_without_a_name_is_never_visible_and_needs_a_host() {
+    let mut config = config();
+    config.name_seed = Some(5);
+    let published = "'N' 0000000f 07df7fbd 00000000 0004 'host'";
+    let mut it = accepted_with(config.clone());
+    give(&mut it, published).0.unwrap();
+    answer(&mut it, Verdict::Accept).0.unwrap();
+    let reply = format!("'r' 00000063 {}", digest("c305419896"));
+    let Ok(Progress::Ask(Question::Authenticated(info))) = give(&mut it, &reply).0 else {
+        panic!("the digest is right");
+    };
+    assert!(!info.visible && !info.flags.contains(Flags::PUBLISHED));
+    let hostless = "'N' 0000000f 07df7fbc 00000000 0000";
+    let fault = HandshakeFault::Name(NameError::EmptyHost);
+    refuse(accepted_with(config), hostless, fault.into());
+}
+
+#[test]
+fn who_is_not_allowed_is_told_so_before_anybody_is_asked() {
+    let mut config = config();
+    config.allowed = Allowed::parse(["r@", "10.0.0.1"]).unwrap();
+    let (progress, output) = give(&mut accepted_with(config.clone()), &send_name());
+    assert_eq!(progress, Err(LinkError::NotAllowed));
+    assert_eq!(output, bytes("000c 'snot_allowed'"));
+    config.allowed = Allowed::parse(["127.0.0.1"]).unwrap();
+    assert!(give(&mut accepted_with(config), &send_name()).0.is_ok());
+}
+
+#[test]
+fn each_peer_is_held_to_the_cookie_that_we_hold_for_it() {
+    let peer: NodeName = "b@127.0.0.1".parse().unwrap();
+    let mut config = config();
+    config.cookies = Cookies::new(Cookie::new("own").unwrap())
+        .with(peer.clone(), Cookie::new("special").unwrap());
+    let mut it = accepted_with(config.clone());
+    give(&mut it, &send_name()).0.unwrap();
+    answer(&mut it, Verdict::Accept).0.unwrap();
+    let reply = format!("'r' 00000063 {}", digest("special305419896"));
+    assert!(give(&mut it, &reply).0.is_ok());
+    let proof = answer(&mut it, Verdict::Admit).1;
+    assert_eq!(proof, bytes(&format!("0011 'a' {}", digest("special99"))));
+
+    let mut it = Handshake::dial(Arc::new(config), peer, 99, &mut BytesMut::new());
+    give(&mut it, "'sok'").0.unwrap();
+    let reply = format!("0015 'r' 00000063 {}", digest("special3668397931"));
+    assert_eq!(give(&mut it, &challenge()), waiting(&reply));
+    assert!(
+        give(&mut it, &format!("'a' {}", digest("special99")))
+            .0
+            .is_ok()
+    );
+}
+
+#[test]
+fn over_tls_every_length_has_four_bytes() {
+    let mut config = config();
+    config.wide_handshake = true;
+    let mut output = BytesMut::new();
+    let peer = "b@127.0.0.1".parse().unwrap();
+    Handshake::dial(Arc::new(config.clone()), peer, 99, &mut output);
+    assert!(output.starts_with(&bytes("0000001a 'N'")));
+    let mut it = accepted_with(config);
+    give(&mut it, &send_name()).0.unwrap();
+    let output = answer(&mut it, Verdict::Accept).1;
+    assert!(output.starts_with(&bytes("00000003 'sok' 0000001e 'N'")));
 }

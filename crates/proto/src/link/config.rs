@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use enmesh_identity::{Cookie, Creation, NodeName};
 
+use crate::allowed::Allowed;
+use crate::cookies::Cookies;
 use crate::flags::Flags;
+use crate::framing::Prefix;
 
 /// Who we are, on every link alike.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,8 +51,20 @@ pub struct PeerInfo {
 pub struct LinkConfig {
     /// Who we are.
     pub local: LocalNode,
-    /// The secret that both sides must hold.
-    pub cookie: Cookie,
+    /// The secrets: what we hold for a peer, it must hold for us.
+    pub cookies: Cookies,
+    /// With whom links are allowed, in both directions: everybody. Another one that dials is told
+    /// `not_allowed`; dialling another one ends at once, before a byte is written.
+    pub allowed: Allowed,
+    /// Whether each message of the handshake has its length in four bytes, as over TLS, instead of
+    /// two, as over TCP: false.
+    pub wide_handshake: bool,
+    /// What the names are made of that peers without one are given (`erl -sname undefined`,
+    /// `erl -remsh`): a random number of this node, secret. None, which is the default, turns such
+    /// peers away with [`LinkError::DynamicName`](crate::LinkError::DynamicName).
+    pub name_seed: Option<u64>,
+    /// What we could do but do not announce: nothing. Only flags of [`Flags::OPTIONAL`].
+    pub withheld: Flags,
     /// How long each phase of the handshake may take: 7 s, at most 120 s.
     pub setup_time: Duration,
     /// After how long a silence a peer counts as dead: 60 s, 1 s to 1 day. It should be the same on
@@ -84,6 +99,9 @@ pub enum LinkConfigError {
     /// `max_output`.
     #[error("max_output must be at least 1 KiB")]
     MaxOutput,
+    /// `withheld`.
+    #[error("withheld has flags that no link can be without")]
+    Withheld,
 }
 
 const DEFAULT_SETUP_TIME: Duration = Duration::from_secs(7);
@@ -102,7 +120,11 @@ impl LinkConfig {
     pub fn new(local: LocalNode, cookie: Cookie) -> Self {
         Self {
             local,
-            cookie,
+            cookies: Cookies::new(cookie),
+            allowed: Allowed::everybody(),
+            wide_handshake: false,
+            name_seed: None,
+            withheld: Flags::NONE,
             setup_time: DEFAULT_SETUP_TIME,
             net_ticktime: DEFAULT_NET_TICKTIME,
             net_tickintensity: DEFAULT_NET_TICKINTENSITY,
@@ -131,7 +153,24 @@ impl LinkConfig {
         if self.max_output < MIN_BYTES {
             return Err(LinkConfigError::MaxOutput);
         }
+        if !Flags::OPTIONAL.contains(self.withheld) {
+            return Err(LinkConfigError::Withheld);
+        }
         Ok(())
+    }
+
+    /// The flags that our side of a handshake says.
+    pub(crate) fn announced(&self) -> Flags {
+        Flags::ours(self.local.visible).without(self.withheld)
+    }
+
+    /// What stands before each message of the handshake.
+    pub(crate) fn prefix(&self) -> Prefix {
+        if self.wide_handshake {
+            Prefix::Four
+        } else {
+            Prefix::Two
+        }
     }
 
     /// How long it is from one check of the ticks to the next.
@@ -156,6 +195,9 @@ mod tests {
         assert_eq!(config.tick_interval(), Duration::from_secs(15));
         config.net_tickintensity = 3;
         assert_eq!(config.validate(), Err(LinkConfigError::NetTickintensity));
+        config.net_tickintensity = 4;
+        config.withheld = Flags::SPAWN;
+        assert_eq!(config.validate(), Err(LinkConfigError::Withheld));
         config.setup_time = Duration::from_secs(121);
         assert_eq!(config.validate(), Err(LinkConfigError::SetupTime));
     }

@@ -111,7 +111,8 @@ pub enum LinkError {
     /// The peer speaks the handshake of before OTP 23, which is not served.
     #[error("the peer speaks the handshake of OTP 22")]
     OldHandshake,
-    /// The peer wants a name from us, or gave us one; dynamic names are not served.
+    /// Accepted: the peer wants a name from us, and [`LinkConfig`](crate::LinkConfig) has no
+    /// `name_seed`. Dialled: it gave us a name although we have one.
     #[error("dynamic node names are not served")]
     DynamicName,
 }

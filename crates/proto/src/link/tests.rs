@@ -393,10 +393,7 @@ fn a_payload_is_not_looked_into() {
         crate::hex::bytes("70 83 68 03 61 02 77 00 58 77 03 'b@h' 00000001 00000000 00000007");
     let end = receive(&[&send[..], b"\x83\xff\xff"].concat());
     end.expect_up();
-    assert_eq!(
-        end.delivered[0].payload.as_deref(),
-        Some(&b"\xff\xff"[..])
-    );
+    assert_eq!(end.delivered[0].payload.as_deref(), Some(&b"\xff\xff"[..]));
 }
 
 #[test]
@@ -652,6 +649,28 @@ fn an_ended_link_does_nothing_more() {
     assert_eq!(link.handle_eof(), fault.into());
     assert_eq!(link.deadline(), None);
     assert_eq!(link.send(0, &to_rex("b@h"), None), Err(LinkError::NotUp));
+}
+
+#[test]
+fn two_links_come_up_over_a_wide_handshake() {
+    let (mut one, mut other) = (config("a@h", "c"), config("b@h", "c"));
+    (one.wide_handshake, other.wide_handshake) = (true, true);
+    let mut pair = Pair::new(one, other);
+    pair.run();
+    pair.dialler.expect_up();
+    pair.acceptor.expect_up();
+}
+
+#[test]
+fn a_dial_that_is_not_allowed_ends_before_a_byte_is_written() {
+    let mut config = config("a@h", "c");
+    config.allowed = crate::Allowed::parse(["c@"]).unwrap();
+    let peer = "b@h".parse().unwrap();
+    let mut link = Link::dial(Instant::now(), Arc::new(config), peer, 1);
+    assert_eq!(link.take_output(Instant::now()), None);
+    let closed = Some(Action::Close(LinkError::NotAllowed));
+    assert_eq!(link.poll_action(), closed);
+    assert_eq!(link.deadline(), None);
 }
 
 proptest! {
