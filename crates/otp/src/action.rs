@@ -7,7 +7,7 @@ use enmesh_identity::NodeName;
 use enmesh_proto::Message;
 use enmesh_term::{Atom, Pid, Reference, Term};
 
-use crate::Address;
+use crate::{Address, LogLine};
 
 /// A served function that runs, by a number that is never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -165,4 +165,6 @@ pub enum Action<H> {
         /// How long to stay away.
         rejoin_after: Duration,
     },
+    /// Log what a process on another node printed or logged to us.
+    Log(LogLine),
 }

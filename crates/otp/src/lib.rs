@@ -15,7 +15,11 @@ mod effect;
 mod global;
 mod kernel;
 mod neighbour;
+#[allow(dead_code)] // The kernel that drives it follows.
+mod pg;
 mod pids;
+#[allow(dead_code)] // The kernel that drives them follows.
+mod services;
 mod spawn;
 
 pub use action::{Action, JobId, JobOutcome, Mail, PgEvent};
@@ -25,3 +29,4 @@ pub use kernel::{
 };
 pub use neighbour::{Neighbour, NeighbourCounters};
 pub use pids::Pids;
+pub use services::{LogLevel, LogLine};
