@@ -7,6 +7,7 @@
 //! | [`decode`], [`decode_prefix`], [`decode_shared`], [`decode_ref`] | bytes to terms, within [`Limits`] |
 //! | [`encode`], [`encode_into`], [`Encoder`] | terms to bytes |
 //! | [`decode_bare`], [`decode_shared_bare`], [`decode_ref_bare`], [`encode_bare`] | the same without the version byte 131 |
+//! | [`ToTerm`], [`FromTerm`] | Rust values to terms and back |
 //! | [`Atom`], [`Binary`], [`Pid`], [`Port`], [`Reference`], [`Fun`], [`Export`], [`NativeRecord`] | what only Erlang has |
 //!
 //! Bytes of a peer cannot make this crate panic, recurse without bound, or allocate more than a
@@ -20,6 +21,7 @@ mod claims;
 mod decode;
 mod encode;
 mod error;
+mod from_term;
 mod fun;
 mod inflate;
 mod limits;
@@ -34,6 +36,7 @@ mod reference;
 mod short;
 mod tag;
 mod term;
+mod to_term;
 mod token;
 mod unview;
 mod view;
@@ -44,6 +47,10 @@ pub use binary::Binary;
 pub use decode::{decode, decode_bare, decode_prefix, decode_shared, decode_shared_bare};
 pub use encode::{Encoder, encode, encode_bare, encode_into};
 pub use error::DecodeError;
+pub use from_term::{
+    FromTerm, FromTermError, MAX_TYPED_DEPTH, Mismatch, PathStep, TermKind, TermView, ViewElements,
+    ViewPairs,
+};
 pub use fun::{Export, Fun};
 pub use inflate::inflate;
 pub use limits::{Limits, MAX_DEPTH};
@@ -53,6 +60,7 @@ pub use print::MAX_DISPLAY_BYTES;
 pub use record::NativeRecord;
 pub use reference::{BadReferenceLength, MAX_REFERENCE_WORDS, Reference};
 pub use term::Term;
+pub use to_term::{Charlist, ToTerm};
 pub use view::{
     AtomRef, BigIntRef, ExportRef, PidRef, PortRef, ReferenceRef, TermRef, decode_ref,
     decode_ref_bare,
