@@ -100,6 +100,20 @@ impl NetNs {
         ))
     }
 
+    /// Drops every packet between this namespace and `peer`, both ways, without a word to either.
+    ///
+    /// Meant for a namespace with an address of its own on a [wire](Self::wire): the other end needs no rule.
+    pub fn sever(&self, peer: IpAddr) -> Result<()> {
+        let family = if peer.is_ipv4() { "ip" } else { "ip6" };
+        self.nft(&format!(
+            "add table inet cuts\n\
+             add chain inet cuts input {{ type filter hook input priority 0; }}\n\
+             add chain inet cuts output {{ type filter hook output priority 0; }}\n\
+             add rule inet cuts input {family} saddr {peer} drop\n\
+             add rule inet cuts output {family} daddr {peer} drop\n"
+        ))
+    }
+
     /// Ends all cuts.
     pub fn heal(&self) -> Result<()> {
         self.nft("add table inet cuts\ndelete table inet cuts\n")

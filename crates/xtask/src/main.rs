@@ -1,6 +1,7 @@
 //! The chores of this repository; `cargo xtask help` lists them.
 
 mod bench;
+mod churn;
 mod dist;
 mod kube;
 mod peers;
@@ -34,6 +35,8 @@ enum Command {
     Ci,
     /// Measure nodes against nodes, OTP's and ours in turn, and print the ratios.
     Bench(bench::Args),
+    /// Give a cluster with our members, and one of BEAMs alone, the same minutes of faults.
+    Churn(churn::Args),
     /// Build the program that is shipped, static, its start-up code in one place.
     Dist(dist::Args),
     /// Simulate many nodes over many seeds; tells the story of a seed that breaks a promise.
@@ -48,6 +51,7 @@ fn main() -> anyhow::Result<()> {
         Command::Test(args) => suite::run(&args),
         Command::Ci => suite::run(&suite::Args::default()),
         Command::Bench(args) => bench::run(&args),
+        Command::Churn(args) => churn::run(&args),
         Command::Dist(args) => dist::run(&args),
         Command::Sim(args) => simulation::run(&args),
     }

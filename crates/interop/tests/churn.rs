@@ -1,0 +1,108 @@
+//! One script of faults on a cluster of three OTP releases with our members in it, and on BEAMs alone as a control.
+//!
+//! `ENMESH_CHURN_SECONDS` and `ENMESH_CHURN_SEED` make it longer and other; `cargo xtask churn` sets both.
+
+#[path = "churn/check.rs"]
+mod check;
+#[path = "churn/network.rs"]
+mod network;
+#[path = "churn/script.rs"]
+mod script;
+#[path = "churn/slot.rs"]
+mod slot;
+
+use std::time::{Duration, Instant};
+
+use enmesh_interop::poll_until;
+
+use crate::check::Report;
+use crate::network::Network;
+use crate::script::Script;
+use crate::slot::Slot;
+
+/// BEAM nodes; the other places are for members, or for more BEAMs in the control.
+const BEAMS: usize = 4;
+
+/// Places of members.
+const MEMBERS: usize = 4;
+
+/// `net_ticktime` of everybody, seconds.
+const NET_TICKTIME: u64 = 4;
+
+/// How long the cluster may take to be whole after the last fault: the promised healing time of this `net_ticktime` (32 s), and
+/// the pause of a member that was asked to leave, which grows when that happens again and again.
+const HEALING: Duration = Duration::from_secs(90);
+
+/// The length of the short run.
+const SHORT_SECONDS: u64 = 30;
+
+/// A fault every second and a half.
+const FAULT_INTERVAL: Duration = Duration::from_millis(1_450);
+
+/// Who sits in the places of members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Guests {
+    Ours,
+    Beams,
+}
+
+#[test]
+fn three_releases_under_faults_with_our_members() {
+    let report = churn(Guests::Ours);
+    println!("{report}");
+    assert!(report.is_clean(), "{report}");
+}
+
+/// The control shows what OTP does by itself under the same faults; only that it ran is asserted.
+#[test]
+fn three_releases_under_faults_alone() {
+    let report = churn(Guests::Beams);
+    println!("{report}");
+    assert!(report.faults() > 0);
+}
+
+fn churn(guests: Guests) -> Report {
+    let seconds = number("ENMESH_CHURN_SECONDS", SHORT_SECONDS);
+    let seed = number("ENMESH_CHURN_SEED", 1);
+    let script = Script::new(seed, Duration::from_secs(seconds), FAULT_INTERVAL);
+    let network = Network::new();
+    let slots: Vec<Slot> = (0..BEAMS + MEMBERS)
+        .map(|number| Slot::start(&network, number, guests))
+        .collect();
+    let mut slots = Some(slots);
+    let whole = |slots: &mut Vec<Slot>| {
+        let names: Vec<String> = slots.iter().map(|slot| slot.name().to_owned()).collect();
+        slots.iter_mut().try_for_each(|slot| slot.sees_all(&names))
+    };
+    let started = slots
+        .as_mut()
+        .expect("they are here until the faults begin");
+    poll_until("the cluster forms", HEALING, || whole(started)).unwrap();
+    let begin = Instant::now();
+    let mut slots: Vec<Slot> = std::thread::scope(|scope| {
+        let threads: Vec<_> = slots
+            .take()
+            .into_iter()
+            .flatten()
+            .map(|slot| {
+                let (script, network) = (&script, &network);
+                scope.spawn(move || slot.play(begin, script, network))
+            })
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
+    });
+    let last_fault = Instant::now();
+    let healed = poll_until("the cluster is whole again", HEALING, || {
+        whole(&mut slots)?;
+        check::names_are_equal(&mut slots)
+    });
+    let healed = healed.map(|()| last_fault.elapsed());
+    Report::of(guests, &script, slots, healed)
+}
+
+fn number(variable: &str, default: u64) -> u64 {
+    std::env::var(variable).map_or(default, |text| text.parse().expect("a number"))
+}
