@@ -21,7 +21,7 @@ mod update;
 
 pub use plan::{
     Action, Connection, ConnectionId, DialFailure, DownReason, Failure, LinkId, Plan, PlanConfig,
-    PlanCounters, PlanWarning,
+    PlanCounters, PlanWarning, TlsFault,
 };
 pub use prune::{Prune, PruneError};
 pub use roster::{

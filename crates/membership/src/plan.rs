@@ -23,6 +23,7 @@ use crate::Intent;
 
 pub use self::action::{
     Action, Connection, ConnectionId, DialFailure, DownReason, Failure, LinkId, PlanWarning,
+    TlsFault,
 };
 pub use self::config::PlanConfig;
 

@@ -10,6 +10,9 @@ use enmesh_membership::{AddTopologyError, Prune, TopologyName};
 
 use crate::node::Node;
 use crate::runtime;
+use crate::tls::TlsConfig;
+#[cfg(feature = "tls")]
+use crate::tls::TlsConfigError;
 
 /// OTP's default of `net_ticktime`.
 const NET_TICKTIME: Duration = Duration::from_secs(60);
@@ -55,6 +58,7 @@ pub struct Builder {
     pub(crate) prune_grace: Duration,
     pub(crate) shutdown_grace: Duration,
     pub(crate) topologies: Vec<TopologyConfig>,
+    pub(crate) tls: Option<TlsConfig>,
 }
 
 /// Why a node could not be started. Nothing of it is left running.
@@ -98,6 +102,10 @@ pub enum StartError {
         /// Our name.
         name: NodeName,
     },
+    /// The certificates cannot be used.
+    #[cfg(feature = "tls")]
+    #[error("no TLS is possible")]
+    Tls(#[from] TlsConfigError),
     /// The node's thread or runtime could not be made.
     #[error("cannot start the node's own thread")]
     Thread(#[source] std::io::Error),
@@ -128,6 +136,7 @@ impl Builder {
             prune_grace: PRUNE_GRACE,
             shutdown_grace: SHUTDOWN_GRACE,
             topologies: Vec::new(),
+            tls: None,
         }
     }
 
@@ -204,6 +213,14 @@ impl Builder {
     /// How long [`Node::shutdown`] may take before what still runs is cut off. Default: 5 s.
     pub fn shutdown_grace(mut self, grace: Duration) -> Self {
         self.shutdown_grace = grace;
+        self
+    }
+
+    /// Runs every link over TLS, as nodes do that were started with `-proto_dist inet_tls`. Default:
+    /// plain TCP. A cluster has one or the other.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: TlsConfig) -> Self {
+        self.tls = Some(tls);
         self
     }
 

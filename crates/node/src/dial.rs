@@ -8,6 +8,9 @@ use enmesh_identity::PeerAddr;
 use enmesh_membership::DialFailure;
 use tokio::net::TcpStream;
 
+use crate::tls::TlsError;
+use crate::transport::{Stream, Transport};
+
 /// How many addresses of one host are tried; what a resolver gives beyond them is left alone.
 const MAX_ADDRESSES: usize = 8;
 
@@ -21,19 +24,36 @@ pub(crate) enum PortSource {
 }
 
 /// What a dial needs to know of ourselves.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Dialer {
     pub(crate) ports: PortSource,
+    /// What is made of the connection.
+    pub(crate) transport: Transport,
     /// Where we listen ourselves, so that we never dial ourselves.
     pub(crate) own: SocketAddr,
     /// For everything from the first look-up to the connected socket.
     pub(crate) timeout: Duration,
 }
 
+/// Why there is no stream to the peer.
+#[derive(Debug)]
+pub(crate) enum DialError {
+    /// There was no connection.
+    Socket(DialFailure),
+    /// There was one, and TLS did not come up on it.
+    Tls(TlsError),
+}
+
+impl From<DialFailure> for DialError {
+    fn from(failure: DialFailure) -> Self {
+        Self::Socket(failure)
+    }
+}
+
 impl Dialer {
     /// Connects to `peer`: its address or what its host part resolves to, each address in turn;
     /// at its port, or what epmd there tells.
-    pub(crate) async fn connect(self, peer: PeerAddr) -> Result<TcpStream, DialFailure> {
+    pub(crate) async fn connect(self, peer: PeerAddr) -> Result<Stream, DialError> {
         let deadline = Instant::now() + self.timeout;
         let connecting = async {
             let addresses = addresses(&peer).await?;
@@ -41,32 +61,38 @@ impl Dialer {
         };
         match tokio::time::timeout(self.timeout, connecting).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(DialFailure::TimedOut),
+            Err(_) => Err(DialFailure::TimedOut.into()),
         }
     }
 
     /// Each address has its part of the time that is left, so that one that swallows everything,
     /// as an IPv6 address without a way to it does, leaves some for the next.
     async fn try_addresses(
-        self,
+        &self,
         peer: &PeerAddr,
         addresses: &[IpAddr],
         deadline: Instant,
-    ) -> Result<TcpStream, DialFailure> {
-        let mut failure = DialFailure::NoSuchHost;
+    ) -> Result<Stream, DialError> {
+        let mut failure = DialFailure::NoSuchHost.into();
         for (&address, to_go) in addresses.iter().zip((1..=addresses.len()).rev()) {
             let left = deadline.saturating_duration_since(Instant::now());
             let part = left / u32::try_from(to_go).unwrap_or(u32::MAX);
-            match tokio::time::timeout(part, self.try_address(peer, address)).await {
+            let trying = self.try_address(peer, address, Instant::now() + part);
+            match tokio::time::timeout(part, trying).await {
                 Ok(Ok(stream)) => return Ok(stream),
                 Ok(Err(error)) => failure = error,
-                Err(_) => failure = DialFailure::TimedOut,
+                Err(_) => failure = DialFailure::TimedOut.into(),
             }
         }
         Err(failure)
     }
 
-    async fn try_address(self, peer: &PeerAddr, address: IpAddr) -> Result<TcpStream, DialFailure> {
+    async fn try_address(
+        &self,
+        peer: &PeerAddr,
+        address: IpAddr,
+        deadline: Instant,
+    ) -> Result<Stream, DialError> {
         let port = match (peer.port(), self.ports) {
             (Some(port), _) | (None, PortSource::Fixed(port)) => port,
             (None, PortSource::Epmd(epmd)) => {
@@ -74,7 +100,7 @@ impl Dialer {
                 let found = enmesh_epmd::port_please(epmd, peer.name().alive(), self.timeout).await;
                 match found.map_err(|error| epmd_failure(&error))? {
                     Some(info) => info.port,
-                    None => return Err(DialFailure::NotRegistered),
+                    None => return Err(DialFailure::NotRegistered.into()),
                 }
             }
         };
@@ -82,15 +108,16 @@ impl Dialer {
             .await
             .map_err(|error| io_failure(&error))?;
         if self.reaches_ourselves(&stream) {
-            return Err(DialFailure::OwnAddress);
+            return Err(DialFailure::OwnAddress.into());
         }
-        Ok(stream)
+        let stream = self.transport.dial(stream, peer.name(), deadline).await;
+        stream.map_err(DialError::Tls)
     }
 
     /// Whether the far end can only be our own listener. A listener on every address holds its
     /// port on each of them, loopback addresses included; both ends of a connection within one
     /// host share any other address.
-    fn reaches_ourselves(self, stream: &TcpStream) -> bool {
+    fn reaches_ourselves(&self, stream: &TcpStream) -> bool {
         let (Ok(local), Ok(peer)) = (stream.local_addr(), stream.peer_addr()) else {
             return false;
         };
@@ -164,6 +191,10 @@ mod tests {
         let _deaf = deaf(bad).await;
         let dialer = Dialer {
             ports: PortSource::Fixed(good.port()),
+            transport: Transport {
+                tls: None,
+                setup_time: Duration::from_secs(3),
+            },
             own: SocketAddr::new(Ipv4Addr::new(127, 0, 0, 9).into(), 1),
             timeout: Duration::from_secs(3),
         };
@@ -172,6 +203,7 @@ mod tests {
         let addresses = [bad.ip(), good.ip()];
         let dialled = dialer.try_addresses(&peer, &addresses, deadline);
         let stream = tokio::time::timeout(dialer.timeout, dialled).await;
-        assert_eq!(stream.unwrap().unwrap().peer_addr().unwrap(), good);
+        let there = stream.unwrap().unwrap().socket().peer_addr();
+        assert_eq!(there.unwrap(), good);
     }
 }

@@ -37,6 +37,8 @@ mod node;
 mod registration;
 mod runtime;
 mod sources;
+#[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
+mod tls;
 mod transport;
 mod view;
 mod warnings;
@@ -48,4 +50,6 @@ pub use enmesh_identity::{Cookie, Creation, NodeName, PeerAddr};
 pub use enmesh_membership::{ConnectionId, DownReason, Failure, Prune, TopologyName};
 pub use events::{Event, Events};
 pub use node::{ConnectError, Node};
+#[cfg(feature = "tls")]
+pub use tls::{TlsConfig, TlsConfigError};
 pub use view::{Peer, View};

@@ -1,6 +1,7 @@
 //! The one owner of roster and plan: feeds them, obeys them, holds the handle of every link.
 
 mod records;
+mod task_end;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -20,13 +21,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug_span};
 
 use crate::deadline::until;
-use crate::dial::Dialer;
+use crate::dial::{DialError, Dialer};
 use crate::events::{Event, Publisher};
-use crate::link_driver::{self, LinkEnd, Report, Wires};
+use crate::link_driver::{self, Report, Wires};
 use crate::listen::Accepted;
 use crate::node::{Command, ConnectError};
 use crate::view::Peer;
 use records::{LinkPeer, Records};
+use task_end::TaskEnd;
 
 /// How many reports of links wait until the manager takes them.
 const REPORT_QUEUE: usize = 256;
@@ -74,13 +76,6 @@ struct LinkHandle {
     stop: CancellationToken,
     /// For the log.
     peer: LinkPeer,
-}
-
-#[derive(Debug)]
-enum TaskEnd {
-    NeverConnected(DialFailure),
-    Stopped,
-    Failed(LinkError),
 }
 
 impl Manager {
@@ -236,15 +231,29 @@ impl Manager {
     fn accept(&mut self, stream: TcpStream, from: SocketAddr) {
         let now = Instant::now();
         let id = self.plan.handle_accepted(now);
-        let link = Link::accept(now, Arc::clone(&self.link_config), rand::random());
         let peer = LinkPeer {
             node: None,
             from: Some(from),
         };
         let wires = self.links.wires(id, peer, &self.pids);
         let span = debug_span!("link", link = %id, %from);
-        let task =
-            async move { TaskEnd::from(link_driver::drive(stream.into(), link, wires).await) };
+        let config = Arc::clone(&self.link_config);
+        let transport = self.dialer.transport.clone();
+        let task = async move {
+            let stop = wires.stop.clone();
+            let stream = tokio::select! {
+                biased;
+                () = stop.cancelled() => return TaskEnd::Stopped,
+                stream = transport.accept(stream) => stream,
+            };
+            match stream {
+                Err(error) => TaskEnd::NeverSecured(error),
+                Ok(stream) => {
+                    let link = Link::accept(Instant::now(), config, rand::random());
+                    TaskEnd::from(link_driver::drive(stream, link, wires).await)
+                }
+            }
+        };
         self.links.spawn(id, task.instrument(span));
     }
 
@@ -255,7 +264,7 @@ impl Manager {
             from: None,
         };
         let wires = self.links.wires(id, whom, &self.pids);
-        let dialer = self.dialer;
+        let dialer = self.dialer.clone();
         let span = debug_span!("dial", link = %id, peer = %peer);
         let task = async move {
             let stop = wires.stop.clone();
@@ -266,14 +275,16 @@ impl Manager {
                 connected = dialer.connect(peer) => connected,
             };
             match connected {
-                Err(failure) => TaskEnd::NeverConnected(failure),
+                Err(error) => TaskEnd::NeverConnected(error),
                 Ok(stream) => {
                     let dialled = wires.reports.send(Report::Dialled(id));
                     if dialled.await.is_err() {
                         return TaskEnd::Stopped;
                     }
                     let link = Link::dial(Instant::now(), config, name, rand::random());
-                    TaskEnd::from(link_driver::drive(stream.into(), link, wires).await)
+                    let trouble = stream.trouble();
+                    let end = link_driver::drive(stream, link, wires).await;
+                    TaskEnd::of_dial(end, trouble)
                 }
             }
         };
@@ -291,8 +302,24 @@ impl Manager {
         };
         let handle = self.links.handles.remove(&id);
         match ended {
-            Ok((_, TaskEnd::NeverConnected(failure))) => {
+            Ok((_, TaskEnd::NeverConnected(error))) => {
+                let failure = match error {
+                    DialError::Socket(failure) => failure,
+                    DialError::Tls(error) => {
+                        let failure = DialFailure::Tls(error.fault());
+                        if let Some(peer) = handle.and_then(|handle| handle.peer.node) {
+                            self.records.explain(peer, &error);
+                        }
+                        failure
+                    }
+                };
                 self.plan.handle_dial_failed(now, id, failure);
+            }
+            Ok((_, TaskEnd::NeverSecured(error))) => {
+                if let Some(handle) = handle {
+                    self.records.never_secured(now, &handle.peer, &error);
+                }
+                self.plan.handle_closed(now, id, &LinkError::Discarded);
             }
             Ok((_, TaskEnd::Failed(error))) => {
                 if let Some(handle) = handle {
@@ -419,15 +446,6 @@ impl Links {
     fn close(&self, id: LinkId) {
         if let Some(handle) = self.handles.get(&id) {
             handle.stop.cancel();
-        }
-    }
-}
-
-impl From<LinkEnd> for TaskEnd {
-    fn from(end: LinkEnd) -> Self {
-        match end {
-            LinkEnd::Stopped => Self::Stopped,
-            LinkEnd::Failed(error) => Self::Failed(error),
         }
     }
 }

@@ -18,6 +18,8 @@ use crate::events::{self, Subscriptions};
 use crate::manager::{Inputs, Manager};
 use crate::node::{Command, Node, Shared};
 use crate::registration::{self, Registered};
+use crate::tls::Tls;
+use crate::transport::Transport;
 use crate::{listen, sources};
 
 /// How many commands of handles wait until the manager takes them.
@@ -122,6 +124,7 @@ async fn boot(builder: Builder, ended: CancellationToken) -> Result<Booted, Star
             })?;
     }
     let roster = roster(&builder)?;
+    let transport = transport(&builder)?;
     let listen_error = |source| StartError::Listen {
         address: builder.listen,
         port: builder.dist_port,
@@ -161,7 +164,7 @@ async fn boot(builder: Builder, ended: CancellationToken) -> Result<Booted, Star
         publisher,
         link_config(&builder, creation),
         Arc::new(Pids::new(&builder.name, creation)),
-        dialer(&builder, own),
+        dialer(&builder, own, transport),
     );
     say_started(&builder, &node, own.port());
     let inputs = Inputs {
@@ -240,13 +243,25 @@ fn link_config(builder: &Builder, creation: Creation) -> Arc<LinkConfig> {
     Arc::new(config)
 }
 
-fn dialer(builder: &Builder, own: std::net::SocketAddr) -> Dialer {
+fn transport(builder: &Builder) -> Result<Transport, StartError> {
+    let tls = match &builder.tls {
+        Some(config) => Some(Arc::new(Tls::load(config, &builder.name)?)),
+        None => None,
+    };
+    Ok(Transport {
+        tls,
+        setup_time: builder.setup_time,
+    })
+}
+
+fn dialer(builder: &Builder, own: std::net::SocketAddr, transport: Transport) -> Dialer {
     let ports = match builder.epmd {
         enmesh_epmd::EpmdMode::None => PortSource::Fixed(builder.dist_port),
         _ => PortSource::Epmd(builder.epmd_port),
     };
     Dialer {
         ports,
+        transport,
         own,
         timeout: builder.setup_time,
     }

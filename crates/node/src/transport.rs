@@ -2,14 +2,56 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
+use enmesh_identity::NodeName;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 #[cfg(feature = "tls")]
 use tokio_rustls::TlsStream;
+
+use crate::tls::{Tls, TlsError};
+
+/// How much earlier than the dial itself TLS gives up, so that its reason is heard.
+const TLS_LEEWAY: Duration = Duration::from_millis(200);
+
+/// What the links of a node run over.
+#[derive(Clone, Debug)]
+pub(crate) struct Transport {
+    /// What makes TLS of TCP; `None` for plain TCP.
+    pub(crate) tls: Option<Arc<Tls>>,
+    /// How long TLS may take on a connection that was accepted.
+    pub(crate) setup_time: Duration,
+}
+
+impl Transport {
+    /// Makes a connection that we opened to `peer` ready for the link, before `deadline`.
+    pub(crate) async fn dial(
+        &self,
+        socket: TcpStream,
+        peer: &NodeName,
+        deadline: Instant,
+    ) -> Result<Stream, TlsError> {
+        let Some(tls) = &self.tls else {
+            return Ok(socket.into());
+        };
+        let left = deadline.saturating_duration_since(Instant::now());
+        tls.dial(socket, peer, left.saturating_sub(TLS_LEEWAY))
+            .await
+    }
+
+    /// Makes a connection that somebody opened to us ready for the link.
+    pub(crate) async fn accept(&self, socket: TcpStream) -> Result<Stream, TlsError> {
+        match &self.tls {
+            Some(tls) => tls.accept(socket, self.setup_time).await,
+            None => Ok(socket.into()),
+        }
+    }
+}
 
 /// A connection to a peer, ready for the first byte of the distribution's handshake.
 #[derive(Debug)]
@@ -18,7 +60,23 @@ pub(crate) enum Stream {
     Plain(TcpStream),
     /// Encrypted; the TLS handshake is done.
     #[cfg(feature = "tls")]
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls {
+        stream: Box<TlsStream<TcpStream>>,
+        tls: Arc<Tls>,
+        trouble: Trouble,
+    },
+}
+
+/// Where the reading half of a [`Stream`] leaves why TLS broke, which it does after the handshake
+/// too: in TLS 1.3 only then do we hear that the peer refused our certificate.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Trouble(Arc<OnceLock<TlsError>>);
+
+impl Trouble {
+    /// Whatever broke TLS, taken out if nobody reads any more.
+    pub(crate) fn take(self) -> Option<TlsError> {
+        Arc::into_inner(self.0)?.into_inner()
+    }
 }
 
 /// The half of a [`Stream`] that reads; its errors are those of TCP or of TLS.
@@ -26,7 +84,11 @@ pub(crate) enum Stream {
 pub(crate) enum Reader {
     Plain(OwnedReadHalf),
     #[cfg(feature = "tls")]
-    Tls(tokio::io::ReadHalf<Box<TlsStream<TcpStream>>>),
+    Tls {
+        half: tokio::io::ReadHalf<Box<TlsStream<TcpStream>>>,
+        tls: Arc<Tls>,
+        trouble: Trouble,
+    },
 }
 
 /// The half of a [`Stream`] that writes.
@@ -48,12 +110,31 @@ pub(crate) enum Writer {
 }
 
 impl Stream {
+    /// TLS that has come up.
+    #[cfg(feature = "tls")]
+    pub(crate) fn tls(stream: TlsStream<TcpStream>, tls: &Arc<Tls>) -> Self {
+        Self::Tls {
+            stream: Box::new(stream),
+            tls: Arc::clone(tls),
+            trouble: Trouble::default(),
+        }
+    }
+
+    /// Where to look, after the link's end, for what TLS had to do with it.
+    pub(crate) fn trouble(&self) -> Trouble {
+        match self {
+            Self::Plain(_) => Trouble::default(),
+            #[cfg(feature = "tls")]
+            Self::Tls { trouble, .. } => trouble.clone(),
+        }
+    }
+
     /// The TCP connection below.
-    fn socket(&self) -> &TcpStream {
+    pub(crate) fn socket(&self) -> &TcpStream {
         match self {
             Self::Plain(socket) => socket,
             #[cfg(feature = "tls")]
-            Self::Tls(stream) => stream.get_ref().0,
+            Self::Tls { stream, .. } => stream.get_ref().0,
         }
     }
 
@@ -71,9 +152,18 @@ impl Stream {
                 (Reader::Plain(reader), Writer::Plain(writer))
             }
             #[cfg(feature = "tls")]
-            Self::Tls(stream) => {
-                let (reader, half) = tokio::io::split(stream);
-                (Reader::Tls(reader), Writer::Tls { half, taken: 0 })
+            Self::Tls {
+                stream,
+                tls,
+                trouble,
+            } => {
+                let (half, writer) = tokio::io::split(stream);
+                let reader = Reader::Tls { half, tls, trouble };
+                let writer = Writer::Tls {
+                    half: writer,
+                    taken: 0,
+                };
+                (reader, writer)
             }
         }
     }
@@ -110,7 +200,14 @@ impl AsyncRead for Reader {
         match self.get_mut() {
             Self::Plain(half) => Pin::new(half).poll_read(cx, buf),
             #[cfg(feature = "tls")]
-            Self::Tls(half) => Pin::new(half).poll_read(cx, buf),
+            Self::Tls { half, tls, trouble } => {
+                let read = std::task::ready!(Pin::new(half).poll_read(cx, buf));
+                Poll::Ready(read.map_err(|error| {
+                    let kind = error.kind();
+                    let _ = trouble.0.set(tls.explain(error));
+                    kind.into()
+                }))
+            }
         }
     }
 }

@@ -233,6 +233,51 @@ pub enum DialFailure {
     /// The address and port are our own.
     #[error("the address and port are our own")]
     OwnAddress,
+    /// There was a connection, and TLS did not come up on it.
+    #[error(transparent)]
+    Tls(TlsFault),
+}
+
+/// Why TLS did not come up with a peer that was dialled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, thiserror::Error)]
+#[non_exhaustive]
+pub enum TlsFault {
+    /// The peer took the connection and did not answer: most likely it speaks no TLS.
+    #[error("no answer to the tls handshake")]
+    NoAnswer,
+    /// The peer answered with something else, or closed at once.
+    #[error("the peer speaks no tls")]
+    NotSpoken,
+    /// No authority of ours has signed the peer's certificate.
+    #[error("the peer's certificate is not signed by an authority of ours")]
+    Untrusted,
+    /// The peer's certificate is not for the host part of its name.
+    #[error("the peer's certificate is not for its host")]
+    WrongName,
+    /// The peer's certificate is not valid now.
+    #[error("the peer's certificate is not valid at this time")]
+    Expired,
+    /// The peer does not accept our certificate.
+    #[error("the peer refused our certificate")]
+    Refused,
+    /// Anything else.
+    #[error("tls failed")]
+    Other,
+}
+
+impl TlsFault {
+    /// The fault in snake case.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::NoAnswer => "tls_no_answer",
+            Self::NotSpoken => "tls_not_spoken",
+            Self::Untrusted => "tls_untrusted",
+            Self::WrongName => "tls_wrong_name",
+            Self::Expired => "tls_expired",
+            Self::Refused => "tls_refused",
+            Self::Other => "tls_failed",
+        }
+    }
 }
 
 /// Why a dial came to nothing: a closed set.
@@ -249,6 +294,8 @@ pub enum Failure {
     NotAllowed,
     /// The peer lacks what the protocol demands, or speaks another one.
     Incompatible,
+    /// The peer speaks TLS, and we do not.
+    SpeaksTls,
     /// The user disconnected the peer before the dial that the user wanted came to an end, or
     /// wanted it when we had ended.
     GivenUp,
@@ -271,10 +318,12 @@ impl Failure {
             Self::Dial(DialFailure::TimedOut) | Self::TimedOut => "timed_out",
             Self::Dial(DialFailure::Unreachable) => "unreachable",
             Self::Dial(DialFailure::OwnAddress) => "own_address",
+            Self::Dial(DialFailure::Tls(fault)) => fault.label(),
             Self::WrongCookie => "wrong_cookie",
             Self::WrongName => "wrong_name",
             Self::NotAllowed => "not_allowed",
             Self::Incompatible => "incompatible",
+            Self::SpeaksTls => "peer_speaks_tls",
             Self::GivenUp => "given_up",
             Self::Nok => "nok",
             Self::Closed => "closed",
@@ -289,6 +338,7 @@ impl Failure {
             LinkError::NotAllowed => Self::NotAllowed,
             LinkError::Nok => Self::Nok,
             LinkError::SetupTimeout { .. } => Self::TimedOut,
+            error if error.is_tls() => Self::SpeaksTls,
             LinkError::MissingFlags { .. }
             | LinkError::OldHandshake
             | LinkError::DynamicName

@@ -6,7 +6,9 @@ use enmesh_identity::{NodeName, PeerAddr};
 use enmesh_proto::{Direction, LinkError};
 
 use super::links::Stage;
-use super::{Action, Connection, DialFailure, DownReason, Failure, LinkId, Plan, PlanWarning};
+use super::{
+    Action, Connection, DialFailure, DownReason, Failure, LinkId, Plan, PlanWarning, TlsFault,
+};
 
 /// How long we wait for the connect of a peer that asked us to, before we dial it again; and how
 /// long a dial is put off while somebody who claims to be the peer is being let in.
@@ -346,7 +348,9 @@ fn is_hopeless(failure: Failure) -> bool {
         | Failure::WrongName
         | Failure::NotAllowed
         | Failure::Incompatible
+        | Failure::SpeaksTls
         | Failure::Dial(DialFailure::OwnAddress) => true,
+        Failure::Dial(DialFailure::Tls(fault)) => fault != TlsFault::NoAnswer,
         Failure::Dial(_)
         | Failure::GivenUp
         | Failure::Nok

@@ -3,20 +3,21 @@
 //! Lists are recorded as texts joined by spaces, which no name holds; the program's JSON log prints
 //! them as arrays.
 
-use std::error::Error as _;
+use std::error::Error;
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use enmesh_identity::NodeName;
 use enmesh_membership::{
-    DialFailure, DownReason, Failure, Intent, PlanWarning, SourceNews, TopologyStatus,
+    DialFailure, DownReason, Failure, Intent, PlanWarning, SourceNews, TlsFault, TopologyStatus,
 };
 use enmesh_proto::{Direction, LinkError};
 use tokio::task::JoinError;
 use tracing::field::{DisplayValue, display};
 use tracing::{debug, error, info, warn};
 
+use crate::tls::TlsError;
 use crate::view::{Peer, View};
 use crate::warnings::Warnings;
 
@@ -24,6 +25,8 @@ use crate::warnings::Warnings;
 #[derive(Debug, Default)]
 pub(super) struct Records {
     warnings: Warnings,
+    /// More than its kind of the failure that the plan is about to speak of.
+    explanation: Option<(NodeName, String)>,
 }
 
 impl Records {
@@ -74,20 +77,27 @@ impl Records {
         }
     }
 
+    /// Keeps what the failure of a dial does not hold, until the plan says that it is to be told.
+    pub(super) fn explain(&mut self, peer: NodeName, error: &TlsError) {
+        self.explanation = Some((peer, chain(error)));
+    }
+
     pub(super) fn dial_failed(
-        &self,
+        &mut self,
         peer: &NodeName,
         failure: Failure,
         retry_in: Option<Duration>,
         first: bool,
     ) {
         let reason = failure.label();
+        let explained = self.explanation.take_if(|(name, _)| name == peer);
+        let error = explained.map(|(_, text)| text);
         let retry_ms = retry_in.map(|delay| u64::try_from(delay.as_millis()).unwrap_or(u64::MAX));
         if first {
             let hint = hint(failure);
-            warn!(node = %peer, reason, hint, retry_ms, "cannot connect to node; trying again quietly");
+            warn!(node = %peer, reason, hint, error, retry_ms, "cannot connect to node; trying again quietly");
         } else {
-            debug!(node = %peer, reason, retry_ms, "cannot connect to node");
+            debug!(node = %peer, reason, error, retry_ms, "cannot connect to node");
         }
     }
 
@@ -129,7 +139,26 @@ impl Records {
             return;
         };
         if let Some(held_back) = self.warnings.admit(now, &peer.key(), fault) {
-            warn!(node, from, error = error_chain, held_back, "link refused");
+            let hint = error
+                .is_tls()
+                .then_some("it speaks TLS (-proto_dist inet_tls) and we do not");
+            warn!(
+                node,
+                from,
+                error = error_chain,
+                hint,
+                held_back,
+                "link refused"
+            );
+        }
+    }
+
+    /// TLS did not come up on a connection that was accepted.
+    pub(super) fn never_secured(&mut self, now: Instant, peer: &LinkPeer, error: &TlsError) {
+        let fault = error.fault().label();
+        if let Some(held_back) = self.warnings.admit(now, &peer.key(), fault) {
+            let (from, error) = (peer.from(), chain(error));
+            warn!(from, reason = fault, error, held_back, "link refused");
         }
     }
 
@@ -181,7 +210,7 @@ impl LinkPeer {
 }
 
 /// The error and what caused it, for a log that has one line.
-fn chain(error: &LinkError) -> String {
+fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -206,6 +235,10 @@ fn hint(failure: Failure) -> &'static str {
         Failure::Dial(DialFailure::TimedOut | DialFailure::Unreachable) => {
             "its address does not answer: a firewall, a NetworkPolicy, a host that is gone?"
         }
+        Failure::Dial(DialFailure::Tls(fault)) => tls_hint(fault),
+        Failure::SpeaksTls => {
+            "it speaks TLS (-proto_dist inet_tls) and we do not: give us certificates, see tls"
+        }
         Failure::Dial(DialFailure::OwnAddress) => "that address and port are our own",
         Failure::WrongCookie => "compare the cookies",
         Failure::WrongName => "a node of another name answers there: compare the names",
@@ -217,11 +250,24 @@ fn hint(failure: Failure) -> &'static str {
     }
 }
 
+/// What to look at when TLS does not come up.
+fn tls_hint(fault: TlsFault) -> &'static str {
+    match fault {
+        TlsFault::NoAnswer | TlsFault::NotSpoken => "was it started with -proto_dist inet_tls?",
+        TlsFault::Untrusted => "compare the authority of its certificate with our ca_file",
+        TlsFault::WrongName => "its certificate needs the host part of its name as subjectAltName",
+        TlsFault::Expired => "renew its certificate, or set the clocks right",
+        TlsFault::Refused => "compare the authority of our certificate with its cacertfile",
+        _ => "see the error, and the peer's log",
+    }
+}
+
 /// What the peer did wrong, in a word that stays the same while details change; `None` if nothing
 /// or if the plan speaks of it.
 fn peer_fault(error: &LinkError) -> Option<&'static str> {
     match error {
         LinkError::BadHandshake(_) => Some("bad handshake"),
+        error if error.is_tls() => Some("tls"),
         LinkError::BadFrame(_) => Some("bad frame"),
         LinkError::BadControl(_) => Some("bad control message"),
         LinkError::ForeignProcess { .. } => Some("foreign process"),

@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::dial::PortSource;
 use crate::events;
+use crate::transport::Transport;
 
 fn manager() -> Manager {
     let name: NodeName = "a@127.0.0.1".parse().unwrap();
@@ -21,6 +22,10 @@ fn manager() -> Manager {
     };
     let dialer = Dialer {
         ports: PortSource::Fixed(1),
+        transport: Transport {
+            tls: None,
+            setup_time: Duration::from_secs(7),
+        },
         own: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 1),
         timeout: Duration::from_secs(7),
     };

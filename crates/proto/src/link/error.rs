@@ -148,6 +148,19 @@ impl LinkError {
         }
     }
 
+    /// Whether what came instead of the handshake can only be a record of TLS, whose content type
+    /// and major version were taken for a length.
+    pub fn is_tls(&self) -> bool {
+        /// An alert, which answers our plain bytes, and a handshake, which begins a connection.
+        const ALERT_AND_HANDSHAKE: [usize; 2] = [0x1503, 0x1603];
+        match self {
+            LinkError::BadFrame(FrameError::TooLarge { len, .. }) => {
+                ALERT_AND_HANDSHAKE.contains(len)
+            }
+            _ => false,
+        }
+    }
+
     /// Whether the two sides hold different cookies, for certain or probably.
     pub fn is_wrong_cookie(&self) -> bool {
         matches!(
@@ -156,5 +169,20 @@ impl LinkError {
                 | LinkError::ClosedAfterDigest { .. }
                 | LinkError::AckWrongDigest { .. }
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tls_record_where_a_frame_should_be_is_known_as_one() {
+        let announced = |len| LinkError::from(FrameError::TooLarge { len, max: 1024 });
+        // A client's hello begins 16 03 01, an alert 15 03 03.
+        assert!(announced(0x1603).is_tls());
+        assert!(announced(0x1503).is_tls());
+        assert!(!announced(0x1604).is_tls());
+        assert!(!LinkError::Closed.is_tls());
     }
 }
