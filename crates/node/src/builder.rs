@@ -7,6 +7,8 @@ use enmesh_discovery::{SourceError, TopologyConfig};
 use enmesh_epmd::EpmdMode;
 use enmesh_identity::{Cookie, NodeName};
 use enmesh_membership::{AddTopologyError, Prune, TopologyName};
+use enmesh_otp::AutoConnect;
+use enmesh_proto::{Allowed, Cookies};
 
 use crate::node::Node;
 use crate::runtime;
@@ -45,7 +47,8 @@ const PRUNE_GRACE: Duration = Duration::from_secs(15);
 #[must_use = "a builder does nothing until start"]
 pub struct Builder {
     pub(crate) name: NodeName,
-    pub(crate) cookie: Cookie,
+    pub(crate) cookies: Cookies,
+    pub(crate) allowed: Allowed,
     pub(crate) visible: bool,
     pub(crate) listen: IpAddr,
     pub(crate) dist_port: u16,
@@ -59,6 +62,11 @@ pub struct Builder {
     pub(crate) shutdown_grace: Duration,
     pub(crate) topologies: Vec<TopologyConfig>,
     pub(crate) tls: Option<TlsConfig>,
+    // The kernel of processes takes both.
+    #[allow(dead_code)]
+    pub(crate) auto_connect: AutoConnect,
+    #[allow(dead_code)]
+    pub(crate) echo: bool,
 }
 
 /// Why a node could not be started. Nothing of it is left running.
@@ -123,7 +131,8 @@ impl Builder {
         };
         Self {
             name,
-            cookie,
+            cookies: Cookies::new(cookie),
+            allowed: Allowed::everybody(),
             visible: false,
             listen,
             dist_port: 0,
@@ -137,6 +146,8 @@ impl Builder {
             shutdown_grace: SHUTDOWN_GRACE,
             topologies: Vec::new(),
             tls: None,
+            auto_connect: AutoConnect::default(),
+            echo: false,
         }
     }
 
@@ -146,6 +157,33 @@ impl Builder {
     /// BEAM nodes that are connected to a visible one, and the start says so once as a warning.
     pub fn visible(mut self, visible: bool) -> Self {
         self.visible = visible;
+        self
+    }
+
+    /// Another cookie than our own between us and `peer`, in both directions
+    /// (`erlang:set_cookie/2`); an earlier one for it is replaced.
+    pub fn cookie_for(mut self, peer: NodeName, cookie: Cookie) -> Self {
+        self.cookies = self.cookies.with(peer, cookie);
+        self
+    }
+
+    /// With whom links are allowed, in both directions (`net_kernel:allow/1`). Default: everybody
+    /// who has the cookie.
+    pub fn allow(mut self, allowed: Allowed) -> Self {
+        self.allowed = allowed;
+        self
+    }
+
+    /// When a message or signal to a node that is not connected connects it (kernel's
+    /// `dist_auto_connect`). Default: always.
+    pub fn dist_auto_connect(mut self, when: AutoConnect) -> Self {
+        self.auto_connect = when;
+        self
+    }
+
+    /// Whether a process `echo` is served, for trying things out. Default: no.
+    pub fn echo(mut self, echo: bool) -> Self {
+        self.echo = echo;
         self
     }
 

@@ -48,6 +48,8 @@ pub use enmesh_discovery::{SourceError, TopologyConfig};
 pub use enmesh_epmd::EpmdMode;
 pub use enmesh_identity::{Cookie, Creation, NodeName, PeerAddr};
 pub use enmesh_membership::{ConnectionId, DownReason, Failure, Prune, TopologyName};
+pub use enmesh_otp::AutoConnect;
+pub use enmesh_proto::Allowed;
 pub use events::{Event, Events};
 pub use node::{ConnectError, Node};
 #[cfg(feature = "tls")]

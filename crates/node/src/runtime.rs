@@ -236,7 +236,11 @@ fn link_config(builder: &Builder, creation: Creation) -> Arc<LinkConfig> {
         creation,
         visible: builder.visible,
     };
-    let mut config = LinkConfig::new(local, builder.cookie.clone());
+    let mut config = LinkConfig::new(local, builder.cookies.own().clone());
+    config.cookies = builder.cookies.clone();
+    config.allowed = builder.allowed.clone();
+    config.wide_handshake = builder.tls.is_some();
+    config.name_seed = Some(rand::random());
     config.net_ticktime = builder.net_ticktime;
     config.net_tickintensity = builder.net_tickintensity;
     config.setup_time = builder.setup_time;

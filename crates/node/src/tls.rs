@@ -177,7 +177,7 @@ impl Tls {
 
     /// What to use for a connection that begins now.
     async fn material(self: &Arc<Self>) -> Material {
-        let present = {
+        let known = {
             let mut state = self.lock();
             let now = Instant::now();
             if now.saturating_duration_since(state.looked_at) < LOOK_EVERY {
@@ -185,51 +185,29 @@ impl Tls {
             }
             // Others that come meanwhile use what there is.
             state.looked_at = now;
-            state.material.clone()
+            state.contents.clone()
         };
         // A file system that hangs must not stop the ticks.
-        let tls = Arc::clone(self);
-        let looked = tokio::task::spawn_blocking(move || tls.look()).await;
-        looked.unwrap_or(present)
-    }
-
-    /// Reads the files again. What is wrong with them is said once.
-    fn look(&self) -> Material {
-        let found = Contents::read(&self.config);
-        let (known, present) = {
-            let state = self.lock();
-            (state.contents.clone(), state.material.clone())
-        };
-        let news = match found {
-            Ok(contents) if contents == known => None,
-            Ok(contents) => Some(
-                contents
-                    .parse(&self.config)
-                    .map(|material| (contents, material)),
-            ),
-            Err(error) => Some(Err(error)),
-        };
-        match news {
-            None => {
-                self.lock().complaint = None;
-                present
-            }
-            Some(Ok((contents, material))) => {
+        let config = self.config.clone();
+        let looked = tokio::task::spawn_blocking(move || look(&config, &known)).await;
+        match looked {
+            Ok(Ok(None)) => self.lock().complaint = None,
+            Ok(Ok(Some((contents, material)))) => {
                 info!(file = %self.config.cert_file.display(), "certificates were replaced");
                 self.check_own(&material);
                 let mut state = self.lock();
                 state.contents = contents;
-                state.material = material.clone();
+                state.material = material;
                 state.complaint = None;
-                material
             }
-            Some(Err(error)) => {
-                self.complain(&error);
-                present
-            }
+            Ok(Err(error)) => self.complain(&error),
+            // The runtime is on its way down.
+            Err(_) => {}
         }
+        self.lock().material.clone()
     }
 
+    /// Says what is wrong with the files, once.
     fn complain(&self, error: &TlsConfigError) {
         let text = told(error);
         if self.lock().complaint.replace(text.clone()).as_ref() != Some(&text) {
@@ -260,6 +238,19 @@ impl Tls {
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What the files hold, if that is not what is `known`.
+fn look(
+    config: &TlsConfig,
+    known: &Contents,
+) -> Result<Option<(Contents, Material)>, TlsConfigError> {
+    let contents = Contents::read(config)?;
+    if contents == *known {
+        return Ok(None);
+    }
+    let material = contents.parse(config)?;
+    Ok(Some((contents, material)))
 }
 
 /// The error and what caused it, in one line.
