@@ -18,6 +18,7 @@ mod neighbour;
 #[allow(dead_code)] // The kernel that drives it follows.
 mod pg;
 mod pids;
+mod pubsub;
 #[allow(dead_code)] // The kernel that drives them follows.
 mod services;
 mod spawn;
@@ -29,4 +30,5 @@ pub use kernel::{
 };
 pub use neighbour::{Neighbour, NeighbourCounters};
 pub use pids::Pids;
+pub use pubsub::{Broadcast, MAX_POOL, PubSubAdapter};
 pub use services::{LogLevel, LogLine};

@@ -28,6 +28,7 @@ use crate::effect::{Address, Effect};
 use crate::{JobId, JobOutcome};
 
 pub(crate) use admission::Admission;
+pub(crate) use gen_call::{Incoming, not_served};
 use jobs::Jobs;
 pub use logger::{LogLevel, LogLine};
 #[allow(unused_imports)] // The kernel that asks follows.

@@ -6,7 +6,7 @@ use crate::effect::Address;
 
 /// What a message to a service is.
 #[derive(Debug)]
-pub(super) enum Incoming<'a> {
+pub(crate) enum Incoming<'a> {
     /// A call that waits for an answer.
     Call(Caller, &'a Term),
     /// A question of `sys`, which waits for an answer too.
@@ -30,7 +30,7 @@ pub(crate) struct Caller {
 
 impl<'a> Incoming<'a> {
     /// What `message` is; a call from nobody is a message like any other.
-    pub(super) fn of(message: &'a Term) -> Self {
+    pub(crate) fn of(message: &'a Term) -> Self {
         let parts = message.as_tuple().unwrap_or_default();
         match parts {
             [word, from, request] if word.is_atom("$gen_call") => match Caller::of(from) {
