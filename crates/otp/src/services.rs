@@ -216,3 +216,6 @@ impl Services {
         self.actions.push_back(ServiceAction::Effect(send));
     }
 }
+
+#[cfg(test)]
+mod tests;

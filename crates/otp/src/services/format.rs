@@ -8,13 +8,28 @@ pub(super) const MAX_TEXT: usize = 8 << 10;
 /// The widest field of a directive, in characters.
 const MAX_WIDTH: usize = 512;
 
-/// A text that grows up to [`MAX_TEXT`].
-#[derive(Clone, Debug, Default)]
+/// The longest layout, in bytes.
+const MAX_LAYOUT: usize = 1 << 20;
+
+/// A text that grows up to a limit.
+#[derive(Clone, Debug)]
 pub(super) struct Text {
     text: String,
+    limit: usize,
+}
+
+impl Default for Text {
+    fn default() -> Self {
+        Self::with_limit(MAX_TEXT)
+    }
 }
 
 impl Text {
+    fn with_limit(limit: usize) -> Self {
+        let text = String::new();
+        Self { text, limit }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.text.is_empty()
     }
@@ -24,7 +39,7 @@ impl Text {
     }
 
     pub(super) fn push(&mut self, more: &str) {
-        let left = MAX_TEXT - self.text.len();
+        let left = self.limit - self.text.len();
         let end = (0..=left.min(more.len()))
             .rev()
             .find(|&at| more.is_char_boundary(at))
@@ -32,33 +47,44 @@ impl Text {
         self.text.push_str(&more[..end]);
     }
 
-    /// Appends chardata: a binary or a list of code points, binaries and lists; `None` if it is
-    /// none. Recurses once a level of the term, which decoding has bounded.
+    /// Appends chardata: a binary, or a list of code points, binaries and lists; `None` if it is
+    /// none.
     pub(super) fn push_chars(&mut self, chars: &Term, latin1: bool) -> Option<()> {
         match chars {
+            Term::Int(_) => None,
+            chars => self.push_part(chars, latin1),
+        }
+    }
+
+    /// Recurses once a level of the term, which decoding has bounded.
+    fn push_part(&mut self, part: &Term, latin1: bool) -> Option<()> {
+        let (parts, tail) = match part {
             Term::Binary(bytes) if latin1 => {
-                let bytes = &bytes[..bytes.len().min(MAX_TEXT)];
+                let bytes = &bytes[..bytes.len().min(self.limit)];
                 self.push(&bytes.iter().copied().map(char::from).collect::<String>());
+                return Some(());
             }
-            Term::Binary(bytes) => self.push(std::str::from_utf8(bytes).ok()?),
+            Term::Binary(bytes) => {
+                self.push(std::str::from_utf8(bytes).ok()?);
+                return Some(());
+            }
             Term::Int(code) => {
                 let code = char::from_u32(u32::try_from(*code).ok()?)?;
                 self.push(code.encode_utf8(&mut [0; 4]));
+                return Some(());
             }
-            Term::List(parts) => {
-                for part in parts {
-                    self.push_chars(part, latin1)?;
-                }
-            }
-            Term::ImproperList(parts, tail) if matches!(**tail, Term::Binary(_)) => {
-                for part in parts {
-                    self.push_chars(part, latin1)?;
-                }
-                self.push_chars(tail, latin1)?;
-            }
+            Term::List(parts) => (&parts[..], None),
+            Term::ImproperList(parts, tail) => (&parts[..], Some(&**tail)),
             _ => return None,
+        };
+        for part in parts {
+            self.push_part(part, latin1)?;
         }
-        Some(())
+        match tail {
+            Some(tail @ Term::Binary(_)) => self.push_part(tail, latin1),
+            Some(_) => None,
+            None => Some(()),
+        }
     }
 }
 
@@ -67,7 +93,7 @@ pub(super) fn format(layout: &Term, args: &Term) -> Option<Text> {
     let layout = match layout {
         Term::Atom(name) => name.as_str().to_owned(),
         chars => {
-            let mut text = Text::default();
+            let mut text = Text::with_limit(MAX_LAYOUT);
             text.push_chars(chars, false)?;
             text.into_string()
         }
@@ -93,6 +119,8 @@ struct Directive {
     width: Option<i64>,
     precision: Option<usize>,
     pad: char,
+    /// Whether binaries are UTF-8 (`~ts`) and not latin1.
+    is_unicode: bool,
     control: char,
 }
 
@@ -112,11 +140,16 @@ impl Directive {
                 };
             }
         }
-        let control = rest.find(|c| !matches!(c, 't' | 'l' | 'k' | 'K'))?;
+        let mut is_unicode = false;
+        let control = rest.find(|&c| {
+            is_unicode |= c == 't';
+            !matches!(c, 't' | 'l' | 'k' | 'K')
+        })?;
         Some(Self {
             width,
             precision,
             pad,
+            is_unicode,
             control,
         })
     }
@@ -166,7 +199,7 @@ impl Directive {
         let mut whole = Text::default();
         match term {
             Term::Atom(name) => whole.push(name.as_str()),
-            chars => whole.push_chars(chars, false)?,
+            chars => whole.push_chars(chars, !self.is_unicode)?,
         }
         let Some(precision) = self.precision else {
             return Some(whole);
@@ -209,7 +242,16 @@ impl Directive {
         let digits = self.precision.unwrap_or(6).min(MAX_WIDTH);
         Some(match self.control {
             'f' => format!("{float:.digits$}"),
-            'e' => format!("{float:.*e}", digits.saturating_sub(1)),
+            'e' => {
+                let text = format!("{float:.*e}", digits.saturating_sub(1));
+                // Erlang writes the sign of every exponent.
+                match text.split_once('e') {
+                    Some((digits, power)) if !power.starts_with('-') => {
+                        format!("{digits}e+{power}")
+                    }
+                    _ => text,
+                }
+            }
             _ => format!("{float}"),
         })
     }
@@ -260,5 +302,76 @@ fn skip(rest: &mut std::str::Chars<'_>, wanted: char) -> bool {
             true
         }
         None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(layout: &str, args: &[Term], expected: Option<&str>) {
+        let text = format(&Term::charlist(layout), &Term::List(args.to_vec()));
+        assert_eq!(text.map(Text::into_string).as_deref(), expected, "{layout}");
+    }
+
+    /// The expected texts are those of `io_lib:format/2`.
+    #[test]
+    fn layouts_are_filled_as_io_lib_fills_them() {
+        let word = Term::atom("a b");
+        check(
+            "~p and ~w~n",
+            &[word.clone(), Term::Int(7)],
+            Some("'a b' and 7\n"),
+        );
+        check("~s|~ts", &[word, Term::binary("äö")], Some("a b|äö"));
+        check("~s", &[Term::binary([0xe4])], Some("ä"));
+        check("~ts", &[Term::binary([0xe4])], None);
+        check(
+            "[~5s] [~-5s] [~.2s]",
+            &vec![Term::charlist("abc"); 3],
+            Some("[  abc] [abc  ] [ab]"),
+        );
+        check("~*s", &[Term::Int(4), Term::charlist("x")], Some("   x"));
+        check(
+            "~5..0b ~.16b ~.16B ~.16#",
+            &vec![Term::Int(255); 4],
+            Some("00255 ff FF 16#FF"),
+        );
+        check(
+            "~.2f ~.3e",
+            &[Term::Float(1.005), Term::Int(1000)],
+            Some("1.00 1.00e+3"),
+        );
+        check(
+            "~c~3c~~~i",
+            &[Term::Int(65), Term::Int(66), Term::Int(1)],
+            Some("ABBB~"),
+        );
+    }
+
+    #[test]
+    fn layouts_that_do_not_fit_their_arguments_are_refused() {
+        check("~p", &[], None);
+        check("hello", &[Term::Int(1)], None);
+        check("~", &[], None);
+        check("~y", &[Term::Int(1)], None);
+        check("~s", &[Term::Int(1)], None);
+        check("~b", &[Term::atom("a")], None);
+        check("~.1b", &[Term::Int(1)], None);
+    }
+
+    #[test]
+    fn a_text_is_cut_at_its_limit_between_characters() {
+        let long = Term::binary("ä".repeat(MAX_TEXT));
+        let mut text = Text::default();
+        text.push("x");
+        text.push_chars(&long, false).unwrap();
+        assert_eq!(text.into_string().len(), MAX_TEXT - 1);
+        check(
+            "~999999999999s",
+            &[Term::charlist("")],
+            Some(&" ".repeat(MAX_WIDTH)),
+        );
+        check("~999999999999999999999s", &[Term::charlist("")], None);
     }
 }
