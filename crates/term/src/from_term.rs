@@ -41,6 +41,11 @@ use crate::{Term, TermRef};
 /// assert_eq!(error.as_deref(), Some("[1]: expected a float, found an atom"));
 /// # Ok::<(), FromTermError>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be read from an Erlang term",
+    note = "write `#[derive(FromTerm)]` on it, or implement `FromTerm` by hand",
+    note = "values own what they hold: `String`, `Vec<u8>` or `Bytes` in place of references"
+)]
 pub trait FromTerm: Sized {
     /// Reads the value from a term, owned or borrowed.
     ///

@@ -19,6 +19,8 @@ mod check;
 #[cfg(test)]
 mod claims;
 mod decode;
+#[doc(hidden)]
+pub mod derive_support;
 mod encode;
 mod error;
 mod from_term;

@@ -1,6 +1,6 @@
 //! Terms out of Rust values.
 
-mod charlist;
+pub(crate) mod charlist;
 mod container;
 mod scalar;
 
@@ -53,6 +53,10 @@ use crate::{Encoder, Term};
 ///
 /// assert_eq!(vec![Celsius(21.5)].to_term().to_string(), "[{celsius,21.5}]");
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no Erlang term",
+    note = "write `#[derive(ToTerm)]` on it, or implement `ToTerm` by hand"
+)]
 pub trait ToTerm {
     /// The term.
     fn to_term(&self) -> Term;

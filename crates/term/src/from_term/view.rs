@@ -160,16 +160,35 @@ impl<'a> TermView<'a> {
         }
     }
 
+    pub(crate) const fn is_tuple(&self) -> bool {
+        matches!(
+            self.term,
+            Repr::Owned(Term::Tuple(_)) | Repr::Borrowed(TermRef::Tuple(_))
+        )
+    }
+
+    pub(crate) const fn is_map(&self) -> bool {
+        matches!(
+            self.term,
+            Repr::Owned(Term::Map(_)) | Repr::Borrowed(TermRef::Map(_))
+        )
+    }
+
+    /// The bytes, if it is a binary.
+    pub(crate) fn as_bytes(&self) -> Option<&'a [u8]> {
+        match self.term {
+            Repr::Owned(Term::Binary(bytes)) => Some(bytes),
+            Repr::Borrowed(TermRef::Binary(bytes)) => Some(bytes),
+            _ => None,
+        }
+    }
+
     /// The bytes of a binary.
     ///
     /// # Errors
     /// If it is none.
     pub fn bytes(&self) -> Result<&'a [u8]> {
-        match self.term {
-            Repr::Owned(Term::Binary(bytes)) => Ok(bytes),
-            Repr::Borrowed(TermRef::Binary(bytes)) => Ok(bytes),
-            _ => Err(self.mismatch("a binary")),
-        }
+        self.as_bytes().ok_or_else(|| self.mismatch("a binary"))
     }
 
     /// The binary; shares the memory of an owned one.

@@ -16,7 +16,7 @@ use crate::repository::PURE;
 const ARROWS: [(&str, &[&str]); 11] = [
     ("identity", &[]),
     ("term", &[]),
-    ("derive", &[]),
+    ("derive", &["term"]),
     ("proto", &["term", "identity"]),
     ("membership", &["term", "identity", "proto"]),
     ("otp", &["proto", "identity"]),
