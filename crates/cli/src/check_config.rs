@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::config::{Environment, Layer, Merged, print, read_file};
+use crate::config::{Environment, Flags, Merged, print, read_file};
 use crate::exit::Failure;
 
 /// What `check-config` takes.
@@ -27,7 +27,7 @@ pub(crate) struct CheckConfigOptions {
 /// Prints the merged configuration, or fails with everything that is wrong with it.
 pub(crate) fn run(options: &CheckConfigOptions, environment: &Environment) -> Result<(), Failure> {
     let file = read_file(&options.file, environment)?;
-    let merged = Merged::new(Layer::new(), &[], environment, Some(file));
+    let merged = Merged::new(Flags::default(), environment, Some(file));
     let text = print(&merged.read(environment)?);
     std::io::stdout()
         .write_all(text.as_bytes())

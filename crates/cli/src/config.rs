@@ -10,6 +10,7 @@ mod error;
 mod expand;
 mod file;
 mod merge;
+mod peer_cookie;
 mod print;
 mod setting;
 mod topology;
@@ -18,7 +19,7 @@ pub(crate) use cookie::load_cookie;
 pub(crate) use environment::Environment;
 pub(crate) use error::{ConfigError, ConfigErrors, Origin};
 pub(crate) use file::read_file;
-pub(crate) use merge::{Layer, Merged, Raw, RunConfig};
+pub(crate) use merge::{Flags, Layer, Merged, Raw, RunConfig};
 pub(crate) use print::print;
 pub(crate) use setting::LogFormat;
 

@@ -8,8 +8,8 @@ use enmesh::Node;
 use tokio::sync::oneshot;
 
 use crate::config::{
-    ConfigError, ConfigErrors, Environment, Layer, LogFormat, Merged, Origin, Raw, RunConfig,
-    load_cookie, read_file,
+    ConfigError, ConfigErrors, Environment, Flags, Layer, LogFormat, Merged, Origin, Raw,
+    RunConfig, load_cookie, read_file,
 };
 use crate::exit::Failure;
 use crate::log;
@@ -21,7 +21,7 @@ use crate::signals::Signals;
 #[command(after_help = "\
 A flag counts more than the environment, that more than the file, that more than the default. The
 environment variable of --dist-port is ENMESH_DIST_PORT, and so on; ENMESH_TOPOLOGY holds one
-topology a line. Every key of the file is in enmesh.example.toml.
+topology a line, ENMESH_COOKIES one NODE=FILE. Every key of the file is in enmesh.example.toml.
 
 The cookie is read from the first of: --cookie-file, ENMESH_COOKIE_FILE, the file's cookie_file,
 the variable RELEASE_COOKIE, ~/.erlang.cookie. It is never taken from the command line.
@@ -46,6 +46,13 @@ pub(crate) struct RunOptions {
     /// The file that holds the cluster's cookie.
     #[arg(long, value_name = "FILE")]
     cookie_file: Option<String>,
+    /// Another cookie for one peer, from a file; may be repeated.
+    #[arg(long, value_name = "NODE=FILE")]
+    cookie_for: Vec<String>,
+    /// Who alone may have a link with us: app@10.0.0.1, app@ or 10.0.0.1, with commas in between
+    /// [default: everybody].
+    #[arg(long, value_name = "WHO")]
+    allow: Option<String>,
     /// BEAM nodes list us in nodes().
     #[arg(long, conflicts_with = "hidden")]
     visible: bool,
@@ -71,6 +78,25 @@ pub(crate) struct RunOptions {
     /// How many ticks there are in that time [default: 4].
     #[arg(long, value_name = "N")]
     net_tickintensity: Option<String>,
+    /// When a message to a node that is not connected connects it: always, once or never
+    /// [default: always].
+    #[arg(long, value_name = "WHEN")]
+    dist_auto_connect: Option<String>,
+    /// Our certificate: every link runs over TLS then, as with -proto_dist inet_tls.
+    #[arg(long, value_name = "FILE")]
+    tls_cert_file: Option<String>,
+    /// The certificate's private key.
+    #[arg(long, value_name = "FILE")]
+    tls_key_file: Option<String>,
+    /// The certificates of the authorities that sign those of peers.
+    #[arg(long, value_name = "FILE")]
+    tls_ca_file: Option<String>,
+    /// Whether peers that connect must show a certificate: true or false [default: true].
+    #[arg(long, value_name = "WHETHER")]
+    tls_verify_client: Option<String>,
+    /// Serve a process `echo`, for trying things out.
+    #[arg(long)]
+    echo: bool,
     /// Where peers come from, as key=value pairs; may be repeated, and replaces the file's.
     #[arg(long, value_name = "'strategy=… key=value …'")]
     topology: Vec<String>,
@@ -96,9 +122,11 @@ impl RunOptions {
             (_, true) => Some("false".to_owned()),
             _ => None,
         };
+        let echo = self.echo.then(|| "true".to_owned());
         [
             ("name", &self.name),
             ("cookie_file", &self.cookie_file),
+            ("allow", &self.allow),
             ("visible", &visible),
             ("epmd", &self.epmd),
             ("epmd_port", &self.epmd_port),
@@ -106,6 +134,12 @@ impl RunOptions {
             ("listen", &self.listen),
             ("net_ticktime", &self.net_ticktime),
             ("net_tickintensity", &self.net_tickintensity),
+            ("dist_auto_connect", &self.dist_auto_connect),
+            ("echo", &echo),
+            ("tls.cert_file", &self.tls_cert_file),
+            ("tls.key_file", &self.tls_key_file),
+            ("tls.ca_file", &self.tls_ca_file),
+            ("tls.verify_client", &self.tls_verify_client),
             ("prune", &self.prune),
             ("log_format", &self.log_format),
             ("log_level", &self.log_level),
@@ -123,7 +157,12 @@ pub(crate) fn run(options: &RunOptions, environment: &Environment) -> Result<(),
         .as_deref()
         .map(|path| read_file(path, environment))
         .transpose()?;
-    let merged = Merged::new(options.layer(), &options.topology, environment, file);
+    let flags = Flags {
+        settings: options.layer(),
+        topologies: &options.topology,
+        cookies: &options.cookie_for,
+    };
+    let merged = Merged::new(flags, environment, file);
     let config = merged.read(environment)?;
     let format = config.log_format;
     let _log = log::start(format, config.log_level);
@@ -152,7 +191,9 @@ fn builder(config: RunConfig, environment: &Environment) -> Result<enmesh::Build
         next: "give --name app@10.0.0.1, ENMESH_NAME or name in the file",
     })?;
     let cookie = load_cookie(&config.cookie, environment)?;
-    let builder = Node::builder(name, cookie)
+    let mut builder = Node::builder(name, cookie)
+        .echo(config.echo)
+        .dist_auto_connect(config.dist_auto_connect)
         .visible(config.visible)
         .listen(config.listen)
         .dist_port(config.dist_port)
@@ -161,6 +202,16 @@ fn builder(config: RunConfig, environment: &Environment) -> Result<enmesh::Build
         .net_ticktime(config.net_ticktime)
         .net_tickintensity(config.net_tickintensity)
         .prune(config.prune);
+    for peer in config.cookies {
+        let cookie = peer.load()?;
+        builder = builder.cookie_for(peer.peer, cookie);
+    }
+    if let Some((allowed, _)) = config.allow {
+        builder = builder.allow(allowed);
+    }
+    if let Some(tls) = config.tls {
+        builder = builder.tls(tls);
+    }
     Ok(config
         .topologies
         .into_iter()

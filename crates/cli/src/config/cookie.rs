@@ -65,14 +65,7 @@ pub(crate) fn load_cookie(
     environment: &Environment,
 ) -> Result<Cookie, ConfigErrors> {
     match source {
-        CookieSource::File { path, origin } => read_cookie(path).map_err(|reason| {
-            ConfigError::Cookie {
-                path: path.clone(),
-                reason,
-                origin,
-            }
-            .into()
-        }),
+        CookieSource::File { path, origin } => load_file(path, origin),
         CookieSource::ReleaseCookie => {
             Cookie::new(environment.get("RELEASE_COOKIE").unwrap_or_default())
                 .map_err(|error| ConfigError::CookieVariable(error).into())
@@ -83,6 +76,18 @@ pub(crate) fn load_cookie(
         }
         .into()),
     }
+}
+
+/// The cookie in the file at `path`, which `origin` names.
+pub(super) fn load_file(path: &Path, origin: &'static str) -> Result<Cookie, ConfigErrors> {
+    read_cookie(path).map_err(|reason| {
+        ConfigError::Cookie {
+            path: path.to_owned(),
+            reason,
+            origin,
+        }
+        .into()
+    })
 }
 
 fn read_cookie(path: &Path) -> Result<Cookie, String> {

@@ -151,7 +151,7 @@ impl fmt::Display for ConfigErrors {
 /// How a person finds the value: `enmesh.toml: dist_port = `, `ENMESH_DIST_PORT=`, `--dist-port `.
 fn place(origin: &Origin, key: &str) -> String {
     match origin {
-        Origin::Flag => format!("--{} ", key.replace('_', "-")),
+        Origin::Flag => format!("--{} ", key.replace(['_', '.'], "-")),
         Origin::Variable(name) => format!("{name}="),
         Origin::File(path) => format!("{}: {key} = ", path.display()),
     }

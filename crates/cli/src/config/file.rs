@@ -11,7 +11,8 @@ use super::environment::Environment;
 use super::error::{ConfigError, ConfigErrors, Origin};
 use super::expand::{ExpandError, expand};
 use super::merge::{Layer, Raw};
-use super::setting::{KEYS, Key, TOPOLOGY_KEY};
+use super::peer_cookie::{self, PeerCookie};
+use super::setting::{COOKIES_KEY, KEYS, Key, TOPOLOGY_KEY};
 use super::topology;
 
 /// More than this is no configuration file. It bounds what a wrong path makes us read.
@@ -22,6 +23,7 @@ const MAX_FILE_BYTES: u64 = 1024 * 1024;
 pub(crate) struct FileLayer {
     pub(crate) settings: Layer,
     pub(crate) topologies: Vec<TopologyConfig>,
+    pub(crate) cookies: Vec<PeerCookie>,
     pub(crate) errors: Vec<ConfigError>,
 }
 
@@ -48,6 +50,12 @@ pub(crate) fn read_file(path: &Path, environment: &Environment) -> Result<FileLa
         layer: FileLayer::default(),
     }
     .read(table))
+}
+
+/// Whether settings are in a table of this name.
+fn is_table(name: &str) -> bool {
+    let table_of = |key: &Key| Some(key.name.split_once('.')?.0);
+    KEYS.iter().any(|key| table_of(key) == Some(name))
 }
 
 /// What is wrong and where. The line itself is not repeated: it may hold a secret that somebody
@@ -83,13 +91,27 @@ struct FileReader<'a> {
 impl FileReader<'_> {
     fn read(mut self, table: Table) -> FileLayer {
         for (name, value) in table {
-            if name == TOPOLOGY_KEY {
-                self.topologies(value);
-            } else if let Some(key) = KEYS.iter().find(|key| key.name == name) {
-                self.setting(key, &value);
-            } else {
+            match value {
+                value if name == TOPOLOGY_KEY => self.topologies(value),
+                value if name == COOKIES_KEY => self.cookies(value),
+                Value::Table(table) if is_table(&name) => {
+                    for (inner, value) in table {
+                        self.named(format!("{name}.{inner}"), &value);
+                    }
+                }
+                value => self.named(name, &value),
+            }
+        }
+        self.layer
+    }
+
+    /// The setting of this name, if there is one.
+    fn named(&mut self, name: String, value: &Value) {
+        match KEYS.iter().find(|key| key.name == name) {
+            Some(key) => self.setting(key, value),
+            None => {
                 let mut allowed: Vec<_> = KEYS.iter().map(|key| key.name).collect();
-                allowed.push("[[topology]]");
+                allowed.extend(["[cookies]", "[[topology]]"]);
                 self.layer.errors.push(ConfigError::UnknownKey {
                     path: self.path.to_owned(),
                     key: name,
@@ -97,7 +119,26 @@ impl FileReader<'_> {
                 });
             }
         }
-        self.layer
+    }
+
+    fn cookies(&mut self, value: Value) {
+        let Value::Table(table) = value else {
+            return self.bad(COOKIES_KEY, &value, "not a table", peer_cookie::ALLOWED);
+        };
+        for (node, value) in table {
+            let key = format!("{COOKIES_KEY}.{node:?}");
+            let Value::String(text) = &value else {
+                self.bad(&key, &value, "not a path", peer_cookie::ALLOWED);
+                continue;
+            };
+            let Some(path) = self.expand(&key, text) else {
+                continue;
+            };
+            match PeerCookie::new(&node, &path, &self.origin()) {
+                Ok(cookie) => self.layer.cookies.push(cookie),
+                Err(reason) => self.bad(&key, &value, &reason, peer_cookie::ALLOWED),
+            }
+        }
     }
 
     fn setting(&mut self, key: &'static Key, value: &Value) {
@@ -108,6 +149,10 @@ impl FileReader<'_> {
             },
             Value::Integer(number) => number.to_string(),
             Value::Boolean(switch) => switch.to_string(),
+            Value::Array(items) if key.name == "allow" => match self.list(key.name, items) {
+                Some(text) => text,
+                None => return,
+            },
             _ => return self.bad(key.name, value, "a value of the wrong type", key.allowed),
         };
         self.layer.settings.insert(
@@ -117,6 +162,19 @@ impl FileReader<'_> {
                 origin: self.origin(),
             },
         );
+    }
+
+    /// The texts of a list, with commas in between.
+    fn list(&mut self, key: &str, items: &[Value]) -> Option<String> {
+        let mut texts = Vec::new();
+        for item in items {
+            let Some(text) = item.as_str() else {
+                self.bad(key, item, "not a text", "a list of texts");
+                return None;
+            };
+            texts.push(self.expand(key, text)?);
+        }
+        Some(texts.join(","))
     }
 
     fn topologies(&mut self, value: Value) {

@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::path::PathBuf;
 use std::time::Duration;
 
-use enmesh::{EpmdMode, Prune};
+use enmesh::{Allowed, AutoConnect, EpmdMode, Prune, TlsConfig};
 use enmesh_discovery::TopologyConfig;
 use enmesh_identity::NodeName;
 use tracing_subscriber::filter::LevelFilter;
@@ -15,6 +14,7 @@ use super::cookie::CookieSource;
 use super::environment::Environment;
 use super::error::{ConfigError, ConfigErrors, Origin};
 use super::file::FileLayer;
+use super::peer_cookie::{self, PeerCookie};
 use super::setting::{self, KEYS, Key, LogFormat, TOPOLOGY_VARIABLE};
 use super::topology;
 
@@ -40,6 +40,9 @@ pub(crate) struct RunConfig {
     /// Our full name; only `run` cannot do without it.
     pub(crate) name: Option<NodeName>,
     pub(crate) cookie: CookieSource,
+    pub(crate) cookies: Vec<PeerCookie>,
+    /// Who may have a link with us, with the entries as they were written; `None` for everybody.
+    pub(crate) allow: Option<(Allowed, Vec<String>)>,
     pub(crate) visible: bool,
     pub(crate) listen: IpAddr,
     pub(crate) dist_port: u16,
@@ -47,6 +50,9 @@ pub(crate) struct RunConfig {
     pub(crate) epmd_port: u16,
     pub(crate) net_ticktime: Duration,
     pub(crate) net_tickintensity: u32,
+    pub(crate) dist_auto_connect: AutoConnect,
+    pub(crate) echo: bool,
+    pub(crate) tls: Option<TlsConfig>,
     pub(crate) prune: Prune,
     pub(crate) log_format: LogFormat,
     pub(crate) log_level: LevelFilter,
@@ -58,15 +64,26 @@ pub(crate) struct RunConfig {
 pub(crate) struct Merged {
     settings: Layer,
     topologies: Vec<TopologyConfig>,
+    cookies: Vec<PeerCookie>,
     errors: Vec<ConfigError>,
+}
+
+/// What the command line says.
+#[derive(Debug, Default)]
+pub(crate) struct Flags<'a> {
+    /// The settings with one value.
+    pub(crate) settings: Layer,
+    /// Topology strings.
+    pub(crate) topologies: &'a [String],
+    /// Cookies for single peers, as `NODE=FILE`.
+    pub(crate) cookies: &'a [String],
 }
 
 impl Merged {
     /// Flags over environment over file. Topologies are replaced as a whole: those of the
     /// command line, else those of the environment, else the file's.
     pub(crate) fn new(
-        flags: Layer,
-        flag_topologies: &[String],
+        flags: Flags<'_>,
         environment: &Environment,
         file: Option<FileLayer>,
     ) -> Self {
@@ -74,9 +91,10 @@ impl Merged {
         let mut errors = file.errors;
         let mut settings = file.settings;
         settings.extend(environment_layer(environment));
-        settings.extend(flags);
+        settings.extend(flags.settings);
+        let cookies = peer_cookie::merge(file.cookies, flags.cookies, environment, &mut errors);
         let mut topologies = Vec::new();
-        let from_strings = strings_of(flag_topologies, environment);
+        let from_strings = strings_of(flags.topologies, environment);
         if from_strings.is_empty() {
             topologies = file.topologies;
         }
@@ -89,6 +107,7 @@ impl Merged {
         Self {
             settings,
             topologies,
+            cookies,
             errors,
         }
     }
@@ -104,16 +123,15 @@ impl Merged {
         };
         let name = reader.optional("name", |text| text.parse::<NodeName>());
         let listen = reader.optional("listen", setting::address);
-        let cookie_file = reader.optional("cookie_file", |text| match text {
-            "" => Err("the path is empty"),
-            path => Ok(PathBuf::from(path)),
-        });
+        let cookie_file = reader.optional("cookie_file", setting::path);
         let cookie_origin = reader.settings.get("cookie_file").map(|raw| &raw.origin);
         let cookie = CookieSource::choose(cookie_file.zip(cookie_origin), environment);
         let config = RunConfig {
             listen: listen.unwrap_or_else(|| any_address(name.as_ref())),
             name,
             cookie,
+            cookies: self.cookies,
+            allow: reader.optional("allow", setting::allow),
             visible: reader.or("visible", false, setting::switch),
             dist_port: reader.or("dist_port", 0, setting::port_or_any),
             epmd: reader.or("epmd", EpmdMode::default(), str::parse),
@@ -124,6 +142,13 @@ impl Merged {
                 setting::net_ticktime,
             ),
             net_tickintensity: reader.or("net_tickintensity", 4, setting::net_tickintensity),
+            dist_auto_connect: reader.or(
+                "dist_auto_connect",
+                AutoConnect::default(),
+                setting::auto_connect,
+            ),
+            echo: reader.or("echo", false, setting::switch),
+            tls: reader.tls(),
             prune: reader.or("prune", Prune::default(), str::parse),
             log_format: reader.or("log_format", LogFormat::Text, str::parse),
             log_level: reader.or("log_level", LevelFilter::INFO, setting::log_level),
@@ -150,6 +175,29 @@ struct Reader {
 }
 
 impl Reader {
+    /// The certificates, if there are any: then all three files are needed.
+    fn tls(&mut self) -> Option<TlsConfig> {
+        const FILES: [&str; 3] = ["tls.cert_file", "tls.key_file", "tls.ca_file"];
+        let [cert, key, ca] = FILES.map(|name| self.optional(name, setting::path));
+        let verify_client = self.optional("tls.verify_client", setting::switch);
+        if let (Some(cert), Some(key), Some(ca)) = (cert, key, ca) {
+            let config = TlsConfig::new(cert, key, ca);
+            return Some(config.verify_client(verify_client.unwrap_or(true)));
+        }
+        let is_given = |name: &&str| self.settings.contains_key(name);
+        let given = FILES
+            .iter()
+            .chain(&["tls.verify_client"])
+            .copied()
+            .find(|name| is_given(name));
+        let missing = FILES.iter().copied().find(|name| !is_given(name));
+        if let (Some(given), Some(missing)) = (given, missing) {
+            let reason = format!("{missing} is not set");
+            self.refuse(given, &reason, key_of(given).allowed);
+        }
+        None
+    }
+
     fn optional<T, E: Display>(
         &mut self,
         name: &'static str,
@@ -158,7 +206,7 @@ impl Reader {
         match parse(&self.settings.get(name)?.text) {
             Ok(value) => Some(value),
             Err(reason) => {
-                self.refuse(name, &reason.to_string(), key(name).allowed);
+                self.refuse(name, &reason.to_string(), key_of(name).allowed);
                 None
             }
         }
@@ -186,7 +234,7 @@ impl Reader {
     }
 }
 
-fn key(name: &str) -> &'static Key {
+fn key_of(name: &str) -> &'static Key {
     KEYS.iter()
         .find(|key| key.name == name)
         .expect("every setting that is read has its key")

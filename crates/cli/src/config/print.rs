@@ -6,7 +6,7 @@ use toml::{Table, Value};
 
 use super::cookie::CookieSource;
 use super::merge::RunConfig;
-use super::setting::TOPOLOGY_KEY;
+use super::setting::{self, COOKIES_KEY, TOPOLOGY_KEY};
 
 /// The configuration as TOML, every setting in it, the cookie never.
 pub(crate) fn print(config: &RunConfig) -> String {
@@ -26,6 +26,10 @@ pub(crate) fn print(config: &RunConfig) -> String {
             out.push_str("# cookie_file is not set, and there is no home directory\n");
         }
     }
+    match &config.allow {
+        Some((_, entries)) => line(&mut out, "allow", entries.clone()),
+        None => out.push_str("# allow is not set: everybody who has the cookie is let in\n"),
+    }
     line(&mut out, "visible", config.visible);
     line(&mut out, "listen", config.listen.to_string());
     line(&mut out, "dist_port", i64::from(config.dist_port));
@@ -38,9 +42,13 @@ pub(crate) fn print(config: &RunConfig) -> String {
         "net_tickintensity",
         i64::from(config.net_tickintensity),
     );
+    let auto_connect = setting::auto_connect_word(config.dist_auto_connect);
+    line(&mut out, "dist_auto_connect", auto_connect);
+    line(&mut out, "echo", config.echo);
     line(&mut out, "prune", config.prune.to_string());
     line(&mut out, "log_format", config.log_format.to_string());
     line(&mut out, "log_level", config.log_level.to_string());
+    tables(&mut out, config);
     for topology in &config.topologies {
         let table = Table::try_from(topology).expect("a topology is a table of texts and lists");
         write!(out, "\n[[{TOPOLOGY_KEY}]]\n").expect("a String takes any text");
@@ -49,6 +57,27 @@ pub(crate) fn print(config: &RunConfig) -> String {
         }
     }
     out
+}
+
+/// The tables with names of their own.
+fn tables(out: &mut String, config: &RunConfig) {
+    match &config.tls {
+        Some(tls) => {
+            out.push_str("\n[tls]\n");
+            line(out, "cert_file", tls.cert_file.display().to_string());
+            line(out, "key_file", tls.key_file.display().to_string());
+            line(out, "ca_file", tls.ca_file.display().to_string());
+            line(out, "verify_client", tls.verify_client);
+        }
+        None => out.push_str("# tls is not set: links run over plain TCP\n"),
+    }
+    if !config.cookies.is_empty() {
+        write!(out, "\n[{COOKIES_KEY}]\n").expect("a String takes any text");
+        for cookie in &config.cookies {
+            let name = format!("{:?}", cookie.peer.as_str());
+            line(out, &name, cookie.path.display().to_string());
+        }
+    }
 }
 
 fn line(out: &mut String, key: &str, value: impl Into<Value>) {

@@ -1,14 +1,17 @@
 //! The settings there are: their keys, their variables, and what they allow.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use enmesh::{Allowed, AutoConnect};
+
 /// One setting: what it is called on each of the three roads. Its flag is the key with `-` for
-/// `_`.
+/// `_` and `.`.
 #[derive(Debug)]
 pub(crate) struct Key {
-    /// The name in the file.
+    /// The name in the file; one in a table is written as `table.name`.
     pub(crate) name: &'static str,
     /// The environment variables, the first that is set counts.
     pub(crate) variables: &'static [&'static str],
@@ -18,11 +21,13 @@ pub(crate) struct Key {
 
 /// The key of the topologies in the file: an array of tables.
 pub(crate) const TOPOLOGY_KEY: &str = "topology";
+/// The table of the cookies for single peers in the file.
+pub(crate) const COOKIES_KEY: &str = "cookies";
 /// Topology strings, one a line.
 pub(crate) const TOPOLOGY_VARIABLE: &str = "ENMESH_TOPOLOGY";
 
 /// Every setting with one value. `ERL_DIST_PORT` and `ERL_EPMD_PORT` are Erlang's own.
-pub(crate) const KEYS: [Key; 12] = [
+pub(crate) const KEYS: [Key; 19] = [
     Key {
         name: "name",
         variables: &["ENMESH_NAME"],
@@ -32,6 +37,11 @@ pub(crate) const KEYS: [Key; 12] = [
         name: "cookie_file",
         variables: &["ENMESH_COOKIE_FILE"],
         allowed: "the path of a file that holds the cookie alone",
+    },
+    Key {
+        name: "allow",
+        variables: &["ENMESH_ALLOW"],
+        allowed: "names of nodes (app@10.0.0.1), first parts (app@) and hosts (10.0.0.1), at least one",
     },
     Key {
         name: "visible",
@@ -67,6 +77,36 @@ pub(crate) const KEYS: [Key; 12] = [
         name: "net_tickintensity",
         variables: &["ENMESH_NET_TICKINTENSITY"],
         allowed: "4 to 1000",
+    },
+    Key {
+        name: "dist_auto_connect",
+        variables: &["ENMESH_DIST_AUTO_CONNECT"],
+        allowed: "always, once or never",
+    },
+    Key {
+        name: "echo",
+        variables: &["ENMESH_ECHO"],
+        allowed: "true or false",
+    },
+    Key {
+        name: "tls.cert_file",
+        variables: &["ENMESH_TLS_CERT_FILE"],
+        allowed: "the path of our certificate in PEM, with key_file and ca_file",
+    },
+    Key {
+        name: "tls.key_file",
+        variables: &["ENMESH_TLS_KEY_FILE"],
+        allowed: "the path of our certificate's private key in PEM, with cert_file and ca_file",
+    },
+    Key {
+        name: "tls.ca_file",
+        variables: &["ENMESH_TLS_CA_FILE"],
+        allowed: "the path of the authorities' certificates in PEM, with cert_file and key_file",
+    },
+    Key {
+        name: "tls.verify_client",
+        variables: &["ENMESH_TLS_VERIFY_CLIENT"],
+        allowed: "true or false, with cert_file, key_file and ca_file",
     },
     Key {
         name: "prune",
@@ -125,6 +165,42 @@ pub(crate) fn switch(text: &str) -> Result<bool, String> {
         "true" | "1" | "yes" => Ok(true),
         "false" | "0" | "no" => Ok(false),
         _ => Err("neither true nor false".to_owned()),
+    }
+}
+
+/// A path that is not empty.
+pub(crate) fn path(text: &str) -> Result<PathBuf, &'static str> {
+    match text {
+        "" => Err("the path is empty"),
+        path => Ok(PathBuf::from(path)),
+    }
+}
+
+/// Entries of the allow-list, with commas in between. None at all is refused, for it could be
+/// taken for everybody as well as for nobody.
+pub(crate) fn allow(text: &str) -> Result<(Allowed, Vec<String>), String> {
+    let entries: Vec<_> = text.split(',').map(str::trim).collect();
+    if entries.iter().all(|entry| entry.is_empty()) {
+        return Err("nobody is named; leave it out to allow everybody".to_owned());
+    }
+    let allowed = Allowed::parse(entries.iter().copied()).map_err(|error| error.to_string())?;
+    Ok((allowed, entries.into_iter().map(str::to_owned).collect()))
+}
+
+/// When signals connect nodes.
+pub(crate) fn auto_connect(text: &str) -> Result<AutoConnect, String> {
+    let found = [AutoConnect::Always, AutoConnect::Once, AutoConnect::Never]
+        .into_iter()
+        .find(|&when| auto_connect_word(when) == text);
+    found.ok_or_else(|| "neither always nor once nor never".to_owned())
+}
+
+/// The word for it.
+pub(crate) fn auto_connect_word(when: AutoConnect) -> &'static str {
+    match when {
+        AutoConnect::Always => "always",
+        AutoConnect::Once => "once",
+        AutoConnect::Never => "never",
     }
 }
 

@@ -23,6 +23,13 @@ fn flags(pairs: &[(&'static str, &str)]) -> Layer {
         .collect()
 }
 
+fn of_flags(pairs: &[(&'static str, &str)]) -> Flags<'static> {
+    Flags {
+        settings: flags(pairs),
+        ..Flags::default()
+    }
+}
+
 /// The merged configuration of a file called `enmesh.toml` in an empty directory.
 fn merge(
     flag: &[(&'static str, &str)],
@@ -40,7 +47,12 @@ fn merge(
     let topologies: Vec<_> = topologies.iter().map(|text| (*text).to_owned()).collect();
     read_file(&path, &environment)
         .and_then(|file| {
-            Merged::new(flags(flag), &topologies, &environment, Some(file)).read(&environment)
+            let flags = Flags {
+                settings: flags(flag),
+                topologies: &topologies,
+                cookies: &[],
+            };
+            Merged::new(flags, &environment, Some(file)).read(&environment)
         })
         .map_err(|errors| {
             errors
@@ -203,6 +215,116 @@ fn settings_that_do_not_go_together_are_refused() {
 }
 
 #[test]
+fn certificates_come_together_from_any_road() {
+    let file = "[tls]\ncert_file = \"c\"\nkey_file = \"${DIR}/k\"\nverify_client = false";
+    let variables = [("DIR", "/d"), ("ENMESH_TLS_CA_FILE", "a")];
+    let tls = merge(&[], &[], &variables, file).unwrap().tls.unwrap();
+    assert_eq!(tls.key_file, std::path::Path::new("/d/k"));
+    assert_eq!(tls.ca_file, std::path::Path::new("a"));
+    assert!(!tls.verify_client);
+    let flags = [
+        ("tls.cert_file", "c"),
+        ("tls.key_file", "k"),
+        ("tls.ca_file", "a"),
+    ];
+    let tls = merge(&flags, &[], &[], "").unwrap().tls.unwrap();
+    assert!(tls.verify_client);
+    refused(
+        &[],
+        "[tls]\ncert_file = \"c\"\nca_file = \"a\"",
+        "enmesh.toml: tls.cert_file = \"c\": tls.key_file is not set; allowed: the path of our \
+         certificate in PEM, with key_file and ca_file",
+    );
+    let text = merge(&[("tls.verify_client", "false")], &[], &[], "").unwrap_err();
+    assert!(
+        text.starts_with("--tls-verify-client \"false\": tls.cert_file is not set; "),
+        "{text}"
+    );
+    let text = merge(&[], &[], &[], "[tls]\ncertfile = \"c\"").unwrap_err();
+    assert!(text.contains("unknown key \"tls.certfile\""), "{text}");
+}
+
+#[test]
+fn cookies_of_single_peers_come_from_files_and_the_strongest_road_counts() {
+    let cookies = |cookies: &[&str], variables: &[(&str, &str)], file: &str| {
+        let environment = environment(variables);
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("enmesh.toml");
+        std::fs::write(&path, file).unwrap();
+        let cookies: Vec<_> = cookies.iter().map(|text| (*text).to_owned()).collect();
+        let flags = Flags {
+            cookies: &cookies,
+            ..Flags::default()
+        };
+        let file = read_file(&path, &environment).unwrap();
+        let read = Merged::new(flags, &environment, Some(file)).read(&environment);
+        let found = read.map_err(|errors| errors.to_string())?.cookies;
+        Ok::<Vec<String>, String>(
+            found
+                .iter()
+                .map(|cookie| format!("{} {}", cookie.peer, cookie.path.display()))
+                .collect(),
+        )
+    };
+    let file = "[cookies]\n\"a@h\" = \"/file\"\n\"b@h\" = \"${DIR:-/d}/b\"";
+    let variables = [("ENMESH_COOKIES", "a@h=/variable\n\nc@h=/c=c\n")];
+    assert_eq!(cookies(&[], &[], file).unwrap(), ["a@h /file", "b@h /d/b"]);
+    assert_eq!(
+        cookies(&["c@h=/flag"], &variables, file).unwrap(),
+        ["a@h /variable", "b@h /d/b", "c@h /flag"]
+    );
+    let refused = |flags: &[&str], variables: &[(&str, &str)], file: &str| {
+        cookies(flags, variables, file).unwrap_err()
+    };
+    let text = refused(&["a@h"], &[], "");
+    assert!(
+        text.starts_with("--cookie-for a@h: no = in it; allowed: "),
+        "{text}"
+    );
+    let text = refused(&[], &[("ENMESH_COOKIES", "a=/f")], "");
+    assert!(
+        text.starts_with("ENMESH_COOKIES=a=/f: \"a\": a node name has"),
+        "{text}"
+    );
+    let text = refused(&[], &[], "[cookies]\n\"a@h\" = \"\"");
+    assert!(
+        text.contains("cookies.\"a@h\" = \"\": the path is empty"),
+        "{text}"
+    );
+}
+
+#[test]
+fn the_allow_list_is_a_list_or_a_text_and_never_empty() {
+    let allow = |flag: &[(&'static str, &str)], file| {
+        let allow = merge(flag, &[], &[], file)?.allow;
+        Ok::<_, String>(allow.map(|(_, entries)| entries))
+    };
+    let file = "allow = [\"app@\", \"${HOST:-10.0.0.1}\", \"a@h\"]";
+    assert_eq!(allow(&[], "").unwrap(), None);
+    assert_eq!(
+        allow(&[], file).unwrap().unwrap(),
+        ["app@", "10.0.0.1", "a@h"]
+    );
+    let flag = [("allow", "b@h, app@")];
+    assert_eq!(allow(&flag, file).unwrap().unwrap(), ["b@h", "app@"]);
+    let text = allow(&[], "allow = []").unwrap_err();
+    assert!(
+        text.contains("nobody is named; leave it out to allow everybody"),
+        "{text}"
+    );
+    assert!(
+        allow(&[], "allow = [1]")
+            .unwrap_err()
+            .contains("not a text")
+    );
+    assert!(
+        allow(&[("allow", "a@h@h")], "")
+            .unwrap_err()
+            .starts_with("--allow ")
+    );
+}
+
+#[test]
 fn a_line_that_is_no_toml_is_named_and_not_shown() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("enmesh.toml");
@@ -219,7 +341,7 @@ fn a_line_that_is_no_toml_is_named_and_not_shown() {
 fn only_the_command_line_makes_a_usage_error() {
     let usage = |flag: &[(&'static str, &str)], variables: &[(&str, &str)]| {
         let environment = environment(variables);
-        let merged = Merged::new(flags(flag), &[], &environment, None);
+        let merged = Merged::new(of_flags(flag), &environment, None);
         merged.read(&environment).unwrap_err().is_usage()
     };
     assert!(usage(&[("dist_port", "x")], &[]));
@@ -246,7 +368,8 @@ fn the_sample_file_says_what_the_defaults_are() {
     let defaults = merge(&[], &[], &[], "").unwrap();
     let settings = |config: &RunConfig| -> Vec<String> {
         let text = print(config);
-        let without = |line: &&str| !line.contains("name") && !line.contains("cookie");
+        let particular = ["name", "cookie", "allow", "#"];
+        let without = |line: &&str| !particular.iter().any(|word| line.contains(word));
         let settings = text.lines().take_while(|line| !line.starts_with('['));
         settings
             .filter(without)
@@ -262,12 +385,13 @@ fn the_sample_file_says_what_the_defaults_are() {
 fn the_sample_file_shows_every_key() {
     let table: toml::Table = SAMPLE.parse().unwrap();
     for key in &KEYS {
-        assert!(
-            table.contains_key(key.name),
-            "{} is not in the sample",
-            key.name
-        );
+        let shown = match key.name.split_once('.') {
+            Some((outer, inner)) => table.get(outer).and_then(|table| table.get(inner)),
+            None => table.get(key.name),
+        };
+        assert!(shown.is_some(), "{} is not in the sample", key.name);
     }
+    assert!(table.contains_key("cookies"));
     let topologies = table["topology"].as_array().unwrap();
     for strategy in [
         "epmd hosts=a@h",
