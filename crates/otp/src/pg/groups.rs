@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use enmesh_term::{Pid, Term};
+use enmesh_term::{Limits, Pid, Term};
 
 /// The most memberships that are kept of one node; one that joined twice counts twice. A join
 /// beyond is ignored.
@@ -32,13 +32,20 @@ impl Groups {
         if let Some((members, _)) = self.groups.get_mut(group) {
             *members.entry(pid.clone()).or_default() += 1;
         } else {
-            let bytes = enmesh_term::encode(group).len();
+            let encoded = enmesh_term::encode_bare(group);
+            let bytes = encoded.len();
             if self.name_bytes + bytes > MAX_NAME_BYTES {
                 return false;
             }
+            // A binary in the name may be part of a much larger message, which must not live as
+            // long as the group does.
+            let name = enmesh_term::decode_bare(&encoded, &Limits::default());
+            let Ok(name) = name else {
+                return false;
+            };
             self.name_bytes += bytes;
             let members = Members::from([(pid.clone(), 1)]);
-            self.groups.insert(group.clone(), (members, bytes));
+            self.groups.insert(name, (members, bytes));
         }
         self.memberships += 1;
         true
@@ -101,4 +108,38 @@ impl Groups {
 
 fn repeated<'a>((pid, times): (&'a Pid, &u32)) -> impl Iterator<Item = &'a Pid> + use<'a> {
     (0..*times).map(move |_| pid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use enmesh_term::Atom;
+
+    #[test]
+    fn a_name_keeps_no_message_alive() {
+        let message = Bytes::from(vec![7; 1 << 20]);
+        let group = Term::from(message.slice(..64));
+        let pid = Pid::new(Atom::from_static("b@h"), 1, 0, 1);
+        let mut groups = Groups::default();
+        assert!(groups.add(&group, &pid));
+        drop(group);
+        assert!(
+            message.is_unique(),
+            "the group holds on to a part of the message"
+        );
+        assert_eq!(groups.members(&Term::binary([7; 64])).count(), 1);
+    }
+
+    #[test]
+    fn names_have_a_bounded_size_and_what_leaves_makes_room() {
+        let pid = Pid::new(Atom::from_static("b@h"), 1, 0, 1);
+        let name = |number: u8| Term::binary(vec![number; MAX_NAME_BYTES / 3]);
+        let mut groups = Groups::default();
+        assert!(groups.add(&name(1), &pid) && groups.add(&name(2), &pid));
+        assert!(!groups.add(&name(3), &pid));
+        assert!(groups.add(&name(2), &pid), "a known group costs nothing");
+        assert!(groups.remove(&name(1), &pid));
+        assert!(groups.add(&name(3), &pid));
+    }
 }
