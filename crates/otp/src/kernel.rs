@@ -1,15 +1,35 @@
 //! What one node is to its neighbours and to its own processes.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+mod deliver;
+mod ending;
+mod groups;
+mod incoming;
+mod links;
+mod monitors;
+mod outgoing;
+mod peer;
+mod peers;
+mod requests;
+mod serve;
+mod spawning;
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use enmesh_identity::{Creation, NodeName};
-use enmesh_proto::{Message, PeerInfo};
-use enmesh_term::{Atom, Pid, Reference, Term};
+use enmesh_term::{Atom, Pid, Term};
 
-use crate::{Action, Address, JobId, JobOutcome, Pids};
+use crate::global::Global;
+use crate::processes::{Owner, Processes, ServiceName};
+use crate::requests::Requests;
+use crate::services::Services;
+use crate::{Action, JobId};
+
+use ending::ExitSignal;
+use groups::Scope;
+use peer::Peer;
+use serve::Asked;
 
 /// When a signal to a node that is not connected connects it (`dist_auto_connect`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,6 +53,17 @@ pub enum NodeTypes {
     Hidden,
     /// All nodes.
     All,
+}
+
+impl NodeTypes {
+    /// Whether a node is meant that is visible, or is not.
+    fn include(self, visible: bool) -> bool {
+        match self {
+            NodeTypes::Visible => visible,
+            NodeTypes::Hidden => !visible,
+            NodeTypes::All => true,
+        }
+    }
 }
 
 /// What a kernel is told when it begins.
@@ -97,34 +128,72 @@ pub struct KernelCounters {
 #[derive(Debug)]
 pub struct Kernel<H> {
     config: KernelConfig,
-    pids: Pids,
-    references: u32,
-    processes: HashMap<Pid, H>,
-    names: HashMap<Atom, Pid>,
-    peers: BTreeMap<Atom, bool>,
+    /// The last `now` that came in.
+    now: Instant,
+    processes: Processes<H>,
+    requests: Requests<H>,
+    peers: HashMap<Atom, Peer>,
+    /// Nodes that were connected, for [`AutoConnect::Once`].
+    seen: HashSet<Atom>,
+    /// The connected nodes, sorted.
+    visible: Vec<Atom>,
+    hidden: Vec<Atom>,
+    /// The processes that monitor nodes, by number.
+    node_watchers: BTreeMap<u32, NodeTypes>,
+    services: Services,
+    /// The processes of served functions that run.
+    jobs: HashMap<JobId, u32>,
+    global: Global,
+    /// The slots of registrations of global names that are under way.
+    registrations: HashMap<u64, H>,
+    last_registration: u64,
+    scopes: BTreeMap<Atom, Scope>,
+    /// The monitors and calls of services, by the numbers that these gave them.
+    service_requests: HashMap<(ServiceName, Asked, u64), u64>,
+    /// Exit signals between processes of ours that are not delivered yet.
+    signals: VecDeque<ExitSignal>,
+    last_unlink: u64,
     actions: VecDeque<Action<H>>,
     counters: KernelCounters,
 }
 
 impl<H: Clone + Debug> Kernel<H> {
     /// A node with no peer and no process but its services.
-    pub fn new(_now: Instant, config: KernelConfig) -> Self {
-        let pids = Pids::new(&config.node, config.creation);
-        Self {
+    pub fn new(now: Instant, config: KernelConfig) -> Self {
+        let mut processes = Processes::new(&config.node, config.creation);
+        let node = processes.node().clone();
+        let (services, global) = serve::begin(&mut processes, &config);
+        let mut kernel = Self {
+            requests: Requests::new(node, config.creation, config.seed),
             config,
-            pids,
-            references: 0,
-            processes: HashMap::new(),
-            names: HashMap::new(),
-            peers: BTreeMap::new(),
+            now,
+            processes,
+            peers: HashMap::new(),
+            seen: HashSet::new(),
+            visible: Vec::new(),
+            hidden: Vec::new(),
+            node_watchers: BTreeMap::new(),
+            services,
+            jobs: HashMap::new(),
+            global,
+            registrations: HashMap::new(),
+            last_registration: 0,
+            scopes: BTreeMap::new(),
+            service_requests: HashMap::new(),
+            signals: VecDeque::new(),
+            last_unlink: 0,
             actions: VecDeque::new(),
             counters: KernelCounters::default(),
-        }
+        };
+        kernel.pg_start(now, Atom::from_static("pg"));
+        kernel.register_echo();
+        kernel.settle();
+        kernel
     }
 
     /// The name of our node.
     pub fn node(&self) -> &Atom {
-        self.pids.node()
+        self.processes.node()
     }
 
     /// What was counted so far.
@@ -132,30 +201,16 @@ impl<H: Clone + Debug> Kernel<H> {
         self.counters
     }
 
-    /// A connection with `peer` is up; no message of it was handled yet.
-    pub fn handle_nodeup(&mut self, _now: Instant, peer: &PeerInfo, _connection_id: u64) {
-        if let Ok(name) = Atom::new(peer.name.as_str()) {
-            self.peers.insert(name, peer.visible);
-        }
-    }
-
-    /// The connection with `peer` has ended; no message of it comes any more.
-    pub fn handle_nodedown(&mut self, _now: Instant, peer: &Atom, _reason: Term) {
-        self.peers.remove(peer);
-    }
-
-    /// [`Action::Connect`] came to nothing.
-    pub fn handle_connect_failed(&mut self, _now: Instant, _peer: &Atom) {}
-
-    /// Takes one message of a connected peer.
-    pub fn handle_message(&mut self, _now: Instant, _peer: &Atom, _message: Message) {}
-
     /// Does what was due by `now`.
-    pub fn handle_timeout(&mut self, _now: Instant) {}
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.now = now;
+        self.global.handle_timeout(now);
+        self.settle();
+    }
 
     /// When [`Kernel::handle_timeout`] is due; `None` if nothing is pending.
     pub fn deadline(&self) -> Option<Instant> {
-        None
+        self.global.deadline()
     }
 
     /// What to do next. Call after every other method, until `None`.
@@ -167,20 +222,27 @@ impl<H: Clone + Debug> Kernel<H> {
     ///
     /// # Errors
     /// [`SystemLimit`] if there are 1,048,576 processes.
-    pub fn spawn(&mut self, handle: H, _trap_exit: bool) -> Result<Pid, SystemLimit> {
-        let pid = self.pids.fresh();
-        self.processes.insert(pid.clone(), handle);
-        Ok(pid)
+    pub fn spawn(&mut self, handle: H, trap_exit: bool) -> Result<Pid, SystemLimit> {
+        let owner = Owner::Mailbox(handle);
+        self.processes.insert(owner, trap_exit).map(|(_, pid)| pid)
     }
 
-    /// Whether exit signals become mail ([`Mail::Exit`](crate::Mail::Exit)) instead of ending the process.
-    pub fn set_trap_exit(&mut self, _pid: &Pid, _trap_exit: bool) {}
+    /// Whether exit signals become mail ([`Mail::Exit`](crate::Mail::Exit)) instead of ending the
+    /// process.
+    pub fn set_trap_exit(&mut self, pid: &Pid, trap_exit: bool) {
+        if let Some(process) = self.processes.lookup_mut(pid) {
+            process.trap_exit = trap_exit;
+        }
+    }
 
     /// The process has ended by itself: its links, monitors, names, aliases, global names and pg
     /// memberships follow.
-    pub fn exit(&mut self, _now: Instant, pid: &Pid, _reason: Term) {
-        self.processes.remove(pid);
-        self.names.retain(|_, holder| holder != pid);
+    pub fn exit(&mut self, now: Instant, pid: &Pid, reason: Term) {
+        self.now = now;
+        if let Some(number) = self.processes.find(pid) {
+            self.end(number, &reason, false);
+        }
+        self.settle();
     }
 
     /// Registers `name` for a process of ours.
@@ -188,170 +250,66 @@ impl<H: Clone + Debug> Kernel<H> {
     /// # Errors
     /// As [`RegisterError`] says; nothing changed.
     pub fn register(&mut self, pid: &Pid, name: Atom) -> Result<(), RegisterError> {
-        if self.names.contains_key(&name) {
-            return Err(RegisterError::Taken);
-        }
-        self.names.insert(name, pid.clone());
-        Ok(())
+        let number = self.processes.find(pid);
+        let number = number.ok_or(RegisterError::NoProcess)?;
+        self.processes.register(number, name)
     }
 
     /// Takes a name back; `false` if no process had it, or a service has it.
     pub fn unregister(&mut self, name: &Atom) -> bool {
-        self.names.remove(name).is_some()
+        self.processes.unregister(name)
     }
 
     /// The process registered under `name`.
     pub fn whereis(&self, name: &Atom) -> Option<Pid> {
-        self.names.get(name).cloned()
+        let process = self.processes.get(self.processes.named(name)?)?;
+        Some(process.pid.clone())
     }
 
     /// All registered names, sorted.
     pub fn registered(&self) -> Vec<Atom> {
-        let mut names: Vec<Atom> = self.names.keys().cloned().collect();
+        let mut names: Vec<Atom> = self.processes.names().cloned().collect();
         names.sort();
         names
     }
 
-    /// Sends a message, here or elsewhere; one to nobody is dropped. `payload` is a bare term.
-    pub fn send(&mut self, _now: Instant, _from: &Pid, _to: &Address, _payload: Bytes) {}
-
-    /// Links two processes, of which `from` is ours.
-    pub fn link(&mut self, _now: Instant, _from: &Pid, _to: &Pid) {}
-
-    /// Takes a link back: no exit of it reaches `from` after this.
-    pub fn unlink(&mut self, _now: Instant, _from: &Pid, _to: &Pid) {}
-
-    /// `exit/2`: sends an exit signal.
-    pub fn exit_signal(&mut self, _now: Instant, _from: &Pid, _to: &Pid, _reason: Term) {}
-
-    /// Monitors a process or a name: [`Mail::Down`](crate::Mail::Down) comes once, unless taken
-    /// back before.
-    pub fn monitor(&mut self, _now: Instant, _from: &Pid, _target: &Address) -> Reference {
-        self.reference()
-    }
-
-    /// Takes a monitor back; `false` if it has fired, or never was one of `from`.
-    pub fn demonitor(&mut self, _now: Instant, _from: &Pid, _reference: &Reference) -> bool {
-        false
-    }
-
-    /// A reference to which messages for `from` can be sent until it is taken back.
-    pub fn alias(&mut self, _from: &Pid) -> Reference {
-        self.reference()
-    }
-
-    /// Takes an alias back; `false` if it was none of `from`.
-    pub fn unalias(&mut self, _from: &Pid, _alias: &Reference) -> bool {
-        false
-    }
-
-    /// Calls a `gen_server`. [`Mail::Reply`](crate::Mail::Reply) or
-    /// [`Mail::Down`](crate::Mail::Down) goes to `slot`, unless
-    /// forgotten before.
-    pub fn call(
-        &mut self,
-        _now: Instant,
-        _from: &Pid,
-        _to: &Address,
-        _request: &Term,
-        _slot: H,
-    ) -> Reference {
-        self.reference()
-    }
-
-    /// Asks `node` to start a process that applies a function to a list of arguments.
-    /// [`Mail::Spawned`](crate::Mail::Spawned) or [`Mail::Refused`](crate::Mail::Refused) goes to
-    /// `slot`, and then, if it is monitored, [`Mail::Down`](crate::Mail::Down).
-    #[allow(clippy::too_many_arguments)]
-    pub fn spawn_request(
-        &mut self,
-        _now: Instant,
-        _from: &Pid,
-        _node: &Atom,
-        _mfa: (Atom, Atom, Term),
-        _monitor: bool,
-        _link: bool,
-        _slot: H,
-    ) -> Reference {
-        self.reference()
-    }
-
-    /// Ends a call or a request to spawn: nothing more goes to its slot.
-    pub fn forget(&mut self, _now: Instant, _reference: &Reference) {}
-
     /// Begins or, with `None`, ends that a process gets [`Mail::Nodeup`](crate::Mail::Nodeup) and
-    /// [`Mail::Nodedown`](crate::Mail::Nodedown).
-    pub fn monitor_nodes(&mut self, _pid: &Pid, _filter: Option<NodeTypes>) {}
+    /// [`Mail::Nodedown`](crate::Mail::Nodedown). Nodes that are connected already are not told.
+    pub fn monitor_nodes(&mut self, pid: &Pid, filter: Option<NodeTypes>) {
+        let Some(number) = self.processes.find(pid) else {
+            return;
+        };
+        match filter {
+            Some(types) => self.node_watchers.insert(number, types),
+            None => self.node_watchers.remove(&number),
+        };
+    }
 
     /// The nodes that are connected, sorted.
     pub fn nodes(&self, types: NodeTypes) -> Vec<Atom> {
-        let wanted = |visible: bool| match types {
-            NodeTypes::Visible => visible,
-            NodeTypes::Hidden => !visible,
-            NodeTypes::All => true,
-        };
-        let peers = self.peers.iter().filter(|(_, visible)| wanted(**visible));
-        peers.map(|(name, _)| name.clone()).collect()
+        let mut nodes = Vec::new();
+        if types.include(true) {
+            nodes.extend_from_slice(&self.visible);
+        }
+        if types.include(false) {
+            nodes.extend_from_slice(&self.hidden);
+        }
+        nodes.sort();
+        nodes
     }
 
-    /// Serves a function of any arity; the driver runs it on [`Action::Start`].
-    pub fn define(&mut self, _module: Atom, _function: Atom) {}
-
-    /// A function that was started has ended.
-    pub fn handle_job(&mut self, _now: Instant, _job: JobId, _outcome: JobOutcome) {}
-
-    /// Registers a global name. [`Mail::Global`](crate::Mail::Global) goes to `slot`.
-    pub fn register_global(&mut self, _now: Instant, _name: Term, _pid: &Pid, _slot: H) {}
-
-    /// Takes a global name back. [`Mail::Global`](crate::Mail::Global) goes to `slot`.
-    pub fn unregister_global(&mut self, _now: Instant, _name: &Term, _slot: H) {}
-
-    /// The process that has a global name.
-    pub fn whereis_global(&self, _name: &Term) -> Option<Pid> {
-        None
-    }
-
-    /// All global names.
-    pub fn global_names(&self) -> Vec<Term> {
-        Vec::new()
-    }
-
-    /// Serves a pg scope, if it is not served yet. `pg` is from the beginning.
-    pub fn pg_start(&mut self, _now: Instant, _scope: Atom) {}
-
-    /// A process of ours joins a group, once more if it is in already.
-    pub fn pg_join(&mut self, _now: Instant, _scope: &Atom, _group: Term, _pid: &Pid) {}
-
-    /// Takes one membership back; `false` if there was none.
-    pub fn pg_leave(&mut self, _now: Instant, _scope: &Atom, _group: &Term, _pid: &Pid) -> bool {
-        false
-    }
-
-    /// The members of a group on all nodes.
-    pub fn pg_members(&self, _scope: &Atom, _group: &Term) -> Vec<Pid> {
-        Vec::new()
-    }
-
-    /// The members of a group on our node.
-    pub fn pg_local_members(&self, _scope: &Atom, _group: &Term) -> Vec<Pid> {
-        Vec::new()
-    }
-
-    /// The groups of a scope that have members.
-    pub fn pg_groups(&self, _scope: &Atom) -> Vec<Term> {
-        Vec::new()
-    }
-
-    /// [`Mail::Pg`](crate::Mail::Pg) comes to `pid` for every change of a group, or of the whole
-    /// scope, until [`Kernel::demonitor`].
-    pub fn pg_monitor(&mut self, _pid: &Pid, _scope: &Atom, _group: Option<Term>) -> Reference {
-        self.reference()
-    }
-
-    fn reference(&mut self) -> Reference {
-        self.references = self.references.wrapping_add(1);
-        let (node, creation) = (self.node().clone(), self.config.creation.get());
-        let words = [self.references & 0x3ffff, self.references >> 18, 0];
-        Reference::new(node, creation, &words).expect("three words are allowed")
+    /// Does everything that follows from what has just happened.
+    fn settle(&mut self) {
+        loop {
+            while let Some(signal) = self.signals.pop_front() {
+                self.deliver_exit(signal);
+            }
+            if !self.serve_next() {
+                return;
+            }
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,17 +9,20 @@
 
 mod action;
 mod call;
-#[allow(dead_code)] // The services that ask for these effects follow.
+#[allow(dead_code)] // Parts of it are still to be used.
 mod effect;
-#[allow(dead_code)] // The kernel that drives it follows.
+#[allow(dead_code)] // Parts of it are still to be used.
 mod global;
 mod kernel;
 mod neighbour;
-#[allow(dead_code)] // The kernel that drives it follows.
+#[allow(dead_code)] // Parts of it are still to be used.
 mod pg;
 mod pids;
+mod processes;
 mod pubsub;
-#[allow(dead_code)] // The kernel that drives them follows.
+mod references;
+mod requests;
+#[allow(dead_code)] // Parts of it are still to be used.
 mod services;
 mod spawn;
 

@@ -36,6 +36,11 @@ impl Pids {
         &self.node
     }
 
+    /// The count behind an identifier of ours; that of any other pid means nothing.
+    pub(crate) fn number(pid: &Pid) -> u32 {
+        pid.id() & ((1 << NUMBER_BITS) - 1) | pid.serial() << NUMBER_BITS
+    }
+
     /// An identifier that no process has had.
     pub fn fresh(&self) -> Pid {
         let count = self.next.fetch_add(1, Ordering::Relaxed);

@@ -35,7 +35,7 @@ pub use logger::{LogLevel, LogLine};
 pub(crate) use spawn_options::{Ties, ties};
 
 /// A service with a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Served {
     /// `net_kernel`: `net_adm:ping/1` asks it `is_auth`.
     NetKernel,

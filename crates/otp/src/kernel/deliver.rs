@@ -1,0 +1,98 @@
+//! Messages to processes of ours.
+
+use std::fmt::Debug;
+
+use bytes::Bytes;
+use enmesh_term::{Atom, Limits, Pid, Reference, Term};
+
+use crate::processes::Owner;
+use crate::requests::Kind;
+use crate::{Action, Address, Kernel, Mail};
+
+impl<H: Clone + Debug> Kernel<H> {
+    /// A message from our own node.
+    pub(super) fn deliver(&mut self, to: &Address, payload: Bytes) {
+        let node = self.node().clone();
+        match to {
+            Address::Pid(to) => self.deliver_pid(&node, to, payload, false),
+            Address::Name { name, .. } => self.deliver_name(&node, name, payload, false),
+            Address::Alias(alias) => self.deliver_alias(alias, payload, false),
+        }
+    }
+
+    /// A message for a process. This is the way of nearly all messages: one look-up, and nothing
+    /// is allocated.
+    pub(super) fn deliver_pid(&mut self, node: &Atom, to: &Pid, payload: Bytes, priority: bool) {
+        match self.processes.find(to) {
+            Some(number) => self.deliver_number(node, number, payload, priority),
+            None => self.counters.dropped += 1,
+        }
+    }
+
+    /// A message for a registered name.
+    pub(super) fn deliver_name(&mut self, node: &Atom, to: &Atom, payload: Bytes, priority: bool) {
+        match self.processes.named(to) {
+            Some(number) => self.deliver_number(node, number, payload, priority),
+            None => self.counters.dropped += 1,
+        }
+    }
+
+    fn deliver_number(&mut self, node: &Atom, number: u32, payload: Bytes, priority: bool) {
+        let Some(process) = self.processes.get(number) else {
+            return;
+        };
+        match &process.owner {
+            Owner::Mailbox(handle) => {
+                let mail = match priority {
+                    true => Mail::Priority(payload),
+                    false => Mail::Message(payload),
+                };
+                let to = handle.clone();
+                self.actions.push_back(Action::Deliver { to, mail });
+            }
+            Owner::Service(service) => {
+                let service = service.clone();
+                if let Some(message) = self.decode(&payload) {
+                    self.serve(&service, node, &message);
+                }
+            }
+            Owner::Request(request) => {
+                let request = *request;
+                self.reply(request, &payload);
+            }
+            Owner::Job(_) | Owner::Nobody => self.counters.dropped += 1,
+        }
+    }
+
+    /// A message for an alias: of a process, or of a call, whose reply it is.
+    pub(super) fn deliver_alias(&mut self, alias: &Reference, payload: Bytes, priority: bool) {
+        let number = self.requests.find(alias);
+        let request = number.and_then(|number| Some((number, self.requests.get(number)?)));
+        match request.map(|(number, request)| (number, &request.kind, &request.by)) {
+            Some((_, Kind::Alias, by)) => {
+                let (node, by) = (self.node().clone(), by.clone());
+                self.deliver_pid(&node, &by, payload, priority);
+            }
+            Some((number, Kind::Call(_), _)) => self.reply(number, &payload),
+            _ => self.counters.dropped += 1,
+        }
+    }
+
+    /// Mail for a process of ours, if it has a mailbox.
+    pub(super) fn post(&mut self, to: &Pid, mail: Mail) {
+        let owner = self.processes.lookup(to).map(|process| &process.owner);
+        if let Some(Owner::Mailbox(handle)) = owner {
+            let to = handle.clone();
+            self.actions.push_back(Action::Deliver { to, mail });
+        }
+    }
+
+    /// The term of a payload that is for the node itself; `None` if it is none, which is counted.
+    pub(super) fn decode(&mut self, payload: &Bytes) -> Option<Term> {
+        let decoded = enmesh_term::decode_shared_bare(payload, &Limits::default()).ok();
+        if decoded.is_none() {
+            self.counters.undecodable += 1;
+        }
+        decoded
+    }
+}

@@ -1,0 +1,7 @@
+//! Claims about kernels that are connected by a wire in memory.
+
+mod links;
+mod monitors;
+mod nodes;
+mod requests;
+mod wire;

@@ -1,0 +1,182 @@
+//! Nodes that come and go.
+
+use enmesh_term::{Atom, Term};
+
+use super::wire::*;
+use crate::{Action, Address, AutoConnect, Mail, NodeTypes};
+
+fn connects(net: &mut Net, node: &str) -> usize {
+    let node = net.node(node);
+    node.drain();
+    let wanted = |action: &&Action<Handle>| matches!(action, Action::Connect(_));
+    node.others.iter().filter(wanted).count()
+}
+
+#[test]
+fn nodeup_comes_before_and_nodedown_after_everything_of_the_connection() {
+    let mut net = Net::new(&["a@h", "b@h"]);
+    let (p, q) = (net.spawn("a@h", "p"), net.spawn("b@h", "q"));
+    let now = net.now;
+    net.kernel("a@h").monitor_nodes(&p, Some(NodeTypes::All));
+    net.connect("a@h", "b@h");
+    net.run();
+    let target = Address::Pid(q.clone());
+    let reference = net.kernel("a@h").monitor(now, &p, &target);
+    net.kernel("b@h")
+        .send(now, &q, &p.clone().into(), bare(&Term::Int(1)));
+    net.run();
+    net.cut("a@h", "b@h");
+    let node = Atom::from_static("b@h");
+    let (visible, connection_id) = (true, 1);
+    let expected = [
+        Mail::Nodeup {
+            node: node.clone(),
+            visible,
+            connection_id,
+        },
+        Mail::Message(bare(&Term::Int(1))),
+        Mail::Down {
+            reference,
+            from: target,
+            reason: Term::atom("noconnection"),
+        },
+        Mail::Nodedown {
+            node,
+            visible,
+            connection_id,
+            reason: Term::atom("connection_closed"),
+        },
+    ];
+    assert_eq!(net.node("a@h").take("p"), expected);
+}
+
+#[test]
+fn hidden_nodes_are_told_only_to_those_who_want_them() {
+    let mut net = Net::new(&["a@h", "b@h"]);
+    let (p, q) = (net.spawn("a@h", "p"), net.spawn("a@h", "q"));
+    let mut info = net.info("b@h");
+    info.visible = false;
+    let now = net.now;
+    let kernel = net.kernel("a@h");
+    kernel.monitor_nodes(&p, Some(NodeTypes::Visible));
+    kernel.monitor_nodes(&q, Some(NodeTypes::Hidden));
+    kernel.handle_nodeup(now, &info, 7);
+    assert!(kernel.nodes(NodeTypes::Visible).is_empty());
+    assert_eq!(kernel.nodes(NodeTypes::All), [Atom::from_static("b@h")]);
+    assert!(net.node("a@h").take("p").is_empty());
+    assert_eq!(net.node("a@h").take("q").len(), 1);
+}
+
+#[test]
+fn signals_to_a_node_that_is_not_connected_wait_in_order() {
+    let mut net = Net::new(&["a@h", "b@h"]);
+    let (p, q) = (net.spawn("a@h", "p"), net.spawn("b@h", "q"));
+    let now = net.now;
+    for number in 0..3 {
+        let payload = bare(&Term::Int(number));
+        net.kernel("a@h").send(now, &p, &q.clone().into(), payload);
+    }
+    assert_eq!(connects(&mut net, "a@h"), 1);
+    net.connect("a@h", "b@h");
+    net.run();
+    let got: Vec<Mail> = (0..3).map(|n| Mail::Message(bare(&Term::Int(n)))).collect();
+    assert_eq!(net.node("b@h").take("q"), got);
+}
+
+#[test]
+fn a_connect_that_fails_is_noconnection_for_links_monitors_and_requests() {
+    let mut net = Net::new(&["a@h", "b@h"]);
+    let (p, q) = (net.spawn("a@h", "p"), net.spawn("b@h", "q"));
+    let now = net.now;
+    let kernel = net.kernel("a@h");
+    kernel.set_trap_exit(&p, true);
+    kernel.link(now, &p, &q);
+    kernel.monitor(now, &p, &q.clone().into());
+    kernel.call(now, &p, &q.clone().into(), &Term::nil(), "slot");
+    let mfa = (Atom::from_static("m"), Atom::from_static("f"), Term::nil());
+    let node = Atom::from_static("b@h");
+    kernel.spawn_request(now, &p, &node, mfa, true, false, "spawn");
+    kernel.handle_connect_failed(now, &node);
+    let mut mail = net.node("a@h").take("p");
+    let exits = mail
+        .iter()
+        .position(|mail| *mail == exit(&q, "noconnection"));
+    mail.remove(exits.expect("the link ends"));
+    assert!(matches!(&mail[..], [Mail::Down { reason, .. }] if reason.is_atom("noconnection")));
+    let slot = net.node("a@h").take("slot");
+    assert!(matches!(&slot[..], [Mail::Down { .. }]), "{slot:?}");
+    let refused = Mail::Refused(Atom::from_static("noconnection"));
+    assert_eq!(net.node("a@h").take("spawn"), [refused]);
+}
+
+#[test]
+fn more_signals_than_may_wait_count_as_a_failed_connection() {
+    let mut net = Net::new(&["a@h", "b@h"]);
+    let (p, q) = (net.spawn("a@h", "p"), net.spawn("b@h", "q"));
+    let now = net.now;
+    net.kernel("a@h").monitor(now, &p, &q.clone().into());
+    for _ in 0..4_096 {
+        let payload = bare(&Term::Int(1));
+        net.kernel("a@h").send(now, &p, &q.clone().into(), payload);
+    }
+    let mail = net.node("a@h").take("p");
+    assert!(matches!(&mail[..], [Mail::Down { reason, .. }] if reason.is_atom("noconnection")));
+}
+
+#[test]
+fn what_waited_for_another_incarnation_ends_when_the_node_comes() {
+    let mut net = Net::new(&["a@h", "b@h"]);
+    let p = net.spawn("a@h", "p");
+    let stale = enmesh_term::Pid::new(Atom::from_static("b@h"), 1, 0, 77);
+    let now = net.now;
+    let kernel = net.kernel("a@h");
+    kernel.set_trap_exit(&p, true);
+    kernel.link(now, &p, &stale);
+    let reference = kernel.monitor(now, &p, &stale.clone().into());
+    net.connect("a@h", "b@h");
+    let expected = Mail::Down {
+        reference,
+        from: stale.clone().into(),
+        reason: Term::atom("noproc"),
+    };
+    let mail = net.node("a@h").take("p");
+    assert!(
+        mail.contains(&expected) && mail.contains(&exit(&stale, "noproc")),
+        "{mail:?}"
+    );
+    net.run();
+}
+
+#[test]
+fn auto_connect_never_and_once_mean_what_net_kernel_means() {
+    for (mode, first, again) in [
+        (AutoConnect::Never, 0, 0),
+        (AutoConnect::Once, 1, 0),
+        (AutoConnect::Always, 1, 1),
+    ] {
+        let mut net = Net::new(&["a@h", "b@h"]);
+        let mut config = config("a@h", 10);
+        config.auto_connect = mode;
+        let now = net.now;
+        *net.node("a@h") = Node::new(now, config);
+        let (p, q) = (net.spawn("a@h", "p"), net.spawn("b@h", "q"));
+        let hello = bare(&Term::Int(1));
+        net.kernel("a@h")
+            .send(now, &p, &q.clone().into(), hello.clone());
+        assert_eq!(connects(&mut net, "a@h"), first, "{mode:?}");
+        net.connect("a@h", "b@h");
+        net.run();
+        net.cut("a@h", "b@h");
+        net.node("a@h").others.clear();
+        net.kernel("a@h").send(now, &p, &q.clone().into(), hello);
+        assert_eq!(connects(&mut net, "a@h"), again, "{mode:?}");
+        let reference = net.kernel("a@h").monitor(now, &p, &q.clone().into());
+        let mail = net.node("a@h").take("p");
+        let down = Mail::Down {
+            reference,
+            from: q.into(),
+            reason: Term::atom("noconnection"),
+        };
+        assert_eq!(mail.contains(&down), again == 0, "{mode:?}");
+    }
+}

@@ -1,0 +1,327 @@
+//! Calls and requests to spawn.
+
+use enmesh_proto::{Control, Flags, SpawnResult};
+use enmesh_term::{Atom, Reference, Term};
+
+use super::wire::*;
+use crate::{Action, Address, JobOutcome, Mail};
+
+const A: Atom = Atom::from_static("a@h");
+const B: Atom = Atom::from_static("b@h");
+
+/// The `From` and the request of a `$gen_call`.
+fn gen_call(mail: &[Mail]) -> (Term, Term) {
+    let [Mail::Message(payload)] = mail else {
+        panic!("{mail:?}");
+    };
+    match term(payload).as_tuple() {
+        Some([word, from, request]) if word.is_atom("$gen_call") => (from.clone(), request.clone()),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn alias_of(from: &Term) -> Reference {
+    match from.as_tuple() {
+        Some([_, Term::ImproperList(_, tail)]) => tail.as_reference().unwrap().clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn reply(from: &Term, reply: Term) -> bytes::Bytes {
+    let tag = from.as_tuple().unwrap()[1].clone();
+    bare(&Term::tuple([tag, reply]))
+}
+
+#[test]
+fn a_call_is_replied_to_through_its_alias_and_leaves_nothing_behind() {
+    let mut net = Net::pair();
+    let (p, q) = (net.spawn("a@h", "p"), net.spawn("b@h", "q"));
+    let now = net.now;
+    let request = Term::atom("hello");
+    let to = q.clone().into();
+    net.kernel("a@h").call(now, &p, &to, &request, "slot");
+    net.run();
+    let (from, got) = gen_call(&net.node("b@h").take("q"));
+    assert_eq!(got, request);
+    let payload = reply(&from, Term::Int(7));
+    let to = Address::Alias(alias_of(&from));
+    net.kernel("b@h").send(now, &q, &to, payload.clone());
+    net.run();
+    assert_eq!(net.node("a@h").take("slot"), [Mail::Reply(Term::Int(7))]);
+    // A second reply, and the end of the server, concern nobody.
+    net.kernel("b@h").send(now, &q, &to, payload);
+    net.kernel("b@h").exit(now, &q, Term::atom("boom"));
+    net.run();
+    assert!(net.node("a@h").take("slot").is_empty());
+    assert!(net.node("a@h").take("p").is_empty());
+}
+
+#[test]
+fn a_call_ends_when_its_server_does() {
+    let mut net = Net::pair();
+    let (p, q) = (net.spawn("a@h", "p"), net.spawn("b@h", "q"));
+    let now = net.now;
+    let reference = net
+        .kernel("a@h")
+        .call(now, &p, &q.clone().into(), &Term::nil(), "slot");
+    net.run();
+    net.kernel("b@h").exit(now, &q, Term::atom("boom"));
+    net.run();
+    let down = Mail::Down {
+        reference,
+        from: q.into(),
+        reason: Term::atom("boom"),
+    };
+    assert_eq!(net.node("a@h").take("slot"), [down]);
+}
+
+#[test]
+fn a_forgotten_call_gets_nothing_more() {
+    let mut net = Net::pair();
+    let (p, q) = (net.spawn("a@h", "p"), net.spawn("b@h", "q"));
+    let now = net.now;
+    let reference = net
+        .kernel("a@h")
+        .call(now, &p, &q.clone().into(), &Term::nil(), "slot");
+    net.run();
+    net.kernel("a@h").forget(now, &reference);
+    let (from, _) = gen_call(&net.node("b@h").take("q"));
+    let to = Address::Alias(alias_of(&from));
+    net.kernel("b@h")
+        .send(now, &q, &to, reply(&from, Term::Int(7)));
+    net.run();
+    net.cut("a@h", "b@h");
+    assert!(net.node("a@h").take("slot").is_empty());
+}
+
+#[test]
+fn a_call_to_a_peer_without_aliases_is_answered_to_a_process() {
+    let without = all_flags().without(Flags::ALIAS | Flags::ALTACT_SIG);
+    let mut net = Net::with_flags(&["a@h", "b@h"], without);
+    net.connect("a@h", "b@h");
+    net.run();
+    let (p, q) = (net.spawn("a@h", "p"), net.spawn("b@h", "q"));
+    let now = net.now;
+    net.kernel("a@h")
+        .call(now, &p, &q.clone().into(), &Term::nil(), "slot");
+    net.run();
+    let (from, _) = gen_call(&net.node("b@h").take("q"));
+    let [Term::Pid(caller), Term::Reference(_)] = from.as_tuple().unwrap() else {
+        panic!("{from:?}");
+    };
+    let to = Address::Pid((**caller).clone());
+    net.kernel("b@h")
+        .send(now, &q, &to, reply(&from, Term::Int(7)));
+    net.run();
+    assert_eq!(net.node("a@h").take("slot"), [Mail::Reply(Term::Int(7))]);
+    assert!(net.node("a@h").take("p").is_empty());
+}
+
+#[test]
+fn an_own_call_goes_the_same_way() {
+    let mut net = Net::pair();
+    let (p, q) = (net.spawn("a@h", "p"), net.spawn("a@h", "q"));
+    let now = net.now;
+    net.kernel("a@h")
+        .call(now, &p, &q.clone().into(), &Term::nil(), "slot");
+    let (from, _) = gen_call(&net.node("a@h").take("q"));
+    let to = Address::Alias(alias_of(&from));
+    net.kernel("a@h")
+        .send(now, &q, &to, reply(&from, Term::Int(7)));
+    assert_eq!(net.node("a@h").take("slot"), [Mail::Reply(Term::Int(7))]);
+    net.kernel("a@h")
+        .call(now, &p, &named("nobody", "a@h"), &Term::nil(), "slot");
+    let mail = net.node("a@h").take("slot");
+    assert!(matches!(&mail[..], [Mail::Down { reason, .. }] if reason.is_atom("noproc")));
+}
+
+/// net_adm.erl, `ping/1`.
+#[test]
+fn a_ping_is_answered_yes() {
+    let mut net = Net::pair();
+    let p = net.spawn("a@h", "p");
+    let now = net.now;
+    let request = Term::tuple([Term::atom("is_auth"), Term::atom("a@h")]);
+    let to = named("net_kernel", "b@h");
+    net.kernel("a@h").call(now, &p, &to, &request, "slot");
+    net.run();
+    let yes = Mail::Reply(Term::atom("yes"));
+    assert_eq!(net.node("a@h").take("slot"), [yes]);
+}
+
+/// `erpc:call(b@h, m, f, [1])`, from `a@h`, into the slot `slot`.
+fn erpc(net: &mut Net, node: Atom) -> (enmesh_term::Pid, Reference) {
+    let p = net.spawn("a@h", "p");
+    let mark = Term::atom("mark");
+    let args = [
+        mark,
+        Term::atom("m"),
+        Term::atom("f"),
+        Term::list([Term::Int(1)]),
+    ];
+    let (module, function) = (Atom::from_static("erpc"), Atom::from_static("execute_call"));
+    let mfa = (module, function, Term::list(args));
+    let now = net.now;
+    let kernel = net.kernel("a@h");
+    let reference = kernel.spawn_request(now, &p, &node, mfa, true, false, "slot");
+    net.run();
+    (p, reference)
+}
+
+fn started(net: &mut Net, node: &str) -> crate::JobId {
+    let node = net.node(node);
+    node.drain();
+    let job = node.others.iter().find_map(|action| match action {
+        Action::Start { job, caller, .. } if *caller == "a@h" => Some(*job),
+        _ => None,
+    });
+    job.expect("a function was started")
+}
+
+fn define(net: &mut Net, node: &str) {
+    net.kernel(node)
+        .define(Atom::from_static("m"), Atom::from_static("f"));
+}
+
+#[test]
+fn a_served_function_answers_erpc_from_another_node_and_from_ours() {
+    for node in [A, B] {
+        let mut net = Net::pair();
+        let name = if node == A { "a@h" } else { "b@h" };
+        define(&mut net, name);
+        let (_, reference) = erpc(&mut net, node.clone());
+        let [Mail::Spawned(pid)] = &net.node("a@h").take("slot")[..] else {
+            panic!("not spawned");
+        };
+        let (now, job) = (net.now, started(&mut net, name));
+        let outcome = JobOutcome::Returned(Term::Int(2));
+        net.kernel(name).handle_job(now, job, outcome);
+        net.run();
+        let reason = Term::tuple([Term::atom("mark"), Term::atom("return"), Term::Int(2)]);
+        let down = Mail::Down {
+            reference,
+            from: pid.clone().into(),
+            reason,
+        };
+        assert_eq!(net.node("a@h").take("slot"), [down]);
+    }
+}
+
+#[test]
+fn an_unknown_function_is_spawned_and_ends_with_undef() {
+    let mut net = Net::pair();
+    erpc(&mut net, B);
+    let mail = net.node("a@h").take("slot");
+    let [Mail::Spawned(_), Mail::Down { reason, .. }] = &mail[..] else {
+        panic!("{mail:?}");
+    };
+    let parts = reason.as_tuple().unwrap();
+    assert!(
+        parts[1].is_atom("error") && parts[2].is_atom("undef"),
+        "{reason:?}"
+    );
+}
+
+#[test]
+fn a_job_is_aborted_when_its_requester_forgets_it_dies_or_is_cut_off() {
+    for how in 0..3 {
+        let mut net = Net::pair();
+        define(&mut net, "b@h");
+        let (p, reference) = erpc(&mut net, B);
+        let (now, job) = (net.now, started(&mut net, "b@h"));
+        match how {
+            0 => net.kernel("a@h").forget(now, &reference),
+            1 => net.kernel("a@h").exit(now, &p, Term::atom("boom")),
+            _ => net.cut("a@h", "b@h"),
+        }
+        net.run();
+        assert!(
+            net.node("b@h").others.contains(&Action::Abort(job)),
+            "{how}"
+        );
+        let outcome = JobOutcome::Returned(Term::Int(2));
+        net.kernel("b@h").handle_job(now, job, outcome);
+        net.run();
+    }
+}
+
+#[test]
+fn a_request_that_is_forgotten_before_its_answer_is_undone_after_it() {
+    let mut net = Net::pair();
+    define(&mut net, "b@h");
+    let p = net.spawn("a@h", "p");
+    let (now, mfa) = (
+        net.now,
+        (Atom::from_static("m"), Atom::from_static("f"), Term::nil()),
+    );
+    let kernel = net.kernel("a@h");
+    let reference = kernel.spawn_request(now, &p, &B, mfa, true, false, "slot");
+    kernel.forget(now, &reference);
+    net.run();
+    let job = started(&mut net, "b@h");
+    assert!(net.node("b@h").others.contains(&Action::Abort(job)));
+    assert!(net.node("a@h").take("slot").is_empty());
+}
+
+#[test]
+fn options_that_never_travel_are_refused_and_every_request_is_answered() {
+    let mut net = Net::pair();
+    let p = net.spawn("a@h", "p");
+    let option = Term::tuple([Term::atom("reply"), Term::atom("no")]);
+    let id = Reference::new(A, 10, &[1, 2, 3]).unwrap();
+    let control = Control::SpawnRequest {
+        id: id.clone(),
+        from: p.clone(),
+        group_leader: p.clone(),
+        module: Atom::from_static("m"),
+        function: Atom::from_static("f"),
+        arity: 0,
+        options: Term::list([option]),
+        token: None,
+    };
+    let message = enmesh_proto::Message {
+        control,
+        payload: Some(bare(&Term::nil())),
+    };
+    let now = net.now;
+    net.kernel("b@h").handle_message(now, &A, message);
+    net.node("b@h").drain();
+    let answer = net
+        .node("b@h")
+        .out
+        .get_mut(&A)
+        .unwrap()
+        .pop_front()
+        .unwrap();
+    let badopt = Control::SpawnReply {
+        id,
+        to: p,
+        flags: 0,
+        result: SpawnResult::Refused(Atom::from_static("badopt")),
+        token: None,
+    };
+    assert_eq!(answer.control, badopt);
+}
+
+#[test]
+fn a_spawned_process_that_is_linked_is_linked_on_both_sides() {
+    let mut net = Net::pair();
+    define(&mut net, "b@h");
+    let p = net.spawn("a@h", "p");
+    net.kernel("a@h").set_trap_exit(&p, true);
+    let (now, mfa) = (
+        net.now,
+        (Atom::from_static("m"), Atom::from_static("f"), Term::nil()),
+    );
+    net.kernel("a@h")
+        .spawn_request(now, &p, &B, mfa, false, true, "slot");
+    net.run();
+    let [Mail::Spawned(pid)] = &net.node("a@h").take("slot")[..] else {
+        panic!("not spawned");
+    };
+    let job = started(&mut net, "b@h");
+    let outcome = JobOutcome::Exited(Term::atom("boom"));
+    net.kernel("b@h").handle_job(now, job, outcome);
+    net.run();
+    assert_eq!(net.node("a@h").take("p"), [exit(pid, "boom")]);
+}
