@@ -7,7 +7,7 @@
 //! | [`decode`], [`decode_prefix`], [`decode_shared`], [`decode_ref`] | bytes to terms, within [`Limits`] |
 //! | [`encode`], [`encode_into`], [`Encoder`] | terms to bytes |
 //! | [`decode_bare`], [`decode_shared_bare`], [`decode_ref_bare`], [`encode_bare`] | the same without the version byte 131 |
-//! | [`ToTerm`], [`FromTerm`] | Rust values to terms and back |
+//! | [`ToTerm`], [`FromTerm`] | Rust values to terms and back; `to_term` and `from_term` of feature `serde` do it for all that serde knows |
 //! | [`Atom`], [`Binary`], [`Pid`], [`Port`], [`Reference`], [`Fun`], [`Export`], [`NativeRecord`] | what only Erlang has |
 //!
 //! Bytes of a peer cannot make this crate panic, recurse without bound, or allocate more than a
@@ -35,6 +35,8 @@ mod port;
 mod print;
 mod record;
 mod reference;
+#[cfg(feature = "serde")]
+mod serde;
 mod short;
 mod tag;
 mod term;
@@ -44,6 +46,8 @@ mod unview;
 mod view;
 mod view_seq;
 
+#[cfg(feature = "serde")]
+pub use self::serde::{SerdeError, from_term, to_term};
 pub use atom::{Atom, AtomTooLong, MAX_ATOM_CHARS};
 pub use binary::Binary;
 pub use decode::{decode, decode_bare, decode_prefix, decode_shared, decode_shared_bare};

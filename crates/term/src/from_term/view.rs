@@ -174,6 +174,32 @@ impl<'a> TermView<'a> {
         )
     }
 
+    #[cfg(feature = "serde")]
+    pub(crate) const fn is_sequence(&self) -> bool {
+        matches!(
+            self.term,
+            Repr::Owned(Term::List(_)) | Repr::Borrowed(TermRef::List(_))
+        ) || self.is_tuple()
+    }
+
+    #[cfg(feature = "serde")]
+    pub(crate) const fn is_integer(&self) -> bool {
+        matches!(
+            self.term,
+            Repr::Owned(Term::Int(_) | Term::BigInt(_))
+                | Repr::Borrowed(TermRef::Int(_) | TermRef::BigInt(_))
+        )
+    }
+
+    /// Whether it is any atom.
+    #[cfg(feature = "serde")]
+    pub(crate) const fn is_atomic(&self) -> bool {
+        matches!(
+            self.term,
+            Repr::Owned(Term::Atom(_)) | Repr::Borrowed(TermRef::Atom(_))
+        )
+    }
+
     /// The bytes, if it is a binary.
     pub(crate) fn as_bytes(&self) -> Option<&'a [u8]> {
         match self.term {
