@@ -172,12 +172,6 @@ impl<H> Processes<H> {
         self.names.keys()
     }
 
-    /// How many there are.
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        self.table.len()
-    }
-
     /// Every process.
     #[cfg(test)]
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Process<H>> {

@@ -130,12 +130,6 @@ impl<H> Requests<H> {
         self.table.remove(&number)
     }
 
-    /// How many there are.
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        self.table.len()
-    }
-
     /// Every one, with its number.
     #[cfg(test)]
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, &Request<H>)> {

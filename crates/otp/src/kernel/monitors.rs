@@ -144,7 +144,7 @@ impl<H: Clone + Debug> Kernel<H> {
             return;
         };
         if let Kind::Spawn { stage, .. } = &mut request.kind
-            && *stage == Spawn::Asked
+            && *stage != Spawn::Running
         {
             // Nothing can be taken back before the answer names a process.
             *stage = Spawn::Abandoned;

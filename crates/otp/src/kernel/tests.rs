@@ -3,5 +3,6 @@
 mod links;
 mod monitors;
 mod nodes;
+mod properties;
 mod requests;
 mod wire;

@@ -325,3 +325,24 @@ fn a_spawned_process_that_is_linked_is_linked_on_both_sides() {
     net.run();
     assert_eq!(net.node("a@h").take("p"), [exit(pid, "boom")]);
 }
+
+#[test]
+fn a_linked_process_that_nobody_waits_for_is_told_abandoned() {
+    let mut net = Net::pair();
+    define(&mut net, "b@h");
+    let p = net.spawn("a@h", "p");
+    let (now, mfa) = (
+        net.now,
+        (Atom::from_static("m"), Atom::from_static("f"), Term::nil()),
+    );
+    let kernel = net.kernel("a@h");
+    let reference = kernel.spawn_request(now, &p, &B, mfa, false, true, "slot");
+    kernel.forget(now, &reference);
+    net.run();
+    let job = started(&mut net, "b@h");
+    assert!(
+        net.node("b@h").others.contains(&Action::Abort(job)),
+        "{:?}",
+        net.node("b@h").others
+    );
+}
