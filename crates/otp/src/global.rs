@@ -1,10 +1,46 @@
 //! `global`: names, locks and the mesh of the visible nodes.
+//!
+//! Visible nodes that are connected merge their *partitions* two at a time: each node of a
+//! partition knows all others of it, all have the same table of names, and whoever changes the
+//! names or merges holds a lock on every node. This is the protocol of `global_name_server`,
+//! version 8, as OTP 25 to 29 speak it; `docs/global.md` says what is different here.
 
+mod locker;
+mod locks;
+mod mesh;
+mod names;
+mod registrar;
+mod rejoin;
+mod resolve;
+mod runs;
+mod server;
+mod session;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
 
 use enmesh_term::{Atom, Pid, Term};
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
 
+use self::locker::Locker;
+use self::locks::{Locks, Writer};
+use self::mesh::Mesh;
+use self::names::{Entry, Names};
+use self::registrar::Registrar;
+use self::rejoin::Rejoin;
+#[allow(unused_imports)] // The services that answer with it follow.
+pub(crate) use self::resolve::resolve_it;
+use self::server::Syncer;
+use self::session::{His, Session};
+use self::wire::{cast, server_of};
 use crate::effect::{CallFailed, Effect};
+
+/// The most nodes of our partition; further ones are not taken in.
+const MAX_KNOWN: usize = 65_536;
 
 /// How a [`Global`] is set up.
 #[derive(Clone, Debug)]
@@ -21,88 +57,245 @@ pub(crate) struct GlobalConfig {
     pub(crate) seed: u64,
 }
 
-/// The machine.
+/// The machine of `global` of one node.
+///
+/// Calling order: any `handle_*`, [`Global::register`] or [`Global::unregister`], then
+/// [`Global::poll_effect`] and [`Global::poll_outcome`] until both are empty. `now` never goes
+/// back. Only visible peers are announced.
 #[derive(Debug)]
 pub(crate) struct Global {
     config: GlobalConfig,
-    effects: std::collections::VecDeque<Effect>,
-    outcomes: std::collections::VecDeque<(u64, bool)>,
+    chance: SmallRng,
+    last_id: u64,
+    last_tag: i64,
+    connected: BTreeSet<Atom>,
+    /// The other nodes of our partition, with the version that each speaks.
+    known: BTreeMap<Atom, i64>,
+    synced: BTreeSet<Atom>,
+    sessions: BTreeMap<Atom, Session>,
+    /// Who introduced itself without a session of ours.
+    early: BTreeMap<Atom, His>,
+    names: Names,
+    locks: Locks,
+    locker: Locker,
+    registrar: Registrar,
+    mesh: Mesh,
+    rejoin: Rejoin,
+    syncers: Vec<Syncer>,
+    effects: VecDeque<Effect>,
+    outcomes: VecDeque<(u64, bool)>,
 }
 
 impl Global {
     pub(crate) fn new(config: GlobalConfig) -> Self {
-        let (effects, outcomes) = Default::default();
         Self {
+            chance: SmallRng::seed_from_u64(config.seed),
+            // Another incarnation of ours has other tags.
+            last_tag: i64::from(config.server.creation()) << 24,
             config,
-            effects,
-            outcomes,
+            last_id: 0,
+            connected: BTreeSet::new(),
+            known: BTreeMap::new(),
+            synced: BTreeSet::new(),
+            sessions: BTreeMap::new(),
+            early: BTreeMap::new(),
+            names: Names::default(),
+            locks: Locks::default(),
+            locker: Locker::default(),
+            registrar: Registrar::default(),
+            mesh: Mesh::default(),
+            rejoin: Rejoin::default(),
+            syncers: Vec::new(),
+            effects: VecDeque::new(),
+            outcomes: VecDeque::new(),
         }
     }
 
     /// A visible peer is connected.
-    pub(crate) fn handle_nodeup(&mut self, _now: Instant, _peer: &Atom) {}
+    pub(crate) fn handle_nodeup(&mut self, now: Instant, peer: &Atom) {
+        self.connected.insert(peer.clone());
+        if self.mesh.nodeup(peer) {
+            self.greet(peer);
+        }
+        self.begin_session(now, peer);
+    }
 
-    /// A peer is not connected any more.
-    pub(crate) fn handle_nodedown(&mut self, _now: Instant, _peer: &Atom) {}
-
-    /// Takes what arrived for one of the three processes: calls, casts and plain messages.
-    pub(crate) fn handle_message(&mut self, _now: Instant, _from: &Atom, _message: &Term) {}
+    /// A peer is not connected any more: it is not of our partition either. Its names and locks go
+    /// as their monitors fire.
+    pub(crate) fn handle_nodedown(&mut self, now: Instant, peer: &Atom) {
+        self.connected.remove(peer);
+        self.mesh.nodedown(now, peer);
+        self.forget(now, peer);
+    }
 
     /// The outcome of [`Effect::Call`].
     pub(crate) fn handle_reply(
         &mut self,
-        _now: Instant,
-        _id: u64,
-        _outcome: Result<Term, CallFailed>,
+        now: Instant,
+        id: u64,
+        outcome: Result<Term, CallFailed>,
     ) {
+        if !self.locker_answered(now, id, &outcome) && !self.registrar_answered(now, id, &outcome) {
+            self.resolver_answered(now, id, &outcome);
+        }
     }
 
-    /// What [`Effect::Monitor`] watched has died.
-    pub(crate) fn handle_down(&mut self, _now: Instant, _id: u64, _reason: &Term) {}
+    /// What [`Effect::Monitor`] watched has died: its name or lock is free.
+    pub(crate) fn handle_down(&mut self, _now: Instant, id: u64, _reason: &Term) {
+        if !self.locks.died(id) {
+            self.names.died(id);
+        }
+    }
 
-    pub(crate) fn handle_timeout(&mut self, _now: Instant) {}
+    /// Goes on with merges and registrations, and forgets nodes that did not come.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        self.locker_timeout(now);
+        self.registrar_timeout(now);
+        if self.mesh.deadline().is_some_and(|at| at <= now) {
+            for node in self.mesh.expire(now) {
+                self.forget(now, &node);
+            }
+            self.connect();
+        }
+    }
 
+    /// When [`Global::handle_timeout`] is due; `None` if nothing is pending.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        None
+        let timers = [
+            self.locker.due(),
+            self.registrar.due(),
+            self.mesh.deadline(),
+        ];
+        timers.into_iter().flatten().min()
     }
 
+    /// What to do next.
     pub(crate) fn poll_effect(&mut self) -> Option<Effect> {
         self.effects.pop_front()
     }
 
-    /// Registers a name; how it went comes out of [`Global::poll_outcome`] under `token`.
-    pub(crate) fn register(&mut self, _now: Instant, _name: Term, _pid: Pid, token: u64) {
-        self.outcomes.push_back((token, false));
-    }
-
-    pub(crate) fn unregister(&mut self, _now: Instant, _name: &Term, token: u64) {
-        self.outcomes.push_back((token, false));
-    }
-
+    /// How a [`Global::register`] or [`Global::unregister`] went.
     pub(crate) fn poll_outcome(&mut self) -> Option<(u64, bool)> {
         self.outcomes.pop_front()
     }
 
-    pub(crate) fn whereis(&self, _name: &Term) -> Option<&Pid> {
-        None
+    /// Who has the name.
+    pub(crate) fn whereis(&self, name: &Term) -> Option<&Pid> {
+        self.names.get(name).map(|found| &found.pid)
     }
 
+    /// All names of our partition.
     pub(crate) fn names(&self) -> impl Iterator<Item = &Term> {
-        std::iter::empty()
+        self.names.names()
     }
 
+    /// Whether the partition of that node and ours are one, as far as it is known here.
     pub(crate) fn is_synced(&self, node: &Atom) -> bool {
-        *node == self.config.node
+        *node == self.config.node || self.synced.contains(node)
     }
 
+    /// The other nodes of our partition.
     pub(crate) fn known(&self) -> impl Iterator<Item = &Atom> {
-        std::iter::empty()
+        self.known.keys()
     }
-}
 
-/// `global:resolve_it/4`, which another node asks of the node of one of two processes with the
-/// same name: `args` are the method, the name and the two. The answer, and what it needs done
-/// before; `None` if the arguments or the method are not ones that we can run.
-pub(crate) fn resolve_it(_from: &Pid, _args: &[Term]) -> Option<(Term, Vec<Effect>)> {
-    None
+    /// A node says that our links overlap with a partition: we are to go. To lose one link only
+    /// would make others cut each other off, so all go, and we come back as one.
+    fn cut_off(&mut self, now: Instant, peer: &Atom) {
+        if self.rejoin.is_away(now) {
+            return;
+        }
+        let rejoin_after = self.rejoin.leave(now, &mut self.chance);
+        if let Ok(node) = peer.as_str().parse() {
+            self.effects.push_back(Effect::Disconnect(node));
+        }
+        self.effects.push_back(Effect::Leave { rejoin_after });
+        for node in self.mesh.leave() {
+            self.forget(now, &node);
+        }
+    }
+
+    fn forget(&mut self, now: Instant, peer: &Atom) {
+        self.end_session(now, peer);
+        self.known.remove(peer);
+        self.synced.remove(peer);
+        self.wait_no_more_for(peer);
+    }
+
+    /// Takes nodes into our partition, as `from` says: those that are new here are dialled and
+    /// greeted.
+    fn add_known(&mut self, now: Instant, from: &Atom, nodes: Vec<(Atom, i64)>) {
+        for (node, version) in nodes {
+            if node == self.config.node || self.known.contains_key(&node) {
+                continue;
+            }
+            if self.known.len() >= MAX_KNOWN {
+                break;
+            }
+            let is_connected = self.connected.contains(&node);
+            if node != *from {
+                self.mesh.learn(now, &node, is_connected);
+                if is_connected {
+                    self.greet(&node);
+                }
+            }
+            self.known.insert(node, version);
+        }
+        self.connect();
+    }
+
+    fn connect(&mut self) {
+        self.effects
+            .extend(self.mesh.changed().map(Effect::Connect));
+    }
+
+    /// Tells a node of the other partition that the two are one.
+    fn greet(&mut self, node: &Atom) {
+        let message = Term::tuple([Term::atom("in_sync"), self.own(), true.into()]);
+        self.tell(node, cast(message));
+    }
+
+    /// Enters a name if the lock under which that is done is still held; whether it is entered.
+    /// Who had it before loses it in any case.
+    fn insert_name(&mut self, entry: Entry, writer: Writer<'_>) -> bool {
+        self.delete_name(&entry.name);
+        if self.names.is_full() || !self.locks.covers(&writer) {
+            return false;
+        }
+        let watch = self.next_id();
+        self.watch(watch, &entry.pid);
+        self.names.insert(entry, watch);
+        true
+    }
+
+    fn delete_name(&mut self, name: &Term) {
+        if let Some(gone) = self.names.remove(name) {
+            self.effects.push_back(Effect::Demonitor { id: gone.watch });
+        }
+    }
+
+    fn watch(&mut self, id: u64, target: &Pid) {
+        self.effects.push_back(Effect::Monitor {
+            id,
+            by: self.config.server.clone(),
+            target: target.clone(),
+        });
+    }
+
+    fn tell(&mut self, node: &Atom, message: Term) {
+        self.effects.push_back(Effect::Send {
+            from: self.config.server.clone(),
+            to: server_of(node),
+            message,
+        });
+    }
+
+    fn own(&self) -> Term {
+        Term::Atom(self.config.node.clone())
+    }
+
+    fn next_id(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
+    }
 }

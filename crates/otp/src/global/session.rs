@@ -1,0 +1,519 @@
+//! The merge of our partition with that of a peer: from its nodeup until both are one.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use enmesh_term::{Atom, Pid, Term};
+
+use super::Global;
+use super::locker::{Him, LockSet};
+use super::locks::{LockId, Writer};
+use super::names::{Entry, Op};
+use super::resolve::{Settled, runnable, settle};
+use super::wire::{VERSION, cast, node_versions, parse_nodes, server_of, value_of};
+use crate::effect::{Address, CallFailed, Effect};
+
+/// A merge that is not done yet.
+#[derive(Debug)]
+pub(super) struct Session {
+    /// Fresh for each session, so that what belongs to an old one is told apart.
+    my_tag: i64,
+    his: Option<His>,
+    exchange: Exchange,
+    ops: Ops,
+    lock: Option<LockId>,
+    resolver: Option<Resolver>,
+}
+
+/// What he said of himself in `init_connect`.
+#[derive(Clone, Debug)]
+pub(super) struct His {
+    tag: Term,
+    locker: Pid,
+}
+
+/// Names are looked at when they are here *and* both sides have the lock.
+#[derive(Debug)]
+enum Exchange {
+    Nothing,
+    LockSet,
+    Names(Vec<Entry>),
+}
+
+/// A merge is done when both sides have resolved the clashes.
+#[derive(Debug)]
+enum Ops {
+    Nothing,
+    Ours(Vec<Op>),
+    His(Vec<Op>, Vec<(Atom, i64)>),
+}
+
+/// His names, on their way into our table.
+#[derive(Debug)]
+struct Resolver {
+    todo: VecDeque<Entry>,
+    /// What changes on our side, and on his.
+    ours: Vec<Op>,
+    his: Vec<Op>,
+    /// The clash that another node decides on.
+    asked: Option<(u64, Entry, Entry)>,
+}
+
+impl Global {
+    /// Begins a session with a connected peer that is not in our partition.
+    pub(super) fn begin_session(&mut self, now: Instant, peer: &Atom) {
+        if self.known.contains_key(peer)
+            || self.sessions.contains_key(peer)
+            || !self.connected.contains(peer)
+        {
+            return;
+        }
+        self.last_tag += 1;
+        let my_tag = self.last_tag;
+        let session = Session {
+            my_tag,
+            his: None,
+            exchange: Exchange::Nothing,
+            ops: Ops::Nothing,
+            lock: None,
+            resolver: None,
+        };
+        self.sessions.insert(peer.clone(), session);
+        let version = Term::tuple([Term::Int(VERSION), Term::Int(my_tag)]);
+        let init = Term::tuple([
+            Term::atom("init_connect"),
+            version,
+            self.own(),
+            self.locker_introduction(),
+        ]);
+        self.tell(peer, cast(init));
+        if let Some(his) = self.early.remove(peer) {
+            self.introduced(now, peer, his);
+        }
+    }
+
+    pub(super) fn init_connect(&mut self, now: Instant, peer: &Atom, version: &Term, init: &Term) {
+        let Some([Term::Int(his_version), tag, ..]) = version.as_tuple() else {
+            return;
+        };
+        let Some([_, _, _, Term::Pid(locker), ..]) = init.as_tuple() else {
+            return;
+        };
+        if *his_version < VERSION || locker.node() != peer {
+            return;
+        }
+        let his = His {
+            tag: tag.clone(),
+            locker: Pid::clone(locker),
+        };
+        if self.sessions.get(peer).is_some_and(|old| old.his.is_some()) {
+            // He has begun anew; so must we.
+            self.cancel_connect(peer, &his.tag);
+            self.restart(now, peer);
+        }
+        self.introduced(now, peer, his);
+    }
+
+    fn introduced(&mut self, now: Instant, peer: &Atom, his: His) {
+        let Some(session) = self.sessions.get_mut(peer) else {
+            if self.connected.contains(peer) {
+                self.early.insert(peer.clone(), his);
+            }
+            return;
+        };
+        let my_tag = session.my_tag;
+        session.his = Some(his.clone());
+        let him = Him {
+            node: peer.clone(),
+            my_tag,
+            his_tag: his.tag.clone(),
+            locker: his.locker,
+        };
+        let ack = Term::tuple([
+            Term::atom("init_connect_ack"),
+            self.own(),
+            his.tag,
+            Term::Int(my_tag),
+        ]);
+        self.locker_add(now, him);
+        self.tell(peer, ack);
+    }
+
+    /// Both must have the same tags in mind, or what they send each other goes astray.
+    pub(super) fn init_connect_ack(&mut self, now: Instant, peer: &Atom, mine: &Term, his: &Term) {
+        let session = self.sessions.get(peer);
+        let is_agreed = session.is_some_and(|session| {
+            let his_tag = session.his.as_ref().map(|known| &known.tag);
+            *mine == Term::Int(session.my_tag) && his_tag == Some(his)
+        });
+        // A session that is over is no reason to begin another one.
+        if is_agreed || (session.is_none() && self.known.contains_key(peer)) {
+            return;
+        }
+        self.cancel_connect(peer, his);
+        self.restart(now, peer);
+    }
+
+    /// He has dropped the session that has our tag `mine`.
+    pub(super) fn connect_cancelled(&mut self, now: Instant, peer: &Atom, mine: &Term) {
+        if self.is_current(peer, mine) {
+            self.restart(now, peer);
+        }
+    }
+
+    /// Drops the session and begins a new one.
+    pub(super) fn restart(&mut self, now: Instant, peer: &Atom) {
+        let Some(session) = self.sessions.get(peer) else {
+            self.early.remove(peer);
+            return;
+        };
+        if let Some(his) = session.his.clone() {
+            self.cancel_connect(peer, &his.tag);
+        }
+        self.end_session(now, peer);
+        self.begin_session(now, peer);
+    }
+
+    /// Ends the session, well or not, and gives its lock back.
+    pub(super) fn end_session(&mut self, now: Instant, peer: &Atom) {
+        self.early.remove(peer);
+        if let Some(session) = self.sessions.remove(peer) {
+            if let Some((call, ..)) = session.resolver.and_then(|resolver| resolver.asked) {
+                self.cancel_call(call);
+            }
+            self.locker_cancel(now, peer, session.my_tag);
+        }
+    }
+
+    pub(super) fn lock_set(&mut self, now: Instant, peer: &Atom, parts: &[Term]) {
+        let [Term::Pid(locker), is_set, _known, tag @ ..] = parts else {
+            return;
+        };
+        if locker.node() != peer || !(tag.is_empty() || self.is_current(peer, &tag[0])) {
+            return;
+        }
+        let heard = LockSet {
+            locker: Pid::clone(locker),
+            is_set: is_set.is_atom("true"),
+            tag: tag.first().and_then(Term::as_int),
+        };
+        self.locker_heard(now, heard);
+    }
+
+    /// Both sides have the lock: he gets all names of our partition.
+    pub(super) fn lock_is_set(&mut self, now: Instant, peer: &Atom, my_tag: i64, lock: LockId) {
+        let own = self.own();
+        let Some(session) = self.sessions.get_mut(peer) else {
+            return;
+        };
+        let Some(his) = session.his.as_ref().filter(|_| session.my_tag == my_tag) else {
+            return;
+        };
+        let exchange = Term::tuple([
+            Term::atom("exchange"),
+            own,
+            self.names.to_term(),
+            Term::nil(),
+            his.tag.clone(),
+        ]);
+        session.lock = Some(lock);
+        let before = std::mem::replace(&mut session.exchange, Exchange::LockSet);
+        self.tell(peer, cast(exchange));
+        if let Exchange::Names(names) = before {
+            self.resolve(now, peer, names);
+        }
+    }
+
+    pub(super) fn exchange(&mut self, now: Instant, peer: &Atom, names: &Term, tag: &Term) {
+        if !self.is_current(peer, tag) {
+            return;
+        }
+        let names = names.as_list().unwrap_or_default();
+        let names: Vec<Entry> = names.iter().filter_map(Entry::parse).collect();
+        let Some(session) = self.sessions.get_mut(peer) else {
+            return;
+        };
+        if matches!(session.exchange, Exchange::LockSet) {
+            self.resolve(now, peer, names);
+        } else {
+            session.exchange = Exchange::Names(names);
+        }
+    }
+
+    fn resolve(&mut self, now: Instant, peer: &Atom, names: Vec<Entry>) {
+        if let Some(session) = self.sessions.get_mut(peer) {
+            session.exchange = Exchange::Nothing;
+            session.resolver = Some(Resolver {
+                todo: names.into(),
+                ours: Vec::new(),
+                his: Vec::new(),
+                asked: None,
+            });
+            self.resolve_on(now, peer);
+        }
+    }
+
+    /// Goes through his names until one has to be decided on elsewhere. Of the two nodes, the one
+    /// with the smaller name settles the clashes.
+    fn resolve_on(&mut self, now: Instant, peer: &Atom) {
+        let is_mine_to_settle = self.config.node < *peer;
+        let session = self.sessions.get_mut(peer);
+        let Some(mut resolver) = session.and_then(|session| session.resolver.take()) else {
+            return;
+        };
+        while let Some(theirs) = resolver.todo.pop_front() {
+            let Some(found) = self.names.get(&theirs.name) else {
+                resolver.ours.push(Op::Insert(theirs));
+                continue;
+            };
+            if found.pid == theirs.pid || !is_mine_to_settle {
+                continue;
+            }
+            let ours = Entry {
+                name: theirs.name.clone(),
+                pid: found.pid.clone(),
+                method: found.method.clone(),
+            };
+            if let Some(call) = self.settle_clash(&mut resolver, &theirs, &ours) {
+                resolver.asked = Some((call, theirs, ours));
+                break;
+            }
+        }
+        let is_done = resolver.asked.is_none();
+        if let Some(session) = self.sessions.get_mut(peer) {
+            if is_done {
+                self.resolved_ours(now, peer, resolver.ours, &resolver.his);
+            } else {
+                session.resolver = Some(resolver);
+            }
+        }
+    }
+
+    /// Settles a clash here, or asks the node of our process; gives the call then.
+    fn settle_clash(
+        &mut self,
+        resolver: &mut Resolver,
+        theirs: &Entry,
+        ours: &Entry,
+    ) -> Option<u64> {
+        let is_here = *ours.pid.node() == self.config.node;
+        let method = if is_here {
+            runnable(&ours.method)
+        } else {
+            ours.method.clone()
+        };
+        let pids = (&theirs.pid, &ours.pid);
+        if let Some((settled, effects)) = settle(&self.config.server, &method, &ours.name, pids) {
+            self.effects.extend(effects);
+            resolver.settle(&settled, theirs, ours);
+            return None;
+        }
+        if is_here {
+            // A function of the user's that only a BEAM could run: as OTP does when it cannot.
+            resolver.settle(&Settled::Keep(theirs.pid.clone()), theirs, ours);
+            return None;
+        }
+        let id = self.next_id();
+        let args = Term::List(vec![
+            ours.method.clone(),
+            ours.name.clone(),
+            theirs.pid.clone().into(),
+            ours.pid.clone().into(),
+        ]);
+        let server = &self.config.server;
+        let request = Term::tuple([
+            Term::atom("call"),
+            Term::atom("global"),
+            Term::atom("resolve_it"),
+            args,
+            server.clone().into(),
+        ]);
+        self.effects.push_back(Effect::Call {
+            id,
+            from: server.clone(),
+            to: Address::Name {
+                name: Atom::from_static("rex"),
+                node: ours.pid.node().clone(),
+            },
+            request,
+        });
+        Some(id)
+    }
+
+    /// Takes in what another node decided about a clash.
+    pub(super) fn resolver_answered(
+        &mut self,
+        now: Instant,
+        call: u64,
+        outcome: &Result<Term, CallFailed>,
+    ) {
+        let is_asked = |session: &Session| {
+            let asked = session.resolver.as_ref().and_then(|it| it.asked.as_ref());
+            asked.is_some_and(|(id, ..)| *id == call)
+        };
+        let mut sessions = self.sessions.iter_mut();
+        let Some((peer, session)) = sessions.find(|(_, session)| is_asked(session)) else {
+            return;
+        };
+        let peer = peer.clone();
+        if let Some(resolver) = session.resolver.as_mut()
+            && let Some((_, theirs, ours)) = resolver.asked.take()
+        {
+            let settled = match outcome {
+                Ok(Term::Pid(pid)) if **pid == theirs.pid || **pid == ours.pid => {
+                    Settled::Keep(Pid::clone(pid))
+                }
+                Ok(Term::Tuple(parts)) if parts.first().is_some_and(|it| it.is_atom("badrpc")) => {
+                    Settled::Keep(theirs.pid.clone())
+                }
+                Ok(_) => Settled::Nobody,
+                Err(_) => Settled::Keep(theirs.pid.clone()),
+            };
+            resolver.settle(&settled, &theirs, &ours);
+        }
+        self.resolve_on(now, &peer);
+    }
+
+    fn resolved_ours(&mut self, now: Instant, peer: &Atom, ours: Vec<Op>, for_him: &[Op]) {
+        let known = node_versions(self.known.iter());
+        let own = self.own();
+        let Some(session) = self.sessions.get_mut(peer) else {
+            return;
+        };
+        let Some(his) = &session.his else { return };
+        let resolved = Term::tuple([
+            Term::atom("resolved"),
+            own,
+            Op::list(for_him),
+            known,
+            Term::atom("unused"),
+            Term::nil(),
+            his.tag.clone(),
+        ]);
+        let before = std::mem::replace(&mut session.ops, Ops::Ours(ours));
+        self.tell(peer, cast(resolved));
+        if let Ops::His(his_ops, his_known) = before {
+            self.merge(now, peer, his_ops, his_known);
+        }
+    }
+
+    /// He has resolved the clashes on his side.
+    pub(super) fn resolved(
+        &mut self,
+        now: Instant,
+        peer: &Atom,
+        (ops, known, tag): (&Term, &Term, &Term),
+    ) {
+        if !self.is_current(peer, tag) {
+            return;
+        }
+        let (ops, known) = (Op::parse_all(ops), parse_nodes(known));
+        let Some(session) = self.sessions.get_mut(peer) else {
+            return;
+        };
+        if matches!(session.ops, Ops::Ours(_)) {
+            self.merge(now, peer, ops, known);
+        } else {
+            session.ops = Ops::His(ops, known);
+        }
+    }
+
+    /// The two partitions become one.
+    fn merge(&mut self, now: Instant, peer: &Atom, his_ops: Vec<Op>, his_known: Vec<(Atom, i64)>) {
+        let Some(session) = self.sessions.get_mut(peer) else {
+            return;
+        };
+        let Ops::Ours(mut ops) = std::mem::replace(&mut session.ops, Ops::Nothing) else {
+            return;
+        };
+        let lock = session.lock.clone();
+        ops.extend(his_ops);
+        let list = Op::list(&ops);
+        self.obey(ops, lock.as_ref());
+        for (node, _) in &his_known {
+            if *node != self.config.node {
+                self.end_session(now, node);
+            }
+        }
+        let mut nodes = vec![(peer.clone(), VERSION)];
+        nodes.extend(his_known);
+        let lock = lock.map_or(Term::nil(), |lock| lock.to_term());
+        let extra = [("vsn", Term::Int(VERSION)), ("lock", lock)];
+        let extra = extra.map(|(key, value)| Term::tuple([Term::atom(key), value]));
+        let message = cast(Term::tuple([
+            Term::atom("new_nodes"),
+            self.own(),
+            list,
+            Term::nil(),
+            node_versions(nodes.iter().map(|(node, version)| (node, version))),
+            Term::list(extra),
+        ]));
+        // From the process that frees the lock after it: both then arrive in this order.
+        for node in self.known.keys() {
+            self.effects.push_back(Effect::Send {
+                from: self.config.locker.clone(),
+                to: server_of(node),
+                message: message.clone(),
+            });
+        }
+        self.end_session(now, peer);
+        self.add_known(now, peer, nodes);
+        self.has_synced(peer);
+    }
+
+    /// Somebody of our partition has merged it with another one.
+    pub(super) fn new_nodes(
+        &mut self,
+        now: Instant,
+        peer: &Atom,
+        (ops, nodes, extra): (&Term, &Term, &Term),
+    ) {
+        self.add_known(now, peer, parse_nodes(nodes));
+        let lock = value_of(extra, "lock").and_then(LockId::parse);
+        self.obey(Op::parse_all(ops), lock.as_ref());
+    }
+
+    /// A node of a partition that was merged with ours greets us.
+    pub(super) fn in_sync(&mut self, now: Instant, peer: &Atom) {
+        self.end_session(now, peer);
+        self.has_synced(peer);
+    }
+
+    fn obey(&mut self, ops: Vec<Op>, lock: Option<&LockId>) {
+        let mut deletions = Vec::new();
+        for op in ops {
+            match op {
+                Op::Insert(entry) => drop(self.insert_name(entry, Writer::Lock(lock))),
+                Op::Delete(name) => deletions.push(name),
+            }
+        }
+        for name in deletions {
+            self.delete_name(&name);
+        }
+    }
+
+    fn cancel_connect(&mut self, peer: &Atom, his_tag: &Term) {
+        let message = Term::tuple([Term::atom("cancel_connect"), self.own(), his_tag.clone()]);
+        self.tell(peer, message);
+    }
+
+    fn is_current(&self, peer: &Atom, my_tag: &Term) -> bool {
+        let session = self.sessions.get(peer);
+        session.is_some_and(|session| *my_tag == Term::Int(session.my_tag))
+    }
+}
+
+impl Resolver {
+    fn settle(&mut self, settled: &Settled, theirs: &Entry, ours: &Entry) {
+        match settled {
+            Settled::Keep(pid) if *pid == theirs.pid => {
+                self.ours.push(Op::Insert(theirs.clone()));
+            }
+            Settled::Keep(_) => self.his.push(Op::Insert(ours.clone())),
+            Settled::Nobody => {
+                self.ours.push(Op::Delete(ours.name.clone()));
+                self.his.push(Op::Delete(ours.name.clone()));
+            }
+        }
+    }
+}
