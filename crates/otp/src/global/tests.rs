@@ -1,1 +1,5 @@
-//! x
+#![allow(clippy::disallowed_methods)]
+
+mod claims;
+mod simulation;
+mod world;
