@@ -15,6 +15,7 @@ mod resolve;
 mod runs;
 mod server;
 mod session;
+mod strays;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -36,6 +37,7 @@ use self::rejoin::Rejoin;
 pub(crate) use self::resolve::resolve_it;
 use self::server::Syncer;
 use self::session::{His, Session};
+use self::strays::Strays;
 use self::wire::{cast, server_of};
 use crate::effect::{CallFailed, Effect};
 
@@ -75,6 +77,8 @@ pub(crate) struct Global {
     sessions: BTreeMap<Atom, Session>,
     /// Who introduced itself without a session of ours.
     early: BTreeMap<Atom, His>,
+    /// The node that each open call is for.
+    calls: BTreeMap<u64, Atom>,
     names: Names,
     locks: Locks,
     locker: Locker,
@@ -82,6 +86,7 @@ pub(crate) struct Global {
     mesh: Mesh,
     rejoin: Rejoin,
     syncers: Vec<Syncer>,
+    strays: Strays,
     effects: VecDeque<Effect>,
     outcomes: VecDeque<(u64, bool)>,
 }
@@ -99,6 +104,7 @@ impl Global {
             synced: BTreeSet::new(),
             sessions: BTreeMap::new(),
             early: BTreeMap::new(),
+            calls: BTreeMap::new(),
             names: Names::default(),
             locks: Locks::default(),
             locker: Locker::default(),
@@ -106,6 +112,7 @@ impl Global {
             mesh: Mesh::default(),
             rejoin: Rejoin::default(),
             syncers: Vec::new(),
+            strays: Strays::default(),
             effects: VecDeque::new(),
             outcomes: VecDeque::new(),
         }
@@ -118,6 +125,7 @@ impl Global {
             self.greet(peer);
         }
         self.begin_session(now, peer);
+        self.strays.suspect(now);
     }
 
     /// A peer is not connected any more: it is not of our partition either. Its names and locks go
@@ -138,12 +146,22 @@ impl Global {
         if !self.locker_answered(now, id, &outcome) && !self.registrar_answered(now, id, &outcome) {
             self.resolver_answered(now, id, &outcome);
         }
+        if let Some(node) = self.calls.remove(&id)
+            && outcome.is_err()
+        {
+            self.could_not_reach(now, &node);
+        }
     }
 
     /// What [`Effect::Monitor`] watched has died: its name or lock is free.
-    pub(crate) fn handle_down(&mut self, _now: Instant, id: u64, _reason: &Term) {
-        if !self.locks.died(id) {
-            self.names.died(id);
+    pub(crate) fn handle_down(&mut self, now: Instant, id: u64, reason: &Term) {
+        if self.locks.died(id) {
+            return;
+        }
+        if let Some(gone) = self.names.died(id)
+            && reason.is_atom("noconnection")
+        {
+            self.could_not_reach(now, gone.pid.node());
         }
     }
 
@@ -151,6 +169,7 @@ impl Global {
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         self.locker_timeout(now);
         self.registrar_timeout(now);
+        self.strays_timeout(now);
         if self.mesh.deadline().is_some_and(|at| at <= now) {
             for node in self.mesh.expire(now) {
                 self.forget(now, &node);
@@ -164,6 +183,7 @@ impl Global {
         let timers = [
             self.locker.due(),
             self.registrar.due(),
+            self.strays.due(),
             self.mesh.deadline(),
         ];
         timers.into_iter().flatten().min()
@@ -215,6 +235,15 @@ impl Global {
         }
     }
 
+    /// A node that was to be connected is not: what it missed meanwhile it must be told in a
+    /// merge, and so it is not of our partition.
+    fn could_not_reach(&mut self, now: Instant, node: &Atom) {
+        if self.known.contains_key(node) && !self.connected.contains(node) {
+            self.mesh.nodedown(now, node);
+            self.forget(now, node);
+        }
+    }
+
     fn forget(&mut self, now: Instant, peer: &Atom) {
         self.end_session(now, peer);
         self.known.remove(peer);
@@ -241,6 +270,7 @@ impl Global {
             }
             self.known.insert(node, version);
         }
+        self.strays.suspect(now);
         self.connect();
     }
 

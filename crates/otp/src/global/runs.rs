@@ -209,6 +209,7 @@ impl Global {
         let id = self.next_id();
         let from = self.pid_of(who).clone();
         let to = server_of(node);
+        self.calls.insert(id, node.clone());
         self.effects.push_back(Effect::Call {
             id,
             from,
@@ -219,6 +220,7 @@ impl Global {
     }
 
     pub(super) fn cancel_call(&mut self, id: u64) {
+        self.calls.remove(&id);
         self.effects.push_back(Effect::CancelCall { id });
     }
 

@@ -59,6 +59,19 @@ struct Resolver {
     asked: Option<(u64, Entry, Entry)>,
 }
 
+impl Session {
+    fn new(my_tag: i64) -> Self {
+        Self {
+            my_tag,
+            his: None,
+            exchange: Exchange::Nothing,
+            ops: Ops::Nothing,
+            lock: None,
+            resolver: None,
+        }
+    }
+}
+
 impl Global {
     /// Begins a session with a connected peer that is not in our partition.
     pub(super) fn begin_session(&mut self, now: Instant, peer: &Atom) {
@@ -70,15 +83,7 @@ impl Global {
         }
         self.last_tag += 1;
         let my_tag = self.last_tag;
-        let session = Session {
-            my_tag,
-            his: None,
-            exchange: Exchange::Nothing,
-            ops: Ops::Nothing,
-            lock: None,
-            resolver: None,
-        };
-        self.sessions.insert(peer.clone(), session);
+        self.sessions.insert(peer.clone(), Session::new(my_tag));
         let version = Term::tuple([Term::Int(VERSION), Term::Int(my_tag)]);
         let init = Term::tuple([
             Term::atom("init_connect"),
@@ -107,17 +112,26 @@ impl Global {
             locker: Pid::clone(locker),
         };
         if self.sessions.get(peer).is_some_and(|old| old.his.is_some()) {
-            // He has begun anew; so must we.
-            self.cancel_connect(peer, &his.tag);
-            self.restart(now, peer);
+            self.begin_again(now, peer);
         }
         self.introduced(now, peer, his);
+    }
+
+    /// He has begun anew, and so what was done so far is void. Our tag stays: if he has forgotten
+    /// it he says so. OTP cancels his new session here; two that both do so never come to rest.
+    fn begin_again(&mut self, now: Instant, peer: &Atom) {
+        let Some(my_tag) = self.sessions.get(peer).map(|session| session.my_tag) else {
+            return;
+        };
+        self.end_session(now, peer);
+        self.sessions.insert(peer.clone(), Session::new(my_tag));
     }
 
     fn introduced(&mut self, now: Instant, peer: &Atom, his: His) {
         let Some(session) = self.sessions.get_mut(peer) else {
             if self.connected.contains(peer) {
                 self.early.insert(peer.clone(), his);
+                self.strays.suspect(now);
             }
             return;
         };
@@ -139,19 +153,14 @@ impl Global {
         self.tell(peer, ack);
     }
 
-    /// Both must have the same tags in mind, or what they send each other goes astray.
+    /// Both must have the same tags in mind, or what they send each other goes astray. An ack of
+    /// an older session of ours says nothing: that of the present one follows.
     pub(super) fn init_connect_ack(&mut self, now: Instant, peer: &Atom, mine: &Term, his: &Term) {
-        let session = self.sessions.get(peer);
-        let is_agreed = session.is_some_and(|session| {
-            let his_tag = session.his.as_ref().map(|known| &known.tag);
-            *mine == Term::Int(session.my_tag) && his_tag == Some(his)
-        });
-        // A session that is over is no reason to begin another one.
-        if is_agreed || (session.is_none() && self.known.contains_key(peer)) {
-            return;
+        let known = self.sessions.get(peer).and_then(|it| it.his.as_ref());
+        if self.is_current(peer, mine) && known.is_none_or(|known| known.tag != *his) {
+            self.cancel_connect(peer, his);
+            self.restart(now, peer);
         }
-        self.cancel_connect(peer, his);
-        self.restart(now, peer);
     }
 
     /// He has dropped the session that has our tag `mine`.
@@ -437,6 +446,9 @@ impl Global {
         }
         let mut nodes = vec![(peer.clone(), VERSION)];
         nodes.extend(his_known);
+        // Where the partitions overlapped, there are nodes that have lost each other and lack each
+        // other's names: they must merge by themselves, not be told that they are one.
+        nodes.retain(|(node, _)| *node != self.config.node && !self.known.contains_key(node));
         let lock = lock.map_or(Term::nil(), |lock| lock.to_term());
         let extra = [("vsn", Term::Int(VERSION)), ("lock", lock)];
         let extra = extra.map(|(key, value)| Term::tuple([Term::atom(key), value]));
@@ -477,6 +489,7 @@ impl Global {
     pub(super) fn in_sync(&mut self, now: Instant, peer: &Atom) {
         self.end_session(now, peer);
         self.has_synced(peer);
+        self.strays.suspect(now);
     }
 
     fn obey(&mut self, ops: Vec<Op>, lock: Option<&LockId>) {
@@ -495,6 +508,12 @@ impl Global {
     fn cancel_connect(&mut self, peer: &Atom, his_tag: &Term) {
         let message = Term::tuple([Term::atom("cancel_connect"), self.own(), his_tag.clone()]);
         self.tell(peer, message);
+    }
+
+    /// Whether he has not introduced himself, or there is no session at all.
+    pub(super) fn is_unheard(&self, peer: &Atom) -> bool {
+        let session = self.sessions.get(peer);
+        session.is_none_or(|session| session.his.is_none())
     }
 
     fn is_current(&self, peer: &Atom, my_tag: &Term) -> bool {
