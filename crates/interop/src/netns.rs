@@ -9,8 +9,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use tempfile::NamedTempFile;
 
 use crate::output::Output;
+use crate::peers::Otp;
 use crate::process::{Process, bound_command, run, stdout_of};
 
 const START_TIMEOUT: Duration = Duration::from_secs(10);
@@ -20,15 +22,44 @@ const START_TIMEOUT: Duration = Duration::from_secs(10);
 /// It is held by a sleeping process and has no name in the file system, so nothing is left of it after a crash.
 pub struct NetNs {
     holder: Process,
+    /// The hosts file of the programs inside, if they have one of their own.
+    hosts: Option<NamedTempFile>,
 }
 
 impl NetNs {
     /// Makes an empty namespace.
     pub fn new() -> Result<Self> {
+        Self::hold(&["--net"], "", None)
+    }
+
+    /// Makes an empty namespace in which these names have these addresses, for the chroots of [`Otp`] too.
+    ///
+    /// The chroots share `/tmp` with the machine then, so that files have the same path for everybody.
+    pub fn with_hosts(hosts: &[(IpAddr, &str)]) -> Result<Self> {
+        let mut file = NamedTempFile::new()?;
+        writeln!(file, "127.0.0.1 localhost\n::1 localhost")?;
+        for (address, name) in hosts {
+            writeln!(file, "{address} {name}")?;
+        }
+        let path = file.path().display().to_string();
+        let mut mounts = format!("mount --bind {path} /etc/hosts && ");
+        for root in Otp::ALL.into_iter().filter_map(Otp::root) {
+            let root = root.display();
+            mounts += &format!(
+                "mount --bind {path} {root}/etc/hosts && mount --bind /tmp {root}/tmp && "
+            );
+        }
+        Self::hold(&["--net", "--mount"], &mounts, Some(file))
+    }
+
+    fn hold(namespaces: &[&str], mounts: &str, hosts: Option<NamedTempFile>) -> Result<Self> {
         let mut command = bound_command("unshare");
         command
-            .args(["--net", "--", "sh", "-c"])
-            .arg("ip link set lo up && echo ready && exec sleep infinity")
+            .args(namespaces)
+            .args(["--", "sh", "-c"])
+            .arg(format!(
+                "{mounts}ip link set lo up && echo ready && exec sleep infinity"
+            ))
             .stdout(Stdio::piped());
         let mut holder = Process::start("a network namespace", command)?;
         let stdout = holder
@@ -39,16 +70,17 @@ impl NetNs {
         Output::collect(stdout)
             .wait_for(START_TIMEOUT, |line| (line == "ready").then_some(()))
             .context("a network namespace could not be made (are we root?)")?;
-        Ok(Self { holder })
+        Ok(Self { holder, hosts })
     }
 
     /// A command that runs inside, bound to this process's life.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = bound_command("nsenter");
-        command
-            .arg(format!("--net={}", self.path().display()))
-            .arg("--")
-            .arg(program);
+        command.arg(format!("--net={}", self.path().display()));
+        if self.hosts.is_some() {
+            command.arg(format!("--mount=/proc/{}/ns/mnt", self.holder.pid()));
+        }
+        command.arg("--").arg(program);
         command
     }
 

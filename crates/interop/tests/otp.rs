@@ -6,8 +6,12 @@ mod bench;
 mod cases;
 #[path = "otp/epmd.rs"]
 mod epmd;
+#[path = "otp/ipv6.rs"]
+mod ipv6;
 #[path = "otp/mixed.rs"]
 mod mixed;
+#[path = "otp/tls.rs"]
+mod tls;
 
 /// One test of each case for each release, so that they run side by side and fail by name.
 macro_rules! for_each_release {
@@ -35,4 +39,13 @@ for_each_release! {
     crate::epmd::ours_serves_beam_nodes as ours_serves_beam_nodes,
     crate::epmd::no_epmd_at_all as no_epmd_at_all,
     crate::epmd::the_embedded_one_takes_over as the_embedded_one_takes_over,
+    crate::ipv6::each_side_dials_over_ipv6 as each_side_dials_over_ipv6,
+    crate::ipv6::names_that_are_addresses_of_ipv6 as names_that_are_addresses_of_ipv6,
+    crate::tls::each_side_dials_over_tls_1_2 as each_side_dials_over_tls_1_2,
+    crate::tls::each_side_dials_over_tls_1_3 as each_side_dials_over_tls_1_3,
+    crate::tls::each_side_dials_over_tls_and_ipv6 as each_side_dials_over_tls_and_ipv6,
+    crate::tls::another_authority_is_refused_and_said as another_authority_is_refused_and_said,
+    crate::tls::certificates_are_replaced_while_we_run as certificates_are_replaced_while_we_run,
+    crate::tls::a_beam_that_shows_no_certificate_is_refused as a_beam_that_shows_no_certificate,
+    crate::tls::a_beam_without_tls_is_said as a_beam_without_tls_is_said,
 }
