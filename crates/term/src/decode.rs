@@ -77,7 +77,11 @@ fn decode_from(bytes: &[u8], shared: Option<&Bytes>, limits: &Limits) -> Result<
 }
 
 /// Decodes the term that `body`, which has no version byte, begins with.
-fn decode_body(body: &[u8], shared: Option<&Bytes>, limits: &Limits) -> Result<(Term, usize)> {
+pub(crate) fn decode_body(
+    body: &[u8],
+    shared: Option<&Bytes>,
+    limits: &Limits,
+) -> Result<(Term, usize)> {
     let budget = Budget::new(limits);
     if let Some((&tag::COMPRESSED, packed)) = body.split_first() {
         let (plain, used) = unpack(packed, limits)?;

@@ -23,15 +23,21 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Limits {
+    /// The defaults.
+    #[must_use]
+    pub const fn new() -> Self {
         Self {
             max_bytes: 128 << 20,
             max_depth: MAX_DEPTH,
             max_terms: 8 << 20,
         }
     }
-}
 
-impl Limits {
     /// These limits with at most `bytes` of input.
     #[must_use]
     pub const fn with_max_bytes(mut self, bytes: usize) -> Self {

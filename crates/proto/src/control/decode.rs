@@ -1,6 +1,6 @@
 //! Control messages from bytes.
 
-use enmesh_term::{Atom, DecodeError, Limits, Pid, Reference, Term, TermRef, TupleIter};
+use enmesh_term::{Atom, CachedReader, DecodeError, Limits, Pid, Reference, Term};
 
 use super::{AltactFlags, AltactTarget, Control, ProcId, SpawnResult, op};
 
@@ -9,6 +9,11 @@ use super::{AltactFlags, AltactTarget, Control, ProcId, SpawnResult, op};
 pub(crate) const MAX_CONTROL: usize = 1 << 20;
 /// How deep its terms may be nested. A deeper one ends the link.
 const MAX_CONTROL_DEPTH: usize = 64;
+const LIMITS: Limits = Limits::new()
+    .with_max_bytes(MAX_CONTROL)
+    .with_max_depth(MAX_CONTROL_DEPTH);
+/// The first byte of an external term.
+const TERM_VERSION: u8 = 131;
 
 /// Why a control message cannot be understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -50,28 +55,40 @@ impl Control {
     /// # Errors
     /// If there is no term, or it is none of the protocol's.
     pub fn decode_prefix(bytes: &[u8]) -> Result<(Control, usize), ControlError> {
-        let limits = Limits::default()
-            .with_max_bytes(MAX_CONTROL)
-            .with_max_depth(MAX_CONTROL_DEPTH);
-        let bytes = &bytes[..bytes.len().min(MAX_CONTROL)];
-        let (term, used) = TermRef::parse(bytes, &limits)?;
-        Ok((Control::from_term(&term)?, used))
+        match bytes.split_first() {
+            None => Err(DecodeError::Truncated.into()),
+            Some((&TERM_VERSION, bare)) => {
+                let (control, used) = Self::decode_bare(bare, &[])?;
+                Ok((control, used + 1))
+            }
+            Some((&found, _)) => Err(DecodeError::BadVersion { found }.into()),
+        }
     }
 
-    /// The control message that `term` is.
-    ///
-    /// # Errors
-    /// If it is none of the protocol's.
-    pub fn from_term(term: &TermRef<'_>) -> Result<Control, ControlError> {
-        let tuple = term.as_tuple().ok_or(ControlError::NotOperation)?;
-        let mut elements = tuple.iter();
-        let op = elements.next().and_then(|first| first.as_int());
-        let op = op.ok_or(ControlError::NotOperation)?;
+    /// The control message that `bytes` begin with, without a version byte and with atom cache
+    /// references that mean `atoms`, and how many bytes it takes.
+    pub(crate) fn decode_bare(
+        bytes: &[u8],
+        atoms: &[Atom],
+    ) -> Result<(Control, usize), ControlError> {
+        let bytes = &bytes[..bytes.len().min(MAX_CONTROL)];
+        let mut reader = CachedReader::new(bytes, atoms);
+        let arity = reader.tuple()?.ok_or(ControlError::NotOperation)?;
+        if arity == 0 {
+            return Err(ControlError::NotOperation);
+        }
+        let op = match reader.int()? {
+            Some(op) => op,
+            None => {
+                let op = reader.term(&LIMITS)?.as_int();
+                op.ok_or(ControlError::NotOperation)?
+            }
+        };
         let mut fields = Fields {
             op,
-            arity: tuple.len(),
+            arity,
             index: 0,
-            elements,
+            reader,
         };
         let control = match op {
             ..=op::EXIT2_TT => fields.basic()?,
@@ -79,10 +96,10 @@ impl Control {
             op::SPAWN_REQUEST..=op::SPAWN_REPLY_TT => fields.spawn()?,
             _ => fields.late()?,
         };
-        match fields.elements.len() {
-            0 => Ok(control),
-            _ => Err(fields.wrong_arity()),
+        if fields.index + 1 < arity {
+            return Err(fields.wrong_arity());
         }
+        Ok((control, bytes.len() - fields.reader.rest().len()))
     }
 }
 
@@ -91,7 +108,7 @@ struct Fields<'a> {
     op: i64,
     arity: usize,
     index: usize,
-    elements: TupleIter<'a>,
+    reader: CachedReader<'a>,
 }
 
 impl Fields<'_> {
@@ -103,7 +120,7 @@ impl Fields<'_> {
                 to: self.pid()?,
             },
             op::SEND | op::SEND_TT => {
-                self.next()?;
+                self.skip()?;
                 Control::Send {
                     to: self.pid()?,
                     token: self.token(op::SEND_TT)?,
@@ -126,7 +143,7 @@ impl Fields<'_> {
             op::NODE_LINK => Control::NodeLink,
             op::REG_SEND | op::REG_SEND_TT => {
                 let from = self.pid()?;
-                self.next()?;
+                self.skip()?;
                 Control::RegSend {
                     from,
                     to: self.atom()?,
@@ -269,42 +286,54 @@ impl Fields<'_> {
         })
     }
 
-    fn next(&mut self) -> Result<TermRef<'_>, ControlError> {
+    /// The next element is this one; if there is none, the arity is wrong.
+    fn advance(&mut self) -> Result<(), ControlError> {
         self.index += 1;
-        let error = self.wrong_arity();
-        self.elements.next().ok_or(error)
+        if self.index < self.arity {
+            Ok(())
+        } else {
+            Err(self.wrong_arity())
+        }
     }
 
-    /// The next element, made an owned value by `read` if it is of the right type.
-    fn take<T>(&mut self, read: impl FnOnce(TermRef<'_>) -> Option<T>) -> Result<T, ControlError> {
-        let value = read(self.next()?);
+    /// What was read of the element, if it is of the right type.
+    fn found<T>(&self, value: Option<T>) -> Result<T, ControlError> {
         value.ok_or(ControlError::Field {
             op: self.op,
             index: self.index,
         })
     }
 
+    fn skip(&mut self) -> Result<(), ControlError> {
+        self.advance()?;
+        Ok(self.reader.skip()?)
+    }
+
     fn pid(&mut self) -> Result<Pid, ControlError> {
-        self.take(|term| term.as_pid().map(|pid| pid.to_pid()))
+        self.advance()?;
+        let pid = self.reader.pid()?;
+        self.found(pid)
     }
 
     fn atom(&mut self) -> Result<Atom, ControlError> {
-        self.take(|term| term.as_atom().map(|atom| atom.to_atom()))
+        self.advance()?;
+        let atom = self.reader.atom()?;
+        self.found(atom)
     }
 
     fn reference(&mut self) -> Result<Reference, ControlError> {
-        self.take(|term| {
-            term.as_reference()
-                .map(|reference| reference.to_reference())
-        })
+        self.advance()?;
+        let reference = self.reader.reference()?;
+        self.found(reference)
     }
 
     fn process(&mut self) -> Result<ProcId, ControlError> {
-        self.take(|term| match term {
-            TermRef::Pid(pid) => Some(ProcId::Pid(pid.to_pid())),
-            TermRef::Atom(atom) => Some(ProcId::Name(atom.to_atom())),
-            _ => None,
-        })
+        self.advance()?;
+        let process = match self.reader.pid()? {
+            Some(pid) => Some(ProcId::Pid(pid)),
+            None => self.reader.atom()?.map(ProcId::Name),
+        };
+        self.found(process)
     }
 
     fn spawn_result(&mut self) -> Result<SpawnResult, ControlError> {
@@ -315,31 +344,34 @@ impl Fields<'_> {
     }
 
     fn function(&mut self) -> Result<(Atom, Atom, u8), ControlError> {
-        self.take(|term| {
-            let [module, function, arity] = term.as_tuple()?.to_array()?;
-            let arity = u8::try_from(arity.as_int()?).ok()?;
-            Some((
-                module.as_atom()?.to_atom(),
-                function.as_atom()?.to_atom(),
-                arity,
-            ))
-        })
+        self.advance()?;
+        let elements = self.reader.tuple()?.filter(|&count| count == 3);
+        self.found(elements)?;
+        let (module, function) = (self.reader.atom()?, self.reader.atom()?);
+        let arity = self.reader.int()?;
+        let arity = arity.and_then(|arity| u8::try_from(arity).ok());
+        let function = module.zip(function).zip(arity);
+        let ((module, function), arity) = self.found(function)?;
+        Ok((module, function, arity))
     }
 
     fn flags(&mut self) -> Result<u32, ControlError> {
-        self.take(|term| u32::try_from(term.as_int()?).ok())
+        let flags = self.term()?.as_int();
+        self.found(flags.and_then(|flags| u32::try_from(flags).ok()))
     }
 
     fn unsigned(&mut self) -> Result<u64, ControlError> {
-        self.take(|term| match term {
-            TermRef::Int(number) => u64::try_from(number).ok(),
-            TermRef::BigInt(number) => u64::try_from(number.to_bigint()).ok(),
+        let number = match self.term()? {
+            Term::Int(number) => u64::try_from(number).ok(),
+            Term::BigInt(number) => u64::try_from(*number).ok(),
             _ => None,
-        })
+        };
+        self.found(number)
     }
 
     fn term(&mut self) -> Result<Term, ControlError> {
-        Ok(self.next()?.to_term()?)
+        self.advance()?;
+        Ok(self.reader.term(&LIMITS)?)
     }
 
     /// The token, if the operation is the one that has it.

@@ -313,7 +313,7 @@ fn an_element_of_another_type_is_refused() {
 
 #[test]
 fn a_deep_or_endless_control_message_is_refused() {
-    let deep = format!("83 68 05 61 08 {B} {R} {} 6a", "68 01 ".repeat(64));
+    let deep = format!("83 68 05 61 08 {B} {R} {} 6a", "68 01 ".repeat(65));
     refuse(
         &[&deep],
         ControlError::Term(DecodeError::TooDeep { limit: 64 }),
