@@ -116,9 +116,8 @@ impl Flags {
 
     /// What this implementation serves and therefore announces.
     ///
-    /// The header forms (DIST_HDR_ATOM_CACHE, FRAGMENTS) are left out, so that every message is
-    /// plain pass-through; so is SEND_SENDER, because nobody here asks who sent. ALTACT_SIG is
-    /// understood without being announced. EXIT_PAYLOAD is announced so that a monstrous exit
+    /// SEND_SENDER is left out, because nobody here asks who sent, and the process that did would
+    /// cost each message more bytes. EXIT_PAYLOAD is announced so that a monstrous exit
     /// reason is a payload, which can fail alone, and not part of a control message.
     pub fn ours(visible: bool) -> Flags {
         let base = Flags::MANDATORY_26
@@ -129,7 +128,8 @@ impl Flags {
             | Flags::SMALL_ATOM_TAGS
             | Flags::EXIT_PAYLOAD
             | Flags::SPAWN
-            | Flags::ALIAS;
+            | Flags::ALIAS
+            | Flags::OPTIONAL;
         if visible {
             base | Flags::PUBLISHED
         } else {
@@ -246,8 +246,9 @@ mod tests {
     }
 
     #[test]
-    fn ours_is_part_of_what_otp_25_understands() {
-        assert!(OTP_25.contains(Flags::ours(true)));
+    fn ours_is_part_of_what_otp_understands() {
+        assert!(OTP_29.contains(Flags::ours(true)));
+        assert!((OTP_25 | Flags::ALTACT_SIG).contains(Flags::ours(true)));
         assert!(Flags::ours(true).contains(Flags::PUBLISHED));
         assert!(!Flags::ours(false).contains(Flags::PUBLISHED));
     }

@@ -17,6 +17,42 @@ pub enum FrameError {
     /// The body does not begin as a pass-through message does: 112, then 131.
     #[error("a message begins with something else than 112, 131")]
     NotPassThrough,
+    /// The body does not begin as a message with a distribution header does: 131, then 68, 69 or 70.
+    #[error("a message begins with something else than a distribution header")]
+    NotHeader,
+    /// The list of atoms of a distribution header is cut off, or has something else than atoms.
+    #[error("a bad distribution header")]
+    BadHeader,
+    /// A distribution header refers to an atom that the peer never told.
+    #[error("atom {slot} of the cache was never told")]
+    UnknownAtom {
+        /// Which place of the cache is empty: segment times 256 plus index.
+        slot: usize,
+    },
+    /// A fragmented message begins although one with its number is not complete.
+    #[error("fragmented message {sequence} begins twice")]
+    SequenceTwice {
+        /// Its number.
+        sequence: u64,
+    },
+    /// A fragment of a message whose first fragment did not come.
+    #[error("a fragment of message {sequence}, which did not begin")]
+    UnknownSequence {
+        /// Its number.
+        sequence: u64,
+    },
+    /// Another fragment than the one that is due.
+    #[error("a fragment of message {sequence} is out of order")]
+    FragmentOrder {
+        /// The number of the message.
+        sequence: u64,
+    },
+    /// More than 256 messages would be incomplete at once.
+    #[error("more than 256 messages are incomplete")]
+    TooManySequences,
+    /// More than 256 MiB of incomplete messages.
+    #[error("more than 256 MiB of incomplete messages")]
+    TooMuchPartial,
     /// A payload that does not begin with 131.
     #[error("a payload begins with something else than 131")]
     PayloadVersion,
@@ -56,17 +92,23 @@ impl Prefix {
         inbox: &mut BytesMut,
         max: usize,
     ) -> Result<Option<BytesMut>, FrameError> {
+        let Some(len) = self.whole(inbox, max)? else {
+            return Ok(None);
+        };
+        inbox.advance(self.width());
+        Ok(Some(inbox.split_to(len)))
+    }
+
+    /// How long the frame at the front of `inbox` is, without its length; `None` if it has not
+    /// wholly arrived yet.
+    pub(crate) fn whole(self, inbox: &BytesMut, max: usize) -> Result<Option<usize>, FrameError> {
         let Some(len) = self.announced(inbox) else {
             return Ok(None);
         };
         if len > max {
             return Err(FrameError::TooLarge { len, max });
         }
-        if inbox.len() - self.width() < len {
-            return Ok(None);
-        }
-        inbox.advance(self.width());
-        Ok(Some(inbox.split_to(len)))
+        Ok((inbox.len() - self.width() >= len).then_some(len))
     }
 
     fn announced(self, inbox: &BytesMut) -> Option<usize> {

@@ -17,16 +17,21 @@
 //! [`Link::poll_action`] until `None`; then writes what [`Link::take_output`] gives.
 
 mod allowed;
+mod atom_cache;
 mod control;
 mod cookies;
 mod digest;
 pub mod epmd;
 mod flags;
+mod fragments;
 mod framing;
 mod handshake;
 #[cfg(test)]
 mod hex;
+mod incoming;
 mod link;
+mod outgoing;
+mod packet;
 
 pub use allowed::Allowed;
 pub use control::{AltactFlags, AltactTarget, Control, ControlError, Message, ProcId, SpawnResult};

@@ -8,20 +8,19 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use enmesh_identity::NodeName;
 
 use crate::control::{Control, Message};
-use crate::framing::{FrameError, Prefix};
+use crate::framing::Prefix;
 use crate::handshake::{Handshake, MAX_HANDSHAKE_MESSAGE, Progress, Question, Verdict};
+use crate::incoming::{Incoming, Packet, SHARE_FROM};
+use crate::outgoing::Outgoing;
+use crate::packet::Form;
 pub use config::{Direction, LinkConfig, LinkConfigError, LocalNode, PeerInfo};
 pub use error::LinkError;
 use ticks::{Check, Ticks};
 
-/// The first byte of a message without header.
-const PASS_THROUGH: u8 = 112;
-/// The first byte of an external term.
-const TERM_VERSION: u8 = 131;
 /// The biggest buffer, in bytes, that is used again for the next batch of output.
 const KEPT_OUTPUT: usize = 64 << 10;
 /// A message without bytes.
@@ -68,8 +67,9 @@ pub struct LinkCounters {
 /// what is in the output should be written before the socket is closed. The only exceptions are the
 /// variants of [`LinkError`] that say that the link lives.
 ///
-/// Messages are delivered in the order in which the peer sent them, and sent in the order of the
-/// calls. The bytes of a payload share memory with the inbox that they came in.
+/// Messages are delivered in the order in which the peer completed them. Those to send keep the
+/// order of the calls within a flow; see [`Link::send`]. The bytes of a large payload may share
+/// memory with the inbox that they came in.
 #[derive(Debug)]
 pub struct Link {
     config: Arc<LinkConfig>,
@@ -90,6 +90,8 @@ enum State {
     Up {
         peer: Box<PeerInfo>,
         ticks: Ticks,
+        incoming: Box<Incoming>,
+        outgoing: Box<Outgoing>,
     },
     Ended {
         error: LinkError,
@@ -190,14 +192,19 @@ impl Link {
                 let phase = handshake.phase();
                 Err(self.end(LinkError::SetupTimeout { phase }))
             }
-            State::Up { ticks, .. } => match ticks.check(now, !self.output.is_empty()) {
-                Check::Fine => Ok(()),
-                Check::Tick => {
-                    self.put_tick();
-                    Ok(())
+            State::Up {
+                ticks, outgoing, ..
+            } => {
+                let is_pending = !self.output.is_empty() || !outgoing.is_empty();
+                match ticks.check(now, is_pending) {
+                    Check::Fine => Ok(()),
+                    Check::Tick => {
+                        self.put_tick();
+                        Ok(())
+                    }
+                    Check::Dead => Err(self.end(LinkError::TickTimeout)),
                 }
-                Check::Dead => Err(self.end(LinkError::TickTimeout)),
-            },
+            }
             State::Ended { .. } => Ok(()),
         }
     }
@@ -212,59 +219,40 @@ impl Link {
         self.end(error)
     }
 
-    /// Puts a message into the output. `payload` is an external term without the version byte 131,
+    /// Takes a message to be written. `payload` is an external term without the version byte 131,
     /// for those operations that have one.
     ///
-    /// Messages of one flow leave in the order of the calls. Those of different flows may overtake
-    /// each other when one is large. Flow 0 is the node itself.
+    /// Messages of one flow leave in the order of the calls. A payload of more than 64 KiB leaves
+    /// in fragments, and meanwhile messages of other flows go before it: large ones take turns, and
+    /// a small one waits for one batch of [`Link::take_output`] at most. Flow 0 is the node itself.
+    /// To a peer that does not announce FRAGMENTS, which none since OTP 22 fails to, everything
+    /// goes whole and in the order of the calls.
     ///
     /// # Errors
     /// [`LinkError::NotUp`], [`LinkError::TooLarge`] and [`LinkError::OutputFull`]: nothing was put
     /// into the output, and the link lives.
     pub fn send(
         &mut self,
-        _flow: u64,
+        flow: u64,
         control: &Control,
         payload: Option<Bytes>,
     ) -> Result<(), LinkError> {
-        let payload_len = payload.as_ref().map_or(0, |payload| payload.len() + 1);
-        if !matches!(self.state, State::Up { .. }) {
+        let State::Up { outgoing, .. } = &mut self.state else {
             return Err(LinkError::NotUp);
-        }
-        let start = self.output.len();
-        // Most control messages are shorter than this; a longer one grows the buffer.
-        self.output
-            .reserve(payload_len.min(self.config.max_message) + 128);
-        self.output.put_slice(&[0, 0, 0, 0, PASS_THROUGH]);
-        control.encode_into(&mut self.output);
-        let len = self.output.len() - start - 4 + payload_len;
-        let refused = if len > self.config.max_message {
-            Some(LinkError::TooLarge {
-                len,
-                max: self.config.max_message,
-            })
-        } else if start > 0 && start + len > self.config.max_output {
-            Some(LinkError::OutputFull)
-        } else {
-            None
         };
-        if let Some(error) = refused {
-            self.output.truncate(start);
-            return Err(error);
-        }
-        if let Some(payload) = payload {
-            self.output.put_u8(TERM_VERSION);
-            self.output.put_slice(&payload);
-        }
-        let len = u32::try_from(len).expect("max_message is at most 2 GiB");
-        self.output[start..start + 4].copy_from_slice(&len.to_be_bytes());
+        outgoing.send(&mut self.output, flow, control, payload)?;
         self.counters.frames_out += 1;
         Ok(())
     }
 
-    /// Everything that is to be written, once per batch; it counts as written from now on. `None`
-    /// if there is nothing.
+    /// What is to be written next; it counts as written from now on. `None` if there is nothing.
+    ///
+    /// That is every small message that waits, and at most about 256 KiB of fragments. Take no more
+    /// before that is written, or small messages wait for it needlessly.
     pub fn take_output(&mut self, _now: Instant) -> Option<BytesMut> {
+        if let State::Up { outgoing, .. } = &mut self.state {
+            outgoing.fill(&mut self.output);
+        }
         if self.output.is_empty() {
             return None;
         }
@@ -279,6 +267,11 @@ impl Link {
         };
         self.counters.bytes_out += output.len() as u64;
         Some(output)
+    }
+
+    /// Whether [`Link::take_output`] has something to give.
+    pub fn has_output(&self) -> bool {
+        self.pending_output() > 0
     }
 
     /// What to do next. Call after every `handle_*`, until `None`.
@@ -318,9 +311,23 @@ impl Link {
         matches!(self.state, State::Up { .. })
     }
 
-    /// How many bytes wait to be taken by [`Link::take_output`].
+    /// How many bytes wait to be taken by [`Link::take_output`], not counting those around them.
     pub fn pending_output(&self) -> usize {
-        self.output.len()
+        let large = match &self.state {
+            State::Up { outgoing, .. } => outgoing.large(),
+            _ => 0,
+        };
+        self.pending_small() + large
+    }
+
+    /// How many of these are of messages up to 64 KiB. While they are few, a new small message is
+    /// written soon, however many of large ones wait.
+    pub fn pending_small(&self) -> usize {
+        let waiting = match &self.state {
+            State::Up { outgoing, .. } => outgoing.small(),
+            _ => 0,
+        };
+        self.output.len() + waiting
     }
 
     /// What went over the link so far.
@@ -352,30 +359,62 @@ impl Link {
                     let progress = handshake.handle_message(&message, &mut self.output)?;
                     self.advance(now, progress);
                 }
-                State::Up { ticks, peer } => {
-                    let Some(body) = Prefix::Four.take(inbox, self.config.max_message)? else {
+                State::Up { .. } => {
+                    if !self.take_packet(inbox)? {
                         return Ok(());
-                    };
-                    if body.is_empty() {
-                        self.counters.ticks_in += 1;
-                        if ticks.tick_came(!self.output.is_empty()) {
-                            self.put_tick();
-                        }
-                        continue;
                     }
-                    self.counters.frames_in += 1;
-                    let message = parse_body(body.freeze())?;
-                    let remote = message.control.remote();
-                    if remote.is_some_and(|pid| pid.node().as_str() != peer.name.as_str()) {
-                        return Err(LinkError::ForeignProcess {
-                            peer: peer.name.clone(),
-                        });
-                    }
-                    self.actions.push_back(Action::Deliver(message));
                 }
                 State::Ended { error, .. } => return Err(error.clone()),
             }
         }
+    }
+
+    /// Takes one packet off the front of the inbox; whether there was one.
+    fn take_packet(&mut self, inbox: &mut BytesMut) -> Result<bool, LinkError> {
+        let State::Up {
+            ticks,
+            peer,
+            incoming,
+            outgoing,
+        } = &mut self.state
+        else {
+            return Ok(false);
+        };
+        let Some(len) = Prefix::Four.whole(inbox, self.config.max_message)? else {
+            return Ok(false);
+        };
+        inbox.advance(Prefix::Four.width());
+        if len == 0 {
+            self.counters.ticks_in += 1;
+            if ticks.tick_came(!self.output.is_empty() || !outgoing.is_empty()) {
+                self.put_tick();
+            }
+            return Ok(true);
+        }
+        let message = if len < SHARE_FROM {
+            let bytes = &inbox[..len];
+            let message = incoming.take(Packet { bytes, owner: None });
+            inbox.advance(len);
+            message?
+        } else {
+            let owner = inbox.split_to(len).freeze();
+            incoming.take(Packet {
+                bytes: &owner,
+                owner: Some(&owner),
+            })?
+        };
+        let Some(message) = message else {
+            return Ok(true);
+        };
+        self.counters.frames_in += 1;
+        let remote = message.control.remote();
+        if remote.is_some_and(|pid| pid.node().as_bytes() != peer.name.as_str().as_bytes()) {
+            return Err(LinkError::ForeignProcess {
+                peer: peer.name.clone(),
+            });
+        }
+        self.actions.push_back(Action::Deliver(message));
+        Ok(true)
     }
 
     /// A step of the handshake was made: each phase has its own time.
@@ -390,9 +429,17 @@ impl Link {
             Progress::Done(peer) => {
                 let interval = self.config.tick_interval();
                 let ticks = Ticks::new(now, interval, self.config.net_tickintensity);
+                let form = Form::of(peer.flags);
+                let LinkConfig {
+                    max_message,
+                    max_output,
+                    ..
+                } = *self.config;
                 self.state = State::Up {
                     peer: Box::new(peer),
                     ticks,
+                    incoming: Box::new(Incoming::new(form, max_message)),
+                    outgoing: Box::new(Outgoing::new(form, max_message, max_output)),
                 };
             }
         }
@@ -412,28 +459,6 @@ impl Link {
             claimed,
         };
         error
-    }
-}
-
-/// Cuts a body into control message and payload; the payload is not looked into.
-fn parse_body(mut body: Bytes) -> Result<Message, LinkError> {
-    if body.len() < 2 || body[0] != PASS_THROUGH || body[1] != TERM_VERSION {
-        return Err(FrameError::NotPassThrough.into());
-    }
-    let (control, used) = Control::decode_prefix(&body[1..])?;
-    let mut payload = body.split_off(1 + used);
-    match (control.has_payload(), payload.first()) {
-        (true, None) => Err(FrameError::PayloadMissing.into()),
-        (true, Some(&TERM_VERSION)) => Ok(Message {
-            control,
-            payload: Some(payload.split_off(1)),
-        }),
-        (true, Some(_)) => Err(FrameError::PayloadVersion.into()),
-        (false, None) => Ok(Message {
-            control,
-            payload: None,
-        }),
-        (false, Some(_)) => Err(FrameError::Trailing { len: payload.len() }.into()),
     }
 }
 

@@ -13,7 +13,15 @@ type Writer<'b> = Encoder<'b, BytesMut>;
 impl Control {
     /// Puts the message at the end of `output` as an external term, 131 included.
     pub fn encode_into(&self, output: &mut BytesMut) {
-        let to = &mut Encoder::new(output);
+        self.encode(&mut Encoder::new(output));
+    }
+
+    /// Does the same without the version byte.
+    pub(crate) fn encode_bare_into(&self, output: &mut BytesMut) {
+        self.encode(&mut Encoder::without_version(output));
+    }
+
+    fn encode(&self, to: &mut Writer<'_>) {
         match self {
             Control::Send { .. }
             | Control::RegSend { .. }

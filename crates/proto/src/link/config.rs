@@ -75,8 +75,9 @@ pub struct LinkConfig {
     /// The longest message in either direction, in bytes: 128 MiB, 1 KiB to 2 GiB. A peer that
     /// announces a longer one is cut off.
     pub max_message: usize,
-    /// How much may wait to be written, in bytes: 64 MiB, at least 1 KiB. A send over it fails; one
-    /// message alone may be bigger.
+    /// How much may wait to be written, in bytes: 64 MiB, at least 1 KiB. Messages that travel in
+    /// fragments, and those that do not, each may be so much, so that large ones never keep small
+    /// ones out. A send over it fails; one message alone may be bigger.
     pub max_output: usize,
 }
 

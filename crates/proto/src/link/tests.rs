@@ -9,7 +9,12 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::control::ControlError;
+use crate::flags::Flags;
+use crate::framing::FrameError;
 use crate::handshake::{HandshakeFault, Phase};
+
+mod hostile;
+mod transfer;
 
 fn config(name: &str, cookie: &str) -> LinkConfig {
     let local = LocalNode {
@@ -125,7 +130,14 @@ impl Pair {
     }
 
     fn up() -> Self {
-        let mut pair = Self::usual();
+        Self::up_without(Flags::NONE)
+    }
+
+    /// Two links that are up, without these flags.
+    fn up_without(withheld: Flags) -> Self {
+        let (mut one, other) = (config("a@h", "c"), config("b@h", "c"));
+        one.withheld = withheld;
+        let mut pair = Self::new(one, other);
         pair.run();
         pair.dialler.expect_up();
         pair.acceptor.expect_up();
@@ -148,6 +160,16 @@ impl Pair {
             }
         }
         panic!("the two links talk for ever");
+    }
+
+    /// Lets time pass without carrying a byte.
+    fn pass_without_carrying(&mut self, time: Duration) {
+        self.now += time;
+        for it in [&mut self.dialler, &mut self.acceptor] {
+            if let Err(error) = it.link.handle_timeout(self.now) {
+                it.ended = Some(error);
+            }
+        }
     }
 
     /// Lets time pass, with both links' timers kept to the instant.
@@ -345,7 +367,7 @@ fn messages_behind_the_acknowledgement_are_kept_until_the_verdict() {
 
 #[test]
 fn a_message_is_its_length_then_112_then_the_terms() {
-    let mut pair = Pair::up();
+    let mut pair = Pair::up_without(Flags::OPTIONAL);
     let payload = Bytes::from(encode_bare(&Term::atom("x")));
     let to = pid("b@h");
     pair.dialler
@@ -360,7 +382,11 @@ fn a_message_is_its_length_then_112_then_the_terms() {
 
 /// A link that is up, whose peer sends `body` as one message.
 fn receive(body: &[u8]) -> End {
-    let mut pair = Pair::up();
+    receive_without(Flags::OPTIONAL, body)
+}
+
+fn receive_without(withheld: Flags, body: &[u8]) -> End {
+    let mut pair = Pair::up_without(withheld);
     let len = u32::try_from(body.len()).unwrap().to_be_bytes();
     pair.acceptor.read(pair.now, &[&len, body].concat());
     pair.acceptor
