@@ -27,31 +27,67 @@
 //! executor; [`Builder::start`] and the other `async` functions need no tokio around them.
 
 mod builder;
+mod call;
 mod deadline;
+mod destination;
 mod dial;
 mod events;
+mod functions;
+mod gen_server;
+mod global_names;
+mod groups;
+mod jobs;
+mod kernel_driver;
 mod link_driver;
+mod link_queue;
 mod listen;
+mod mailbox;
 mod manager;
+mod messaging;
 mod node;
+mod orders;
+mod process;
+mod pubsub;
 mod registration;
+mod rpc;
 mod runtime;
+mod send;
+mod slot;
 mod sources;
+mod timers;
 #[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
 mod tls;
 mod transport;
 mod view;
 mod warnings;
+mod workers;
 
 pub use builder::{Builder, StartError};
+pub use call::CallError;
+pub use destination::Destination;
 pub use enmesh_discovery::{SourceError, TopologyConfig};
 pub use enmesh_epmd::EpmdMode;
 pub use enmesh_identity::{Cookie, Creation, NodeName, PeerAddr};
 pub use enmesh_membership::{ConnectionId, DownReason, Failure, Prune, TopologyName};
-pub use enmesh_otp::AutoConnect;
+pub use enmesh_otp::{Address, AutoConnect, NodeTypes, PgEvent, RegisterError};
 pub use enmesh_proto::Allowed;
+pub use enmesh_term::{
+    Atom, AtomTooLong, Binary, DecodeError, FromTerm, FromTermError, Pid, Reference, Term, TermRef,
+    ToTerm,
+};
 pub use events::{Event, Events};
+pub use functions::{Arguments, Raise};
+pub use gen_server::{Answer, Caller, GenServer, Request, Stop};
+pub use global_names::GlobalError;
+pub use groups::ProcessGroups;
+pub use mailbox::{
+    Ended, Mailbox, MailboxError, MailboxOptions, Message, MessageError, Overflow, Received,
+};
 pub use node::{ConnectError, Node};
+pub use process::Process;
+pub use pubsub::{PubSub, PubSubError, Subscription};
+pub use rpc::RpcError;
+pub use send::SendError;
 #[cfg(feature = "tls")]
 pub use tls::{TlsConfig, TlsConfigError};
 pub use view::{Peer, View};

@@ -1,18 +1,21 @@
 //! One task per connection: bytes between the socket and the [`Link`], questions to the manager,
-//! messages to the neighbour's services. No decision is taken here.
+//! messages to the kernel and from the link's queue. No decision is taken here.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use enmesh_membership::LinkId;
-use enmesh_otp::{Neighbour, Pids};
 use enmesh_proto::{Action, Link, LinkError, Message, Question, Verdict};
+use enmesh_term::Atom;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::deadline::until;
+use crate::kernel_driver::{KernelDriver, atom_of};
+use crate::link_queue::{LinkQueue, Outgoing, SMALL, size};
 use crate::transport::{Stream, read_arrived};
 
 /// The least room to read into, in bytes; an idle link holds no more than this.
@@ -24,7 +27,11 @@ const READ_MAX: usize = 256 * 1024;
 /// How long a link that is over may take to write its last bytes.
 const LAST_WRITE: Duration = Duration::from_secs(1);
 
-/// What connects a link's task with the manager.
+/// How many bytes of small messages may wait inside of the link before more are taken from the
+/// queue.
+const LINK_AHEAD: usize = 256 * 1024;
+
+/// What connects a link's task with the rest of the node.
 #[derive(Debug)]
 pub(crate) struct Wires {
     pub(crate) id: LinkId,
@@ -34,8 +41,10 @@ pub(crate) struct Wires {
     pub(crate) verdicts: mpsc::Receiver<Verdict>,
     /// Ends the link from our side.
     pub(crate) stop: CancellationToken,
-    /// Where the process identifiers that our answers mention come from.
-    pub(crate) pids: Arc<Pids>,
+    /// Whom the messages of the peer are for.
+    pub(crate) kernel: Arc<KernelDriver>,
+    /// What is to be sent.
+    pub(crate) queue: Arc<LinkQueue>,
 }
 
 /// What a link's task tells the manager while it lives.
@@ -64,17 +73,23 @@ pub(crate) async fn drive(stream: Stream, link: Link, wires: Wires) -> LinkEnd {
     let _ = stream.set_nodelay();
     let mut driver = Driver {
         link,
-        neighbour: None,
-        told_undecodable: 0,
+        peer: None,
+        undecodable: 0,
         inbox: BytesMut::new(),
         outbox: BytesMut::new(),
         room: READ_MIN,
+        arrived: Vec::new(),
+        taken: VecDeque::new(),
+        large: 0,
+        reads_first: false,
         asking: false,
         closing: None,
         wires,
     };
     let (mut reader, mut writer) = stream.into_split();
     let end = driver.run(&mut reader, &mut writer).await;
+    // Who waits for room is told now, and not when the peer has taken leave.
+    driver.wires.queue.close();
     // A peer that does not read must not hold us up; that it is told why is all we can wish.
     let _ = tokio::time::timeout(LAST_WRITE, writer.shutdown()).await;
     end
@@ -82,14 +97,22 @@ pub(crate) async fn drive(stream: Stream, link: Link, wires: Wires) -> LinkEnd {
 
 struct Driver {
     link: Link,
-    /// Present once the link is up.
-    neighbour: Option<Neighbour>,
-    /// How many of the messages that could not be decoded the manager knows of.
-    told_undecodable: u64,
+    /// The peer's name; present once the link is up.
+    peer: Option<Atom>,
+    /// Messages that could not be decoded, of which the manager does not know yet.
+    undecodable: u64,
     inbox: BytesMut,
     /// One batch on its way to the socket.
     outbox: BytesMut,
     room: usize,
+    /// Messages of the peer for the kernel, one batch.
+    arrived: Vec<Message>,
+    /// Messages from the queue for the link.
+    taken: VecDeque<Outgoing>,
+    /// Bytes of large messages that the link holds.
+    large: usize,
+    /// The socket is read before it is written, for it was written last.
+    reads_first: bool,
     /// A question is with the manager; nothing more is read until it is answered.
     asking: bool,
     /// Set when only the output remains to be written, and until when that is tried.
@@ -107,8 +130,8 @@ impl Driver {
             if let Err(error) = self.drain_actions().await {
                 self.close(error);
             }
-            if self.outbox.is_empty() {
-                self.outbox = self.link.take_output(Instant::now()).unwrap_or_default();
+            if let Err(error) = self.fill_outbox() {
+                self.close(error);
             }
             if self.outbox.is_empty()
                 && let Some((error, _)) = self.closing.take()
@@ -123,15 +146,14 @@ impl Driver {
                 Some((_, deadline)) => Some(*deadline),
                 None => self.link.deadline(),
             };
+            let taking = self.outbox.is_empty() && self.closing.is_none() && self.link.is_up();
             // Every branch is cancel safe: `read_buf` and `write_buf` move bytes only when they
-            // return, and a channel's `recv` loses nothing.
+            // return, a channel's `recv` loses nothing, and `arrived` takes nothing.
             let step = tokio::select! {
                 biased;
                 () = self.wires.stop.cancelled() => return LinkEnd::Stopped,
                 verdict = self.wires.verdicts.recv(), if self.asking => Step::Verdict(verdict),
-                written = writer.write_buf(&mut self.outbox), if !self.outbox.is_empty() => {
-                    Step::Written(written)
-                }
+                // Before reading and writing, of which one may always be possible.
                 () = until(deadline) => {
                     // What has arrived counts before the clock does: after a pause of our own
                     // process the peer must not be taken for silent.
@@ -144,7 +166,11 @@ impl Driver {
                         _ => Step::Timeout,
                     }
                 }
-                read = reader.read_buf(&mut self.inbox), if reading => Step::Read(read),
+                step = transfer(
+                    reader, &mut self.inbox, reading,
+                    writer, &mut self.outbox, self.reads_first,
+                ) => step,
+                () = self.wires.queue.arrived(), if taking => Step::Queued,
             };
             if let Some((error, _)) = &self.closing {
                 if !matches!(step, Step::Written(Ok(_))) {
@@ -170,30 +196,73 @@ impl Driver {
                 self.asking = false;
                 self.link.handle_verdict(now, verdict)?;
                 if verdict == Verdict::Admit {
-                    self.neighbour = self
-                        .link
-                        .peer()
-                        .map(|peer| Neighbour::new(Arc::clone(&self.wires.pids), peer));
+                    self.peer = self.link.peer().map(|peer| atom_of(&peer.name));
                 }
                 self.link.handle_bytes(now, &mut self.inbox)
             }
             Step::Written(Err(_)) | Step::Read(Err(_) | Ok(0)) => Err(self.link.handle_eof()),
-            Step::Written(Ok(_)) => Ok(()),
+            Step::Written(Ok(_)) => {
+                self.reads_first = true;
+                Ok(())
+            }
             Step::Read(Ok(read)) => {
+                self.reads_first = false;
                 self.room = if read >= self.room {
                     READ_MAX.min(self.room * 2)
                 } else {
-                    READ_MIN
+                    READ_MIN.max(self.room / 2)
                 };
                 self.link.handle_bytes(now, &mut self.inbox)?;
-                // A reader that always finds bytes must not keep the clock from being heard.
+                // The clock was due when this was read instead.
                 match deadline {
                     Some(due) if due <= now => self.link.handle_timeout(now),
                     _ => Ok(()),
                 }
             }
             Step::Timeout => self.link.handle_timeout(now),
+            Step::Queued => Ok(()),
         }
+    }
+
+    /// The next batch, once the last one is written. Messages are taken from the queue as long as
+    /// the link holds little, so that it is the queue's budget that tells senders to wait.
+    fn fill_outbox(&mut self) -> Result<(), LinkError> {
+        if !self.outbox.is_empty() {
+            return Ok(());
+        }
+        if self.closing.is_none() && self.link.is_up() {
+            self.fill_link()?;
+        }
+        self.outbox = self.link.take_output(Instant::now()).unwrap_or_default();
+        let pending = self.link.pending_output();
+        if pending < self.large {
+            self.wires.queue.large_written(self.large - pending);
+            self.large = pending;
+        }
+        Ok(())
+    }
+
+    fn fill_link(&mut self) -> Result<(), LinkError> {
+        let wants_more = self.link.pending_output() < self.large + LINK_AHEAD;
+        if wants_more && !self.wires.queue.take(&mut self.taken) {
+            return Err(LinkError::OutputFull);
+        }
+        while let Some(Outgoing { flow, message }) = self.taken.pop_front() {
+            let size = size(&message);
+            match self.link.send(flow, &message.control, message.payload) {
+                Ok(()) if size > SMALL => self.large += size,
+                Ok(()) => {}
+                // The sender was told the bound; what is over it by some bytes of the control
+                // message is lost alone.
+                Err(LinkError::TooLarge { .. }) => {
+                    if size > SMALL {
+                        self.wires.queue.large_written(size);
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// Obeys the link until it has nothing more to say. Messages stop as soon as the manager
@@ -213,37 +282,36 @@ impl Driver {
                         .await;
                     asked.map_err(|_| LinkError::Discarded)?;
                 }
-                Action::Deliver(message) => self.deliver(&message)?,
+                Action::Deliver(message) => self.arrived.push(message),
                 Action::Close(error) => self.close(error),
             }
         }
+        self.deliver();
         self.tell_undecodable();
         Ok(())
     }
 
-    /// Once per batch, and only if the manager has time for it: else the next batch tells.
-    fn tell_undecodable(&mut self) {
-        let Some(neighbour) = &self.neighbour else {
+    /// One batch, under one lock of the kernel.
+    fn deliver(&mut self) {
+        let (Some(peer), false) = (&self.peer, self.arrived.is_empty()) else {
             return;
         };
-        let count = neighbour.counters().undecodable;
-        if count > self.told_undecodable {
-            let report = Report::Undecodable(self.wires.id, count - self.told_undecodable);
-            if self.wires.reports.try_send(report).is_ok() {
-                self.told_undecodable = count;
-            }
+        let stop = || self.wires.stop.is_cancelled();
+        self.undecodable += self.wires.kernel.deliver(peer, &mut self.arrived, stop);
+        self.arrived.clear();
+        if self.arrived.capacity() > READ_MIN {
+            self.arrived.shrink_to(READ_MIN);
         }
     }
 
-    fn deliver(&mut self, message: &Message) -> Result<(), LinkError> {
-        let Some(neighbour) = &mut self.neighbour else {
-            return Ok(());
-        };
-        neighbour.handle_message(message);
-        while let Some(reply) = neighbour.poll_reply() {
-            self.link.send(0, &reply.control, reply.payload)?;
+    /// Once per batch, and only if the manager has time for it: else the next batch tells.
+    fn tell_undecodable(&mut self) {
+        if self.undecodable > 0 {
+            let report = Report::Undecodable(self.wires.id, self.undecodable);
+            if self.wires.reports.try_send(report).is_ok() {
+                self.undecodable = 0;
+            }
         }
-        Ok(())
     }
 
     /// Room for the next read; a buffer that one large message grew is given back.
@@ -261,5 +329,40 @@ enum Step {
     Verdict(Option<Verdict>),
     Written(std::io::Result<usize>),
     Read(std::io::Result<usize>),
+    Queued,
     Timeout,
+}
+
+/// Reads or writes, whichever is possible; if both are, the one that was not done last. Cancel
+/// safe.
+async fn transfer<R, W>(
+    reader: &mut R,
+    inbox: &mut BytesMut,
+    reading: bool,
+    writer: &mut W,
+    outbox: &mut BytesMut,
+    reads_first: bool,
+) -> Step
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    let writing = !outbox.is_empty();
+    let read = reader.read_buf(inbox);
+    let write = writer.write_buf(outbox);
+    if reads_first {
+        tokio::select! {
+            biased;
+            read = read, if reading => Step::Read(read),
+            written = write, if writing => Step::Written(written),
+            else => std::future::pending().await,
+        }
+    } else {
+        tokio::select! {
+            biased;
+            written = write, if writing => Step::Written(written),
+            read = read, if reading => Step::Read(read),
+            else => std::future::pending().await,
+        }
+    }
 }

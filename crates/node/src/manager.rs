@@ -3,7 +3,7 @@
 mod records;
 mod task_end;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,8 +12,7 @@ use enmesh_identity::{NodeName, PeerAddr};
 use enmesh_membership::{
     Action, Connection, DialFailure, LinkId, Plan, Roster, TopologyName, Update,
 };
-use enmesh_otp::Pids;
-use enmesh_proto::{Link, LinkConfig, LinkError, Verdict};
+use enmesh_proto::{Link, LinkConfig, LinkError, PeerInfo, Question, Verdict};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinError, JoinSet};
@@ -23,9 +22,12 @@ use tracing::{Instrument, debug_span};
 use crate::deadline::until;
 use crate::dial::{DialError, Dialer};
 use crate::events::{Event, Publisher};
+use crate::kernel_driver::KernelDriver;
 use crate::link_driver::{self, Report, Wires};
+use crate::link_queue::LinkQueue;
 use crate::listen::Accepted;
 use crate::node::{Command, ConnectError};
+use crate::orders::Orders;
 use crate::view::Peer;
 use records::{LinkPeer, Records};
 use task_end::TaskEnd;
@@ -54,9 +56,13 @@ pub(crate) struct Manager {
     publisher: Publisher,
     records: Records,
     link_config: Arc<LinkConfig>,
-    pids: Arc<Pids>,
+    kernel: Arc<KernelDriver>,
     dialer: Dialer,
     links: Links,
+    /// The topology of the nodes that `global` has learned of; none while we are hidden.
+    learned: Option<TopologyName>,
+    /// Whom the kernel waits for.
+    needed: HashSet<NodeName>,
     waiting: HashMap<NodeName, Vec<oneshot::Sender<Result<(), ConnectError>>>>,
 }
 
@@ -74,6 +80,9 @@ struct Links {
 struct LinkHandle {
     verdict: mpsc::Sender<Verdict>,
     stop: CancellationToken,
+    queue: Arc<LinkQueue>,
+    /// The peer, once it is authenticated.
+    info: Option<PeerInfo>,
     /// For the log.
     peer: LinkPeer,
 }
@@ -84,8 +93,9 @@ impl Manager {
         plan: Plan,
         publisher: Publisher,
         link_config: Arc<LinkConfig>,
-        pids: Arc<Pids>,
+        kernel: Arc<KernelDriver>,
         dialer: Dialer,
+        learned: Option<TopologyName>,
     ) -> Self {
         let (report, reports) = mpsc::channel(REPORT_QUEUE);
         let links = Links {
@@ -103,9 +113,11 @@ impl Manager {
             publisher,
             records,
             link_config,
-            pids,
+            kernel,
             dialer,
             links,
+            learned,
+            needed: HashSet::new(),
             waiting,
         }
     }
@@ -116,7 +128,8 @@ impl Manager {
         loop {
             self.pump();
             let deadline = earliest(self.roster.deadline(), self.plan.deadline());
-            // Every branch is cancel safe: channels lose nothing and an ended task stays joinable.
+            // Every branch is cancel safe: channels lose nothing, an ended task stays joinable, and
+            // orders wait until they are taken.
             tokio::select! {
                 biased;
                 () = inputs.stop.cancelled() => break,
@@ -129,6 +142,7 @@ impl Manager {
                 Some((topology, update)) = inputs.updates.recv() => {
                     self.handle_update(&topology, update);
                 }
+                orders = self.kernel.orders() => self.handle_orders(orders),
                 () = until(deadline) => {
                     let now = Instant::now();
                     self.roster.handle_timeout(now);
@@ -167,7 +181,14 @@ impl Manager {
         let now = Instant::now();
         match report {
             Report::Dialled(link) => self.plan.handle_dialled(now, link),
-            Report::Asks(link, question) => self.plan.handle_question(now, link, question),
+            Report::Asks(link, question) => {
+                if let Question::Authenticated(info) = &question
+                    && let Some(handle) = self.links.handles.get_mut(&link)
+                {
+                    handle.info = Some(info.clone());
+                }
+                self.plan.handle_question(now, link, question);
+            }
             Report::Undecodable(link, count) => {
                 if let Some(handle) = self.links.handles.get(&link) {
                     self.records.undecodable(now, &handle.peer, count);
@@ -221,6 +242,39 @@ impl Manager {
         }
     }
 
+    /// What the kernel wants. Every node that it waits for is answered, by a nodeup or by
+    /// [`KernelDriver::connect_failed`].
+    fn handle_orders(&mut self, orders: Orders) {
+        let now = Instant::now();
+        for name in orders.disconnects {
+            self.plan.handle_disconnect(now, &name);
+        }
+        if orders.leave.is_some() {
+            let all: Vec<_> = self.plan.connected().map(|up| up.name.clone()).collect();
+            for name in all {
+                self.plan.handle_disconnect(now, &name);
+            }
+        }
+        if let (Some(nodes), Some(topology)) = (orders.learned, self.learned.clone()) {
+            let peers = nodes.into_iter().map(PeerAddr::new).collect();
+            self.handle_update(&topology, Update::Snapshot(peers));
+            self.pump();
+        }
+        for name in orders.connects {
+            if self.publisher.view().peer(&name).is_some() {
+                continue;
+            }
+            if name == self.link_config.local.name {
+                self.kernel.connect_failed(&name);
+                continue;
+            }
+            let known = self.roster.peers().find(|(peer, _)| *peer.name() == name);
+            let peer = known.map_or_else(|| PeerAddr::new(name.clone()), |(peer, _)| peer);
+            self.needed.insert(name);
+            self.plan.handle_connect(now, peer);
+        }
+    }
+
     fn handle_accepted(&mut self, accepted: Accepted) {
         match accepted {
             Accepted::Socket(stream, from) => self.accept(stream, from),
@@ -235,7 +289,7 @@ impl Manager {
             node: None,
             from: Some(from),
         };
-        let wires = self.links.wires(id, peer, &self.pids);
+        let wires = self.links.wires(id, peer, &self.kernel);
         let span = debug_span!("link", link = %id, %from);
         let config = Arc::clone(&self.link_config);
         let transport = self.dialer.transport.clone();
@@ -263,7 +317,7 @@ impl Manager {
             node: Some(peer.name().clone()),
             from: None,
         };
-        let wires = self.links.wires(id, whom, &self.pids);
+        let wires = self.links.wires(id, whom, &self.kernel);
         let dialer = self.dialer.clone();
         let span = debug_span!("dial", link = %id, peer = %peer);
         let task = async move {
@@ -362,6 +416,7 @@ impl Manager {
                     peer: peer.clone(),
                     reason: Some(reason),
                 });
+                self.kernel.nodedown(&connection.name, reason);
                 self.records.nodedown(&peer, reason, &self.publisher.view());
             }
             Action::DialFailed {
@@ -375,6 +430,9 @@ impl Manager {
                         peer: peer.clone(),
                         failure,
                     }));
+                }
+                if self.needed.remove(&peer) {
+                    self.kernel.connect_failed(&peer);
                 }
                 self.records.dial_failed(&peer, failure, retry_in, first);
             }
@@ -398,10 +456,15 @@ impl Manager {
             visible: connection.visible,
             since: Instant::now(),
         };
+        self.publisher.publish(Event::Nodeup { peer: peer.clone() });
+        self.needed.remove(&peer.name);
         if let Some(handle) = self.links.handles.get_mut(&connection.link) {
             handle.peer.node = Some(peer.name.clone());
+            if let Some(info) = handle.info.take() {
+                let queue = Arc::clone(&handle.queue);
+                self.kernel.nodeup(&info, peer.connection.get(), queue);
+            }
         }
-        self.publisher.publish(Event::Nodeup { peer: peer.clone() });
         for answer in self.waiting.remove(&peer.name).unwrap_or_default() {
             let _ = answer.send(Ok(()));
         }
@@ -410,15 +473,18 @@ impl Manager {
 }
 
 impl Links {
-    fn wires(&mut self, id: LinkId, peer: LinkPeer, pids: &Arc<Pids>) -> Wires {
+    fn wires(&mut self, id: LinkId, peer: LinkPeer, kernel: &Arc<KernelDriver>) -> Wires {
         // A link has one question open at a time, so one place is enough.
         let (verdict, verdicts) = mpsc::channel(1);
         let stop = CancellationToken::new();
+        let queue = Arc::new(LinkQueue::default());
         self.handles.insert(
             id,
             LinkHandle {
                 verdict,
                 stop: stop.clone(),
+                queue: Arc::clone(&queue),
+                info: None,
                 peer,
             },
         );
@@ -427,7 +493,8 @@ impl Links {
             reports: self.report.clone(),
             verdicts,
             stop,
-            pids: Arc::clone(pids),
+            kernel: Arc::clone(kernel),
+            queue,
         }
     }
 

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::builder::Builder;
 use crate::events::{Events, Subscriptions};
+use crate::kernel_driver::KernelDriver;
 use crate::view::View;
 
 /// A member of a cluster, running in a thread of its own. Cloning gives another handle of the
@@ -26,6 +27,7 @@ pub(crate) struct Shared {
     pub(crate) port: u16,
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) subscriptions: Subscriptions,
+    pub(crate) kernel: Arc<KernelDriver>,
     /// Asks the node to shut down.
     pub(crate) stop: CancellationToken,
     /// Cancelled by the node's thread as the last thing it does.

@@ -1,11 +1,12 @@
 //! The node's own thread: ticks, links and what a BEAM asks of us never wait for the user's code.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use enmesh_discovery::SourceContext;
 use enmesh_identity::Creation;
-use enmesh_membership::{Plan, PlanConfig, Roster, RosterConfig};
-use enmesh_otp::Pids;
+use enmesh_membership::{Plan, PlanConfig, Roster, RosterConfig, TopologyName};
+use enmesh_otp::{Kernel, KernelConfig};
 use enmesh_proto::{LinkConfig, LocalNode};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -15,6 +16,7 @@ use tracing::{info, warn};
 use crate::builder::{Builder, StartError};
 use crate::dial::{Dialer, PortSource};
 use crate::events::{self, Subscriptions};
+use crate::kernel_driver::KernelDriver;
 use crate::manager::{Inputs, Manager};
 use crate::node::{Command, Node, Shared};
 use crate::registration::{self, Registered};
@@ -30,6 +32,9 @@ const ACCEPT_QUEUE: usize = 64;
 
 /// How many updates of sources wait until the manager takes them.
 const UPDATE_QUEUE: usize = 16;
+
+/// How much one link may hold to be written, in bytes. The queue before it stops earlier.
+const MAX_OUTPUT: usize = 512 << 20;
 
 /// Starts the node's thread and waits until the node can be found.
 pub(crate) async fn start(builder: Builder) -> Result<Node, StartError> {
@@ -80,6 +85,7 @@ async fn live(
     let Booted {
         node,
         manager,
+        kernel,
         inputs,
         services,
         registered,
@@ -90,6 +96,8 @@ async fn live(
     let stop = inputs.stop.clone();
     let deadline = manager.run(inputs, grace).await;
     stop.cancel();
+    kernel.shut_down();
+    kernel.workers.shut_down();
     services.close();
     let rest = async {
         services.wait().await;
@@ -107,8 +115,9 @@ async fn live(
 struct Booted {
     node: Node,
     manager: Manager,
+    kernel: Arc<KernelDriver>,
     inputs: Inputs,
-    /// Sources and listener.
+    /// Sources, listener and clocks.
     services: TaskTracker,
     registered: Registered,
 }
@@ -149,6 +158,8 @@ async fn boot(builder: Builder, ended: CancellationToken) -> Result<Booted, Star
             stop.child_token(),
         );
     }
+    let kernel = kernel(&builder, creation)?;
+    watch_clocks(&services, &kernel, &stop);
     let (command, commands) = mpsc::channel(COMMAND_QUEUE);
     let (publisher, subscriptions) = events::channel();
     let handle = Handle {
@@ -156,6 +167,7 @@ async fn boot(builder: Builder, ended: CancellationToken) -> Result<Booted, Star
         port: own.port(),
         command,
         subscriptions,
+        kernel: Arc::clone(&kernel),
     };
     let node = handle.into_node(&builder, stop.clone(), ended);
     let manager = Manager::new(
@@ -163,8 +175,9 @@ async fn boot(builder: Builder, ended: CancellationToken) -> Result<Booted, Star
         plan(&builder, own),
         publisher,
         link_config(&builder, creation),
-        Arc::new(Pids::new(&builder.name, creation)),
+        Arc::clone(&kernel),
         dialer(&builder, own, transport),
+        builder.visible.then(learned_topology),
     );
     say_started(&builder, &node, own.port());
     let inputs = Inputs {
@@ -176,6 +189,7 @@ async fn boot(builder: Builder, ended: CancellationToken) -> Result<Booted, Star
     Ok(Booted {
         node,
         manager,
+        kernel,
         inputs,
         services,
         registered,
@@ -188,6 +202,7 @@ struct Handle {
     port: u16,
     command: mpsc::Sender<Command>,
     subscriptions: Subscriptions,
+    kernel: Arc<KernelDriver>,
 }
 
 impl Handle {
@@ -204,6 +219,7 @@ impl Handle {
                 port: self.port,
                 commands: self.command,
                 subscriptions: self.subscriptions,
+                kernel: self.kernel,
                 stop,
                 ended,
             }),
@@ -219,7 +235,46 @@ fn roster(builder: &Builder) -> Result<Roster, StartError> {
     for topology in &builder.topologies {
         roster.add_topology(topology.name.clone())?;
     }
+    if builder.visible {
+        roster.add_topology(learned_topology())?;
+    }
     Ok(roster)
+}
+
+/// The topology of the nodes that `global` has learned of.
+fn learned_topology() -> TopologyName {
+    "global".parse().expect("letters only")
+}
+
+fn kernel(builder: &Builder, creation: Creation) -> Result<Arc<KernelDriver>, StartError> {
+    let config = KernelConfig {
+        node: builder.name.clone(),
+        creation,
+        visible: builder.visible,
+        net_ticktime: builder.net_ticktime,
+        auto_connect: builder.auto_connect,
+        echo: builder.echo,
+        seed: rand::random(),
+    };
+    let max_message = link_config(builder, creation).max_message;
+    let kernel = Kernel::new(Instant::now(), config);
+    KernelDriver::new(kernel, max_message).map_err(|_| StartError::Died)
+}
+
+/// The clocks of the kernel and of the users' requests. Should one of their tasks die, the whole
+/// node stops: one that keeps no time must end where everybody sees it.
+fn watch_clocks(tasks: &TaskTracker, kernel: &Arc<KernelDriver>, stop: &CancellationToken) {
+    let death = stop.clone().drop_guard();
+    let (kernel, stop) = (Arc::clone(kernel), stop.child_token());
+    tasks.spawn(async move {
+        let _death = death;
+        let both = async { tokio::join!(kernel.watch_clock(), kernel.timers.watch()) };
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {}
+            _ = both => {}
+        }
+    });
 }
 
 fn plan(builder: &Builder, own: std::net::SocketAddr) -> Plan {
@@ -244,6 +299,7 @@ fn link_config(builder: &Builder, creation: Creation) -> Arc<LinkConfig> {
     config.net_ticktime = builder.net_ticktime;
     config.net_tickintensity = builder.net_tickintensity;
     config.setup_time = builder.setup_time;
+    config.max_output = MAX_OUTPUT;
     Arc::new(config)
 }
 

@@ -138,10 +138,6 @@ impl Peers {
         self.table.values().filter_map(|peer| peer.up)
     }
 
-    pub(super) fn names(&self) -> Vec<NodeName> {
-        self.table.keys().cloned().collect()
-    }
-
     pub(super) fn len(&self) -> usize {
         self.table.len()
     }

@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 
 use enmesh_identity::{Cookie, Creation};
 use enmesh_membership::{PlanConfig, RosterConfig};
+use enmesh_otp::{AutoConnect, Kernel, KernelConfig};
 use enmesh_proto::LocalNode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -12,6 +13,19 @@ use super::*;
 use crate::dial::PortSource;
 use crate::events;
 use crate::transport::Transport;
+
+fn kernel(name: &NodeName) -> Arc<KernelDriver> {
+    let config = KernelConfig {
+        node: name.clone(),
+        creation: Creation::from_seed(9),
+        visible: false,
+        net_ticktime: Duration::from_secs(60),
+        auto_connect: AutoConnect::Always,
+        echo: false,
+        seed: 7,
+    };
+    KernelDriver::new(Kernel::new(Instant::now(), config), 1 << 20).unwrap()
+}
 
 fn manager() -> Manager {
     let name: NodeName = "a@127.0.0.1".parse().unwrap();
@@ -34,8 +48,9 @@ fn manager() -> Manager {
         Plan::new(PlanConfig::new(name.clone(), 7)),
         events::channel().0,
         Arc::new(LinkConfig::new(local, Cookie::new("secret").unwrap())),
-        Arc::new(Pids::new(&name, Creation::from_seed(9))),
+        kernel(&name),
         dialer,
+        None,
     )
 }
 

@@ -1,0 +1,144 @@
+//! Requests that have an outcome: calls, and how they end.
+
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use enmesh_otp::{Kernel, Mail};
+use enmesh_term::{Pid, Reference, Term};
+
+use crate::destination::Destination;
+use crate::kernel_driver::{Handle, KernelDriver};
+use crate::send;
+use crate::slot::{Outcome, Slot};
+use crate::timers::TimerId;
+
+/// Why a call has no reply.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// No reply in time. The server may have got the request; a reply that still comes is dropped.
+    #[error("no reply within {0:?}")]
+    TimedOut(Duration),
+    /// There is no such process.
+    #[error("there is no such process")]
+    NoProcess,
+    /// The node of the server cannot be reached, or its connection ended during the call.
+    #[error("the connection to the node of the server is gone")]
+    NoConnection,
+    /// The server ended during the call.
+    #[error("the server ended: {0}")]
+    Exited(Term),
+    /// The node has shut down.
+    #[error("the node has shut down")]
+    ShutDown,
+}
+
+/// One request that waits for what comes of it. Dropping it gives it up.
+#[derive(Debug)]
+pub(crate) struct Request {
+    driver: Arc<KernelDriver>,
+    slot: Arc<Slot>,
+    timer: Option<TimerId>,
+    reference: Option<Reference>,
+}
+
+impl Request {
+    /// A request whose time is running.
+    pub(crate) fn new(driver: &Arc<KernelDriver>, due: Instant) -> Self {
+        let slot = Arc::new(Slot::default());
+        let timer = driver.timers.set(due, Arc::clone(&slot));
+        Self {
+            driver: Arc::clone(driver),
+            slot,
+            timer: Some(timer),
+            reference: None,
+        }
+    }
+
+    /// Waits until the link to the node of `to` takes one more small message.
+    pub(crate) async fn room(&self, to: &Destination) -> Result<(), Outcome> {
+        std::future::poll_fn(|context| {
+            if send::has_room(&self.driver, to, context.waker()) {
+                return Poll::Ready(Ok(()));
+            }
+            self.slot.poll(context).map(Err)
+        })
+        .await
+    }
+
+    /// Makes the request: `begin` tells the kernel, and returns what it is to be forgotten by.
+    pub(crate) fn begin(
+        &mut self,
+        begin: impl FnOnce(&mut Kernel<Handle>, Instant, Handle) -> Option<Reference>,
+    ) {
+        if self.driver.is_shut() {
+            return self.slot.shut_down();
+        }
+        let handle = Handle::Slot(Arc::clone(&self.slot));
+        self.reference = self.driver.with(|kernel, now| begin(kernel, now, handle));
+    }
+
+    /// The next thing that comes of it. Cancel safe.
+    pub(crate) async fn outcome(&mut self) -> Outcome {
+        std::future::poll_fn(|context| self.slot.poll(context)).await
+    }
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        if let Some(timer) = self.timer.take() {
+            self.driver.timers.cancel(timer);
+        }
+        if let Some(reference) = self.reference.take() {
+            self.driver
+                .with(|kernel, now| kernel.forget(now, &reference));
+        }
+    }
+}
+
+pub(crate) async fn call(
+    driver: &Arc<KernelDriver>,
+    from: &Pid,
+    to: &Destination,
+    request: &Term,
+    timeout: Duration,
+) -> Result<Term, CallError> {
+    let mut pending = Request::new(driver, deadline(timeout));
+    let mut outcome = match pending.room(to).await {
+        Err(outcome) => outcome,
+        Ok(()) => {
+            let address = to.address(driver.node());
+            pending
+                .begin(|kernel, now, slot| Some(kernel.call(now, from, &address, request, slot)));
+            pending.outcome().await
+        }
+    };
+    loop {
+        match outcome {
+            Outcome::Mail(Mail::Reply(reply)) => return Ok(reply),
+            Outcome::Mail(Mail::Down { reason, .. }) => return Err(ended(reason)),
+            Outcome::Mail(_) => outcome = pending.outcome().await,
+            Outcome::TimedOut => return Err(CallError::TimedOut(timeout)),
+            Outcome::ShutDown => return Err(CallError::ShutDown),
+        }
+    }
+}
+
+/// What the reason of a monitor says of a call.
+fn ended(reason: Term) -> CallError {
+    if reason.is_atom("noproc") {
+        CallError::NoProcess
+    } else if reason.is_atom("noconnection") {
+        CallError::NoConnection
+    } else {
+        CallError::Exited(reason)
+    }
+}
+
+/// A time that is too long to be said is as good as a century.
+pub(crate) fn deadline(timeout: Duration) -> Instant {
+    const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+    let now = Instant::now();
+    now.checked_add(timeout.min(CENTURY)).unwrap_or(now)
+}

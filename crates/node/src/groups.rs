@@ -1,0 +1,95 @@
+//! Groups of processes that the whole cluster knows: Erlang's `pg`.
+
+use std::sync::Arc;
+
+use enmesh_term::{Atom, AtomTooLong, Pid, Reference, Term, ToTerm};
+
+use crate::kernel_driver::KernelDriver;
+use crate::node::Node;
+use crate::process::Process;
+
+/// A scope of `pg`: groups of processes, shared by all nodes that have a scope of this name.
+///
+/// ```no_run
+/// # async fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+/// let worker = node.anonymous_mailbox()?;
+/// let groups = node.pg("pg")?;
+/// groups.join("workers", worker.pid());
+/// for pid in groups.members("workers") {
+///     worker.send(&pid, "hello").await?;
+/// }
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct ProcessGroups {
+    driver: Arc<KernelDriver>,
+    scope: Atom,
+}
+
+impl Node {
+    /// The scope of that name, which this node serves from then on. `pg` is the default scope of
+    /// Erlang and Elixir.
+    ///
+    /// # Errors
+    /// [`AtomTooLong`] over 255 characters.
+    pub fn pg(&self, scope: &str) -> Result<ProcessGroups, AtomTooLong> {
+        Ok(ProcessGroups::open(&self.shared.kernel, Atom::new(scope)?))
+    }
+}
+
+impl ProcessGroups {
+    pub(crate) fn open(driver: &Arc<KernelDriver>, scope: Atom) -> Self {
+        driver.with(|kernel, now| kernel.pg_start(now, scope.clone()));
+        Self {
+            driver: Arc::clone(driver),
+            scope,
+        }
+    }
+
+    /// A process of this node joins a group; once more if it is in it. It leaves when it ends.
+    pub fn join(&self, group: &(impl ToTerm + ?Sized), pid: &Pid) {
+        let group = group.to_term();
+        self.driver
+            .with(|kernel, now| kernel.pg_join(now, &self.scope, group, pid));
+    }
+
+    /// Takes one membership back; false if there was none.
+    pub fn leave(&self, group: &(impl ToTerm + ?Sized), pid: &Pid) -> bool {
+        let group = group.to_term();
+        self.driver
+            .with(|kernel, now| kernel.pg_leave(now, &self.scope, &group, pid))
+    }
+
+    /// The members on all nodes, one who joined twice twice.
+    pub fn members(&self, group: &(impl ToTerm + ?Sized)) -> Vec<Pid> {
+        let group = group.to_term();
+        self.driver
+            .with(|kernel, _| kernel.pg_members(&self.scope, &group))
+    }
+
+    /// The members on this node.
+    pub fn local_members(&self, group: &(impl ToTerm + ?Sized)) -> Vec<Pid> {
+        let group = group.to_term();
+        self.driver
+            .with(|kernel, _| kernel.pg_local_members(&self.scope, &group))
+    }
+
+    /// The groups that have members.
+    pub fn groups(&self) -> Vec<Term> {
+        self.driver.with(|kernel, _| kernel.pg_groups(&self.scope))
+    }
+
+    /// Has who joins and leaves a group told to `process`, as
+    /// [`Received::Group`](crate::Received::Group), until [`Process::demonitor`].
+    pub fn monitor(&self, group: &(impl ToTerm + ?Sized), process: &Process) -> Reference {
+        let group = Some(group.to_term());
+        self.driver
+            .with(|kernel, _| kernel.pg_monitor(process.pid(), &self.scope, group))
+    }
+
+    /// As [`ProcessGroups::monitor`], for all groups of the scope.
+    pub fn monitor_scope(&self, process: &Process) -> Reference {
+        self.driver
+            .with(|kernel, _| kernel.pg_monitor(process.pid(), &self.scope, None))
+    }
+}

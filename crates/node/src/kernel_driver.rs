@@ -1,0 +1,431 @@
+//! The node's kernel and everything it acts upon, behind one lock.
+//!
+//! Link tasks, the manager and user threads each take the lock for one step, carry out the actions
+//! that come of it in their order, and only then let it go: so what one thread saw happen first
+//! is also sent and delivered first. Nothing waits under the lock, and nobody is woken under it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::task::Waker;
+use std::time::Instant;
+
+use enmesh_identity::NodeName;
+use enmesh_membership::DownReason;
+use enmesh_otp::{Action, Kernel, Mail, SystemLimit};
+use enmesh_proto::{Message, PeerInfo};
+use enmesh_term::{Atom, Pid, Term};
+use tokio::sync::Notify;
+use tracing::error;
+
+use crate::deadline::until;
+use crate::jobs::Jobs;
+use crate::link_queue::LinkQueue;
+use crate::mailbox::{Delivered, Inbox};
+use crate::orders::Orders;
+use crate::slot::Slot;
+use crate::timers::Timers;
+use crate::workers::Workers;
+
+/// What the kernel knows a mailbox, or the place of a request, by.
+#[derive(Clone, Debug)]
+pub(crate) enum Handle {
+    Mailbox(Arc<Inbox>),
+    Slot(Arc<Slot>),
+    /// In whose name users ask without a mailbox of their own; it takes no mail.
+    Nobody,
+}
+
+/// The kernel of one node, shared by everything that runs it or uses it.
+#[derive(Debug)]
+pub(crate) struct KernelDriver {
+    state: Mutex<State>,
+    /// The queues of the links that are up, for those who send without asking the kernel.
+    routes: RwLock<HashMap<Atom, Arc<LinkQueue>>>,
+    node: Atom,
+    client: Pid,
+    /// The longest message, in bytes.
+    max_message: usize,
+    pub(crate) timers: Timers,
+    pub(crate) workers: Workers,
+    /// Tells the kernel's clock that something is due earlier.
+    earlier: Notify,
+    /// Tells the manager that there are orders.
+    ordered: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    kernel: Kernel<Handle>,
+    links: HashMap<Atom, Arc<LinkQueue>>,
+    inboxes: HashMap<Pid, Arc<Inbox>>,
+    jobs: Jobs,
+    orders: Orders,
+    /// When the kernel's clock will look next.
+    armed: Option<Instant>,
+    is_shut: bool,
+}
+
+impl KernelDriver {
+    /// Takes the kernel into the hands of the driver.
+    ///
+    /// # Errors
+    /// [`SystemLimit`] if the kernel has no room for its first process.
+    pub(crate) fn new(
+        mut kernel: Kernel<Handle>,
+        max_message: usize,
+    ) -> Result<Arc<Self>, SystemLimit> {
+        let node = kernel.node().clone();
+        let client = kernel.spawn(Handle::Nobody, true)?;
+        Ok(Arc::new_cyclic(|driver| Self {
+            state: Mutex::new(State {
+                kernel,
+                links: HashMap::new(),
+                inboxes: HashMap::new(),
+                jobs: Jobs::new(driver.clone()),
+                orders: Orders::default(),
+                armed: None,
+                is_shut: false,
+            }),
+            routes: RwLock::default(),
+            node,
+            client,
+            max_message,
+            timers: Timers::default(),
+            workers: Workers::default(),
+            earlier: Notify::new(),
+            ordered: Notify::new(),
+        }))
+    }
+
+    /// The name of our node.
+    pub(crate) fn node(&self) -> &Atom {
+        &self.node
+    }
+
+    /// In whose name a user asks without a mailbox.
+    pub(crate) fn client(&self) -> &Pid {
+        &self.client
+    }
+
+    pub(crate) fn max_message(&self) -> usize {
+        self.max_message
+    }
+
+    /// Whether the node has shut down.
+    pub(crate) fn is_shut(&self) -> bool {
+        self.lock().is_shut
+    }
+
+    /// One step of the kernel, and all that comes of it.
+    pub(crate) fn with<R>(&self, step: impl FnOnce(&mut Kernel<Handle>, Instant) -> R) -> R {
+        let mut wakes = Vec::new();
+        let mut state = self.lock();
+        let now = Instant::now();
+        let result = step(&mut state.kernel, now);
+        self.settle(&mut state, now, &mut wakes);
+        drop(state);
+        wake_all(wakes);
+        result
+    }
+
+    /// A process of its own for a mailbox.
+    pub(crate) fn spawn(&self, inbox: &Arc<Inbox>, trap_exit: bool) -> Result<Pid, SpawnRefused> {
+        let mut state = self.lock();
+        if state.is_shut {
+            return Err(SpawnRefused::ShutDown);
+        }
+        let handle = Handle::Mailbox(Arc::clone(inbox));
+        let pid = state
+            .kernel
+            .spawn(handle, trap_exit)
+            .map_err(|SystemLimit| SpawnRefused::SystemLimit)?;
+        inbox.set_pid(&pid);
+        state.inboxes.insert(pid.clone(), Arc::clone(inbox));
+        Ok(pid)
+    }
+
+    /// The process of a mailbox ends by itself.
+    pub(crate) fn exit(&self, pid: &Pid, reason: Term) {
+        let mut wakes = Vec::new();
+        let mut state = self.lock();
+        let now = Instant::now();
+        state.end_mailbox(now, pid, reason, &mut wakes);
+        self.settle(&mut state, now, &mut wakes);
+        drop(state);
+        wake_all(wakes);
+    }
+
+    /// The queue to a node that is connected.
+    pub(crate) fn route(&self, node: &Atom) -> Option<Arc<LinkQueue>> {
+        let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
+        routes.get(node).cloned()
+    }
+
+    /// A link is up: its queue takes messages from now on, those that waited for it first.
+    pub(crate) fn nodeup(&self, peer: &PeerInfo, connection_id: u64, queue: Arc<LinkQueue>) {
+        let name = atom_of(&peer.name);
+        let mut wakes = Vec::new();
+        let mut state = self.lock();
+        let now = Instant::now();
+        state.links.insert(name.clone(), Arc::clone(&queue));
+        state.kernel.handle_nodeup(now, peer, connection_id);
+        self.settle(&mut state, now, &mut wakes);
+        self.routes
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(name, queue);
+        drop(state);
+        wake_all(wakes);
+    }
+
+    /// The link of `peer` has ended, and delivers nothing more.
+    pub(crate) fn nodedown(&self, peer: &NodeName, reason: DownReason) {
+        let name = atom_of(peer);
+        let queue = self
+            .routes
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&name);
+        let mut wakes = Vec::new();
+        let mut state = self.lock();
+        let now = Instant::now();
+        state.links.remove(&name);
+        state
+            .kernel
+            .handle_nodedown(now, &name, Term::atom(reason.label()));
+        self.settle(&mut state, now, &mut wakes);
+        drop(state);
+        if let Some(queue) = queue {
+            queue.close();
+        }
+        wake_all(wakes);
+    }
+
+    /// A node that the kernel waits for cannot be connected.
+    pub(crate) fn connect_failed(&self, peer: &NodeName) {
+        self.with(|kernel, now| kernel.handle_connect_failed(now, &atom_of(peer)));
+    }
+
+    /// Gives the kernel what a link has brought, in order, until `stop` says that the link has
+    /// ended. Returns how many messages could not be decoded.
+    pub(crate) fn deliver(
+        &self,
+        peer: &Atom,
+        messages: &mut Vec<Message>,
+        stop: impl Fn() -> bool,
+    ) -> u64 {
+        let mut wakes = Vec::new();
+        let mut state = self.lock();
+        let now = Instant::now();
+        let before = state.kernel.counters().undecodable;
+        for message in messages.drain(..) {
+            if stop() {
+                break;
+            }
+            state.kernel.handle_message(now, peer, message);
+            self.obey_all(&mut state, now, &mut wakes);
+        }
+        self.settle(&mut state, now, &mut wakes);
+        let undecodable = state.kernel.counters().undecodable - before;
+        drop(state);
+        wake_all(wakes);
+        undecodable
+    }
+
+    /// Serves a function.
+    pub(crate) fn define(&self, module: Atom, function: Atom, closure: crate::jobs::Function) {
+        let old = {
+            let mut state = self.lock();
+            state.kernel.define(module.clone(), function.clone());
+            state.jobs.define(module, function, closure)
+        };
+        drop(old);
+    }
+
+    /// A served function has ended.
+    pub(crate) fn job_ended(&self, job: enmesh_otp::JobId, outcome: enmesh_otp::JobOutcome) {
+        let mut wakes = Vec::new();
+        let mut state = self.lock();
+        let now = Instant::now();
+        state.jobs.ended(job);
+        state.kernel.handle_job(now, job, outcome);
+        self.settle(&mut state, now, &mut wakes);
+        drop(state);
+        wake_all(wakes);
+    }
+
+    /// Does what is due, for ever.
+    pub(crate) async fn watch_clock(&self) {
+        loop {
+            self.with(|kernel, now| {
+                if kernel.deadline().is_some_and(|due| due <= now) {
+                    kernel.handle_timeout(now);
+                }
+            });
+            let deadline = {
+                let mut state = self.lock();
+                state.armed = state.kernel.deadline();
+                state.armed
+            };
+            tokio::select! {
+                () = self.earlier.notified() => {}
+                () = until(deadline) => {}
+            }
+        }
+    }
+
+    /// Waits until the kernel wants something of the manager. Cancel safe: orders stay until they
+    /// are taken.
+    pub(crate) async fn orders(&self) -> Orders {
+        loop {
+            let orders = std::mem::take(&mut self.lock().orders);
+            if !orders.is_empty() {
+                return orders;
+            }
+            self.ordered.notified().await;
+        }
+    }
+
+    /// The node ends: so do all processes, requests and functions.
+    pub(crate) fn shut_down(&self) {
+        let mut wakes = Vec::new();
+        let mut state = self.lock();
+        let now = Instant::now();
+        state.is_shut = true;
+        let pids: Vec<Pid> = state.inboxes.keys().cloned().collect();
+        for pid in pids {
+            state.end_mailbox(now, &pid, Term::atom("shutdown"), &mut wakes);
+        }
+        self.settle(&mut state, now, &mut wakes);
+        let functions = state.jobs.shut_down();
+        drop(state);
+        drop(functions);
+        wake_all(wakes);
+        self.timers.shut_down();
+    }
+
+    /// Carries out what the kernel wants and sees to its clock.
+    fn settle(&self, state: &mut State, now: Instant, wakes: &mut Vec<Waker>) {
+        self.obey_all(state, now, wakes);
+        if !state.orders.is_empty() {
+            self.ordered.notify_one();
+        }
+        let deadline = state.kernel.deadline();
+        if let Some(due) = deadline
+            && state.armed.is_none_or(|armed| due < armed)
+        {
+            state.armed = deadline;
+            self.earlier.notify_one();
+        }
+    }
+
+    fn obey_all(&self, state: &mut State, now: Instant, wakes: &mut Vec<Waker>) {
+        while let Some(action) = state.kernel.poll_action() {
+            self.obey(state, now, action, wakes);
+        }
+    }
+
+    fn obey(
+        &self,
+        state: &mut State,
+        now: Instant,
+        action: Action<Handle>,
+        wakes: &mut Vec<Waker>,
+    ) {
+        match action {
+            Action::Send {
+                node,
+                flow,
+                message,
+            } => {
+                if let Some(link) = state.links.get(&node) {
+                    link.push(flow, message);
+                }
+            }
+            Action::Deliver { to, mail } => state.deliver(now, &to, mail, wakes),
+            Action::Ended {
+                handle: Handle::Mailbox(inbox),
+                reason,
+            } => {
+                if let Some(pid) = inbox.pid() {
+                    state.inboxes.remove(pid);
+                }
+                wakes.extend(inbox.end(reason));
+            }
+            Action::Start {
+                job,
+                module,
+                function,
+                args,
+                caller,
+            } => {
+                let name = (module, function);
+                state.jobs.start(&self.workers, job, &name, args, caller);
+            }
+            Action::Abort(job) => state.jobs.abort(job),
+            Action::Connect(node) => {
+                if let Err(node) = state.orders.connect(node) {
+                    state.kernel.handle_connect_failed(now, &atom_of(&node));
+                }
+            }
+            Action::Learned(nodes) => state.orders.learned = Some(nodes),
+            Action::Disconnect(node) => state.orders.disconnect(node),
+            Action::Leave { rejoin_after } => state.orders.leave = Some(rejoin_after),
+            _ => {}
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|poisoned| {
+            // The panic itself was seen where it happened: a link's task that dies is a nodedown,
+            // and a user's thread has it on its own stack. The node goes on.
+            self.state.clear_poison();
+            error!("a step of the kernel panicked; the node goes on");
+            PoisonError::into_inner(poisoned)
+        })
+    }
+}
+
+/// Why there is no process for a mailbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SpawnRefused {
+    SystemLimit,
+    ShutDown,
+}
+
+impl State {
+    fn deliver(&mut self, now: Instant, to: &Handle, mail: Mail, wakes: &mut Vec<Waker>) {
+        match to {
+            Handle::Mailbox(inbox) => match inbox.deliver(mail) {
+                Delivered::Waits(waker) => wakes.extend(waker),
+                Delivered::Lost => {}
+                Delivered::Overflow => {
+                    if let Some(pid) = inbox.pid() {
+                        self.end_mailbox(now, pid, Term::atom("mailbox_overflow"), wakes);
+                    }
+                }
+            },
+            Handle::Slot(slot) => wakes.extend(slot.deliver(mail)),
+            Handle::Nobody => {}
+        }
+    }
+
+    /// The actions that follow are still to be obeyed.
+    fn end_mailbox(&mut self, now: Instant, pid: &Pid, reason: Term, wakes: &mut Vec<Waker>) {
+        if let Some(inbox) = self.inboxes.remove(pid) {
+            wakes.extend(inbox.end(reason.clone()));
+            self.kernel.exit(now, pid, reason);
+        }
+    }
+}
+
+/// The name of a node as an atom.
+pub(crate) fn atom_of(name: &NodeName) -> Atom {
+    Atom::new(name.as_str()).expect("a node name has at most 255 characters")
+}
+
+fn wake_all(wakes: Vec<Waker>) {
+    for waker in wakes {
+        waker.wake();
+    }
+}

@@ -1,0 +1,281 @@
+//! The queue of one mailbox: filled by whoever delivers, emptied by its owner.
+//!
+//! The owner takes everything that waits at once and then works without the lock. What it has
+//! taken and not yet handed out still counts, so that the bound holds for both together.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::Waker;
+
+use bytes::Bytes;
+use enmesh_otp::Mail;
+use enmesh_term::{Pid, Term};
+
+use super::options::{MailboxOptions, Overflow};
+
+/// What a message counts as beside its own bytes.
+const OVERHEAD: usize = 64;
+
+/// The most messages that are handed out before they stop counting.
+const COUNTED_AT_ONCE: usize = 128;
+
+/// The process has ended.
+const ENDED: u8 = 1;
+
+/// Something waits that goes before all ordinary messages, taken ones too.
+const URGENT: u8 = 2;
+
+/// One thing that waits. Messages are by far the most, so they are kept small.
+#[derive(Debug)]
+pub(crate) enum Item {
+    Message(Bytes),
+    Other(Box<Mail>),
+}
+
+/// What came of a delivery.
+#[derive(Debug)]
+pub(crate) enum Delivered {
+    /// It waits; whom to wake, once no lock is held.
+    Waits(Option<Waker>),
+    /// There was no room and it is lost. The process must end with `mailbox_overflow`.
+    Overflow,
+    /// There was no room, or the process has ended: it is lost, and that is all.
+    Lost,
+}
+
+/// The queue of one mailbox.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    inner: Mutex<Inner>,
+    pid: OnceLock<Pid>,
+    /// What waits and what was taken but not handed out.
+    count: AtomicUsize,
+    bytes: AtomicUsize,
+    lost: AtomicU64,
+    /// [`ENDED`] and [`URGENT`]; written under the lock.
+    flags: AtomicU8,
+    capacity: usize,
+    max_bytes: usize,
+    overflow: Overflow,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    items: VecDeque<Item>,
+    urgent: VecDeque<Item>,
+    waker: Option<Waker>,
+    reason: Option<Term>,
+}
+
+/// What the owner has taken.
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    items: VecDeque<Item>,
+    /// Handed out and still counted.
+    count: usize,
+    bytes: usize,
+}
+
+impl Inbox {
+    pub(crate) fn new(options: &MailboxOptions) -> Self {
+        Self {
+            inner: Mutex::default(),
+            pid: OnceLock::new(),
+            count: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
+            lost: AtomicU64::new(0),
+            flags: AtomicU8::new(0),
+            capacity: options.capacity,
+            max_bytes: options.max_bytes,
+            overflow: options.overflow,
+        }
+    }
+
+    /// Whose mailbox this is, once that is known.
+    pub(crate) fn set_pid(&self, pid: &Pid) {
+        let _ = self.pid.set(pid.clone());
+    }
+
+    pub(crate) fn pid(&self) -> Option<&Pid> {
+        self.pid.get()
+    }
+
+    /// How many messages found no room.
+    pub(crate) fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn deliver(&self, mail: Mail) -> Delivered {
+        if self.has_flag(ENDED) {
+            return Delivered::Lost;
+        }
+        let is_urgent = matches!(mail, Mail::Priority(_));
+        let size = OVERHEAD + size(&mail);
+        let count = self.count.load(Ordering::Relaxed) + 1;
+        let bytes = self.bytes.load(Ordering::Relaxed) + size;
+        if count > self.capacity || bytes > self.max_bytes.max(size) {
+            // Signals that the owner asked for, by a link, a monitor or a call, are as many as it
+            // made of these: dropping one would leave it waiting for ever.
+            match self.overflow {
+                Overflow::Exit => return Delivered::Overflow,
+                Overflow::DropNewest if !is_owed(&mail) => {
+                    self.lost.fetch_add(1, Ordering::Relaxed);
+                    return Delivered::Lost;
+                }
+                Overflow::DropNewest => {}
+            }
+        }
+        let item = match mail {
+            Mail::Message(bytes) => Item::Message(bytes),
+            other => Item::Other(Box::new(other)),
+        };
+        let mut inner = self.lock();
+        if inner.reason.is_some() {
+            return Delivered::Lost;
+        }
+        self.count.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(size, Ordering::Relaxed);
+        if is_urgent {
+            inner.urgent.push_back(item);
+            self.flags.fetch_or(URGENT, Ordering::Release);
+        } else {
+            inner.items.push_back(item);
+        }
+        Delivered::Waits(inner.waker.take())
+    }
+
+    /// The process has ended: what waits is dropped. Returns whom to wake.
+    pub(crate) fn end(&self, reason: Term) -> Option<Waker> {
+        let mut inner = self.lock();
+        inner.reason.get_or_insert(reason);
+        self.flags.fetch_or(ENDED, Ordering::Release);
+        let items = std::mem::take(&mut inner.items);
+        let urgent = std::mem::take(&mut inner.urgent);
+        let waker = inner.waker.take();
+        drop(inner);
+        drop((items, urgent));
+        waker
+    }
+
+    /// The next item; else `waker` is woken when there is one. `Err` with the reason once the
+    /// process has ended.
+    pub(crate) fn next(
+        &self,
+        taken: &mut Taken,
+        waker: Option<&Waker>,
+    ) -> Result<Option<Item>, Term> {
+        let flags = self.flags.load(Ordering::Acquire);
+        if flags & ENDED != 0 {
+            taken.items = VecDeque::new();
+            return Err(self.reason());
+        }
+        if flags & URGENT != 0
+            && let Some(item) = self.next_urgent()
+        {
+            self.hand_out(taken, &item);
+            return Ok(Some(item));
+        }
+        if let Some(item) = taken.items.pop_front() {
+            self.hand_out(taken, &item);
+            return Ok(Some(item));
+        }
+        self.uncount(taken);
+        {
+            let mut inner = self.lock();
+            if let Some(item) = inner.urgent.pop_front() {
+                // It came since the flag was looked at.
+                drop(inner);
+                self.hand_out(taken, &item);
+                return Ok(Some(item));
+            }
+            if inner.items.is_empty() {
+                if let Some(reason) = &inner.reason {
+                    return Err(reason.clone());
+                }
+                let old = waker.and_then(|waker| match &inner.waker {
+                    Some(old) if old.will_wake(waker) => None,
+                    _ => inner.waker.replace(waker.clone()),
+                });
+                drop(inner);
+                drop(old);
+                return Ok(None);
+            }
+            std::mem::swap(&mut inner.items, &mut taken.items);
+        }
+        let item = taken.items.pop_front();
+        if let Some(item) = &item {
+            self.hand_out(taken, item);
+        }
+        Ok(item)
+    }
+
+    /// Nobody waits any more.
+    pub(crate) fn forget_waker(&self) {
+        let waker = self.lock().waker.take();
+        drop(waker);
+    }
+
+    fn next_urgent(&self) -> Option<Item> {
+        let mut inner = self.lock();
+        let item = inner.urgent.pop_front();
+        if inner.urgent.is_empty() {
+            self.flags.fetch_and(!URGENT, Ordering::Release);
+        }
+        item
+    }
+
+    fn has_flag(&self, flag: u8) -> bool {
+        self.flags.load(Ordering::Acquire) & flag != 0
+    }
+
+    fn reason(&self) -> Term {
+        let reason = self.lock().reason.clone();
+        reason.unwrap_or_else(|| Term::atom("normal"))
+    }
+
+    fn hand_out(&self, taken: &mut Taken, item: &Item) {
+        taken.count += 1;
+        taken.bytes += OVERHEAD
+            + match item {
+                Item::Message(bytes) => bytes.len(),
+                Item::Other(mail) => size(mail),
+            };
+        let step = (self.capacity / 16).min(COUNTED_AT_ONCE);
+        if taken.count >= step || taken.bytes >= self.max_bytes / 16 {
+            self.uncount(taken);
+        }
+    }
+
+    fn uncount(&self, taken: &mut Taken) {
+        if taken.count > 0 {
+            self.count.fetch_sub(taken.count, Ordering::Relaxed);
+            self.bytes.fetch_sub(taken.bytes, Ordering::Relaxed);
+            (taken.count, taken.bytes) = (0, 0);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Nothing in here can panic between two fields that belong together.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The bytes that a mail brought from elsewhere; terms count as a guess.
+fn size(mail: &Mail) -> usize {
+    match mail {
+        Mail::Message(bytes) | Mail::Priority(bytes) => bytes.len(),
+        _ => OVERHEAD,
+    }
+}
+
+fn is_owed(mail: &Mail) -> bool {
+    !matches!(
+        mail,
+        Mail::Message(_)
+            | Mail::Priority(_)
+            | Mail::Nodeup { .. }
+            | Mail::Nodedown { .. }
+            | Mail::Pg { .. }
+    )
+}

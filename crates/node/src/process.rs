@@ -1,0 +1,221 @@
+//! What a process does to others: send, link, monitor, call.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use enmesh_otp::{NodeTypes, RegisterError};
+use enmesh_term::{Atom, Encoder, Pid, Reference, Term, ToTerm};
+
+use crate::call::{self, CallError};
+use crate::destination::Destination;
+use crate::gen_server::Caller;
+use crate::kernel_driver::KernelDriver;
+use crate::send::{self, SendError};
+
+/// A process of ours, as the one who sends, links and monitors. Cheap to clone; the process ends
+/// with its [`Mailbox`](crate::Mailbox), whoever still holds this.
+///
+/// Signals of one process to another arrive in the order in which they were sent, here or on
+/// another node, as long as the connection lives.
+#[derive(Clone, Debug)]
+pub struct Process {
+    driver: Arc<KernelDriver>,
+    pid: Pid,
+}
+
+impl Process {
+    pub(crate) fn new(driver: Arc<KernelDriver>, pid: Pid) -> Self {
+        Self { driver, pid }
+    }
+
+    pub(crate) fn driver(&self) -> &Arc<KernelDriver> {
+        &self.driver
+    }
+
+    /// Its pid.
+    pub fn pid(&self) -> &Pid {
+        &self.pid
+    }
+
+    /// Sends a message. A node that is not connected is connected first; a message to nobody is
+    /// dropped, as Erlang does, and so is one whose link ends before it was written.
+    ///
+    /// Waits while the link to that node has more than 512 KiB of small messages to write (or 64
+    /// MiB of those over 64 KiB, which have a budget of their own).
+    ///
+    /// Cancel safe: a dropped future has sent everything or nothing.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub async fn send(
+        &self,
+        to: impl Into<Destination>,
+        message: &(impl ToTerm + ?Sized),
+    ) -> Result<(), SendError> {
+        let to = to.into();
+        send::send(&self.driver, &self.pid, &to, encode(message)).await
+    }
+
+    /// Sends a message if that needs no waiting.
+    ///
+    /// # Errors
+    /// [`SendError::Busy`] while the link has too much to write; see [`SendError`].
+    pub fn try_send(
+        &self,
+        to: impl Into<Destination>,
+        message: &(impl ToTerm + ?Sized),
+    ) -> Result<(), SendError> {
+        let to = to.into();
+        send::try_send(&self.driver, &self.pid, &to, encode(message))
+    }
+
+    /// Calls a `gen_server`, as `gen_server:call/3` and `GenServer.call/3` do: with a monitor
+    /// beneath, so that a server that dies ends the call, and an alias, so that a late reply
+    /// disappears. What comes for the call never gets into the mailbox.
+    ///
+    /// Dropping the future gives the call up; the server may still have got the request.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn call(
+        &self,
+        to: impl Into<Destination>,
+        request: &(impl ToTerm + ?Sized),
+        timeout: Duration,
+    ) -> Result<Term, CallError> {
+        let to = to.into();
+        call::call(&self.driver, &self.pid, &to, &request.to_term(), timeout).await
+    }
+
+    /// Sends a `gen_server` a request that has no reply, as `gen_server:cast/2` does.
+    ///
+    /// # Errors
+    /// As for [`Process::send`].
+    pub async fn cast(
+        &self,
+        to: impl Into<Destination>,
+        request: &(impl ToTerm + ?Sized),
+    ) -> Result<(), SendError> {
+        let message = Term::tuple([Term::atom("$gen_cast"), request.to_term()]);
+        self.send(to, &message).await
+    }
+
+    /// Answers a call that a server got.
+    ///
+    /// # Errors
+    /// As for [`Process::send`].
+    pub async fn reply(
+        &self,
+        to: &Caller,
+        reply: &(impl ToTerm + ?Sized),
+    ) -> Result<(), SendError> {
+        self.send(to.destination(), &to.message(reply.to_term()))
+            .await
+    }
+
+    /// Links this process with another: when one ends, the other gets an exit signal. A process
+    /// that does not exist is as one that ended with `noproc`.
+    pub fn link(&self, to: &Pid) {
+        self.driver
+            .with(|kernel, now| kernel.link(now, &self.pid, to));
+    }
+
+    /// Takes a link back: no exit of it arrives after this returned.
+    pub fn unlink(&self, to: &Pid) {
+        self.driver
+            .with(|kernel, now| kernel.unlink(now, &self.pid, to));
+    }
+
+    /// Sends an exit signal, as `exit/2` does.
+    pub fn exit_other(&self, to: &Pid, reason: Term) {
+        self.driver
+            .with(|kernel, now| kernel.exit_signal(now, &self.pid, to, reason));
+    }
+
+    /// Monitors a process: one [`Received::Down`](crate::Received::Down) with the returned
+    /// reference comes when it ends, at once if there is none.
+    pub fn monitor(&self, target: impl Into<Destination>) -> Reference {
+        let target = target.into().address(self.driver.node());
+        self.driver
+            .with(|kernel, now| kernel.monitor(now, &self.pid, &target))
+    }
+
+    /// Takes a monitor back; false if it has fired already, and then its message may be in the
+    /// mailbox.
+    pub fn demonitor(&self, monitor: &Reference) -> bool {
+        self.driver
+            .with(|kernel, now| kernel.demonitor(now, &self.pid, monitor))
+    }
+
+    /// Whether exit signals arrive as [`Received::Exit`](crate::Received::Exit) instead of ending
+    /// this process.
+    pub fn set_trap_exit(&self, trap: bool) {
+        self.driver
+            .with(|kernel, _| kernel.set_trap_exit(&self.pid, trap));
+    }
+
+    /// Registers `name` for this process on our node.
+    ///
+    /// # Errors
+    /// See [`RegisterError`].
+    pub fn register(&self, name: Atom) -> Result<(), RegisterError> {
+        self.driver
+            .with(|kernel, _| kernel.register(&self.pid, name))
+    }
+
+    /// Takes a name of our node back; false if nobody had it.
+    pub fn unregister(&self, name: &Atom) -> bool {
+        self.driver.with(|kernel, _| kernel.unregister(name))
+    }
+
+    /// A second, temporary address of this process, until [`Process::unalias`].
+    pub fn alias(&self) -> Reference {
+        self.driver.with(|kernel, _| kernel.alias(&self.pid))
+    }
+
+    /// Takes an alias back: what is sent to it from then on is dropped. False if there was none.
+    pub fn unalias(&self, alias: &Reference) -> bool {
+        self.driver
+            .with(|kernel, _| kernel.unalias(&self.pid, alias))
+    }
+
+    /// Has nodes that come and go told to this process, in one queue with its messages: a nodeup
+    /// before the first message of a connection, a nodedown after the last. Nodes that are
+    /// connected already are not told; `None` ends it.
+    pub fn monitor_nodes(&self, which: Option<NodeTypes>) {
+        self.driver
+            .with(|kernel, _| kernel.monitor_nodes(&self.pid, which));
+    }
+}
+
+/// How many bytes of encoded messages share one allocation.
+const ENCODE_BLOCK: usize = 16 * 1024;
+
+/// The bare encoding of a message. Small messages of one thread share memory, which is given back
+/// when the last of them is.
+pub(crate) fn encode(message: &(impl ToTerm + ?Sized)) -> Bytes {
+    thread_local! {
+        static BLOCK: RefCell<BytesMut> = RefCell::default();
+    }
+    BLOCK.with(|block| {
+        // A `ToTerm` of the user's that sends a message itself finds the block taken.
+        let Ok(mut block) = block.try_borrow_mut() else {
+            return encode_into(message, &mut BytesMut::new());
+        };
+        if block.capacity() < ENCODE_BLOCK / 16 {
+            block.reserve(ENCODE_BLOCK);
+        }
+        let encoded = encode_into(message, &mut block);
+        if block.capacity() > ENCODE_BLOCK {
+            *block = BytesMut::new();
+        }
+        encoded
+    })
+}
+
+fn encode_into(message: &(impl ToTerm + ?Sized), out: &mut BytesMut) -> Bytes {
+    message.encode_with(&mut Encoder::without_version(out));
+    out.split().freeze()
+}

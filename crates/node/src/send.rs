@@ -1,0 +1,161 @@
+//! The way of a message from a user to the link's queue, or to the kernel.
+
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+
+use bytes::Bytes;
+use enmesh_proto::{Control, Message};
+use enmesh_term::{Atom, Pid};
+
+use crate::destination::Destination;
+use crate::kernel_driver::KernelDriver;
+use crate::link_queue::Refused;
+use crate::mailbox::flow_of;
+
+/// Why a message was not sent. None of it has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The message is longer than any link takes: 128 MiB.
+    #[error("a message of {len} bytes is longer than the {max} allowed")]
+    TooLarge {
+        /// Its length, in bytes.
+        len: usize,
+        /// The longest that is allowed, in bytes.
+        max: usize,
+    },
+    /// The link has too much to write already. Only `try_send` says so; `send` waits.
+    #[error("the link has too much to write")]
+    Busy,
+    /// The node has shut down.
+    #[error("the node has shut down")]
+    ShutDown,
+}
+
+/// What a message's control part may add to its payload, in bytes.
+const CONTROL_ROOM: usize = 4 * 1024;
+
+/// Sends as soon as there is room.
+pub(crate) async fn send(
+    driver: &Arc<KernelDriver>,
+    from: &Pid,
+    to: &Destination,
+    payload: Bytes,
+) -> Result<(), SendError> {
+    let mut payload = Some(payload);
+    std::future::poll_fn(|context| {
+        let Some(bytes) = payload.take() else {
+            return Poll::Ready(Ok(()));
+        };
+        match attempt(driver, from, to, bytes, Some(context.waker())) {
+            Ok(()) => Poll::Ready(Ok(())),
+            Err(Failed::Full(bytes)) => {
+                payload = Some(bytes);
+                Poll::Pending
+            }
+            Err(Failed::Error(error)) => Poll::Ready(Err(error)),
+        }
+    })
+    .await
+}
+
+/// Sends if there is room now.
+pub(crate) fn try_send(
+    driver: &Arc<KernelDriver>,
+    from: &Pid,
+    to: &Destination,
+    payload: Bytes,
+) -> Result<(), SendError> {
+    attempt(driver, from, to, payload, None).map_err(|failed| match failed {
+        Failed::Full(_) => SendError::Busy,
+        Failed::Error(error) => error,
+    })
+}
+
+enum Failed {
+    /// The payload is given back.
+    Full(Bytes),
+    Error(SendError),
+}
+
+fn attempt(
+    driver: &Arc<KernelDriver>,
+    from: &Pid,
+    to: &Destination,
+    payload: Bytes,
+    waiter: Option<&Waker>,
+) -> Result<(), Failed> {
+    let max = driver.max_message() - CONTROL_ROOM;
+    if payload.len() > max {
+        let len = payload.len();
+        return Err(Failed::Error(SendError::TooLarge { len, max }));
+    }
+    let Some(node) = remote_node(driver, to) else {
+        return through_kernel(driver, from, to, payload);
+    };
+    let Some(queue) = driver.route(node) else {
+        return through_kernel(driver, from, to, payload);
+    };
+    let control = match to {
+        Destination::Pid(pid) => Control::Send {
+            to: pid.clone(),
+            token: None,
+        },
+        Destination::Remote { name, .. } => Control::RegSend {
+            from: from.clone(),
+            to: name.clone(),
+            token: None,
+        },
+        // How an alias is written depends on the peer, which the kernel knows.
+        Destination::Alias(_) | Destination::Name(_) => {
+            if !queue.has_room(payload.len(), waiter) {
+                return Err(Failed::Full(payload));
+            }
+            return through_kernel(driver, from, to, payload);
+        }
+    };
+    let message = Message {
+        control,
+        payload: Some(payload),
+    };
+    match queue.try_push(flow_of(from), message, waiter) {
+        Ok(()) => Ok(()),
+        Err(Refused::Full(payload)) => Err(Failed::Full(payload)),
+        // The link has just ended: it is for the kernel to say whether the node is dialled.
+        Err(Refused::Closed(payload)) => through_kernel(driver, from, to, payload),
+    }
+}
+
+/// What is for our own node, for an alias, or for a node that is not connected.
+fn through_kernel(
+    driver: &Arc<KernelDriver>,
+    from: &Pid,
+    to: &Destination,
+    payload: Bytes,
+) -> Result<(), Failed> {
+    if driver.is_shut() {
+        return Err(Failed::Error(SendError::ShutDown));
+    }
+    let address = to.address(driver.node());
+    driver.with(|kernel, now| kernel.send(now, from, &address, payload));
+    Ok(())
+}
+
+/// The node that a message goes to, unless that is ours.
+fn remote_node<'a>(driver: &KernelDriver, to: &'a Destination) -> Option<&'a Atom> {
+    let node = match to {
+        Destination::Pid(pid) => pid.node(),
+        Destination::Remote { node, .. } => node,
+        Destination::Alias(alias) => alias.node(),
+        Destination::Name(_) => return None,
+    };
+    (node != driver.node()).then_some(node)
+}
+
+/// Whether the link to the node of `to`, if there is one, takes one more small message; else
+/// `waiter` is woken once it may.
+pub(crate) fn has_room(driver: &KernelDriver, to: &Destination, waiter: &Waker) -> bool {
+    remote_node(driver, to)
+        .and_then(|node| driver.route(node))
+        .is_none_or(|queue| queue.has_room(0, Some(waiter)))
+}

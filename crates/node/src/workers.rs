@@ -1,0 +1,61 @@
+//! Where the user's code runs that the node calls: threads apart from those of links and ticks.
+
+use std::sync::{Mutex, PoisonError};
+
+use tokio::runtime::Runtime;
+use tokio::task::AbortHandle;
+use tracing::error;
+
+/// The runtime of served functions and servers, made when the first of them is started.
+#[derive(Debug, Default)]
+pub(crate) struct Workers {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+enum State {
+    #[default]
+    Idle,
+    Running(Runtime),
+    Ended,
+}
+
+impl Workers {
+    /// Runs `task`; `None` if the node has shut down or the threads cannot be made.
+    pub(crate) fn spawn(
+        &self,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> Option<AbortHandle> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let State::Idle = *state {
+            match new_runtime() {
+                Ok(runtime) => *state = State::Running(runtime),
+                Err(error) => {
+                    error!(%error, "cannot start the threads of served functions");
+                    return None;
+                }
+            }
+        }
+        match &*state {
+            State::Running(runtime) => Some(runtime.spawn(task).abort_handle()),
+            _ => None,
+        }
+    }
+
+    /// Ends every task at its next await. Code that blocks its thread is left to end by itself.
+    pub(crate) fn shut_down(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = std::mem::replace(&mut *state, State::Ended);
+        drop(state);
+        if let State::Running(runtime) = old {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+fn new_runtime() -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .thread_name("enmesh-worker")
+        .enable_all()
+        .build()
+}
