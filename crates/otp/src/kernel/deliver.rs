@@ -9,9 +9,13 @@ use crate::processes::Owner;
 use crate::requests::Kind;
 use crate::{Action, Address, Kernel, Mail};
 
+/// Whether something follows from a message that the kernel itself must see to: a service or a
+/// request has got it.
+type Follows = bool;
+
 impl<H: Clone + Debug> Kernel<H> {
     /// A message from our own node.
-    pub(super) fn deliver(&mut self, to: &Address, payload: Bytes) {
+    pub(super) fn deliver(&mut self, to: &Address, payload: Bytes) -> Follows {
         let node = self.node().clone();
         match to {
             Address::Pid(to) => self.deliver_pid(&node, to, payload, false),
@@ -22,60 +26,93 @@ impl<H: Clone + Debug> Kernel<H> {
 
     /// A message for a process. This is the way of nearly all messages: one look-up, and nothing
     /// is allocated.
-    pub(super) fn deliver_pid(&mut self, node: &Atom, to: &Pid, payload: Bytes, priority: bool) {
+    pub(super) fn deliver_pid(
+        &mut self,
+        node: &Atom,
+        to: &Pid,
+        payload: Bytes,
+        priority: bool,
+    ) -> Follows {
         match self.processes.find(to) {
             Some(number) => self.deliver_number(node, number, payload, priority),
-            None => self.counters.dropped += 1,
+            None => self.lose(),
         }
     }
 
     /// A message for a registered name.
-    pub(super) fn deliver_name(&mut self, node: &Atom, to: &Atom, payload: Bytes, priority: bool) {
+    pub(super) fn deliver_name(
+        &mut self,
+        node: &Atom,
+        to: &Atom,
+        payload: Bytes,
+        priority: bool,
+    ) -> Follows {
         match self.processes.named(to) {
             Some(number) => self.deliver_number(node, number, payload, priority),
-            None => self.counters.dropped += 1,
+            None => self.lose(),
         }
     }
 
-    fn deliver_number(&mut self, node: &Atom, number: u32, payload: Bytes, priority: bool) {
-        let Some(process) = self.processes.get(number) else {
-            return;
-        };
-        match &process.owner {
-            Owner::Mailbox(handle) => {
+    fn deliver_number(
+        &mut self,
+        node: &Atom,
+        number: u32,
+        payload: Bytes,
+        priority: bool,
+    ) -> Follows {
+        let owner = self.processes.get(number).map(|process| &process.owner);
+        match owner {
+            Some(Owner::Mailbox(handle)) => {
                 let mail = match priority {
                     true => Mail::Priority(payload),
                     false => Mail::Message(payload),
                 };
                 let to = handle.clone();
                 self.actions.push_back(Action::Deliver { to, mail });
+                false
             }
-            Owner::Service(service) => {
+            Some(Owner::Service(service)) => {
                 let service = service.clone();
                 if let Some(message) = self.decode(&payload) {
                     self.serve(&service, node, &message);
                 }
+                true
             }
-            Owner::Request(request) => {
+            Some(Owner::Request(request)) => {
                 let request = *request;
                 self.reply(request, &payload);
+                true
             }
-            Owner::Job(_) | Owner::Nobody => self.counters.dropped += 1,
+            Some(Owner::Job(_) | Owner::Nobody) | None => self.lose(),
         }
     }
 
     /// A message for an alias: of a process, or of a call, whose reply it is.
-    pub(super) fn deliver_alias(&mut self, alias: &Reference, payload: Bytes, priority: bool) {
+    pub(super) fn deliver_alias(
+        &mut self,
+        alias: &Reference,
+        payload: Bytes,
+        priority: bool,
+    ) -> Follows {
         let number = self.requests.find(alias);
         let request = number.and_then(|number| Some((number, self.requests.get(number)?)));
         match request.map(|(number, request)| (number, &request.kind, &request.by)) {
             Some((_, Kind::Alias, by)) => {
                 let (node, by) = (self.node().clone(), by.clone());
-                self.deliver_pid(&node, &by, payload, priority);
+                self.deliver_pid(&node, &by, payload, priority)
             }
-            Some((number, Kind::Call(_), _)) => self.reply(number, &payload),
-            _ => self.counters.dropped += 1,
+            Some((number, Kind::Call(_), _)) => {
+                self.reply(number, &payload);
+                true
+            }
+            _ => self.lose(),
         }
+    }
+
+    /// A message for nobody, as a BEAM drops it.
+    fn lose(&mut self) -> Follows {
+        self.counters.dropped += 1;
+        false
     }
 
     /// Mail for a process of ours, if it has a mailbox.

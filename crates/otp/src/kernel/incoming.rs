@@ -15,15 +15,15 @@ impl<H: Clone + Debug> Kernel<H> {
     pub fn handle_message(&mut self, now: Instant, peer: &Atom, message: Message) {
         self.now = now;
         let Message { control, payload } = message;
-        match (control, payload) {
+        let follows = match (control, payload) {
             (Control::Send { to, .. } | Control::SendSender { to, .. }, Some(payload)) => {
-                self.deliver_pid(peer, &to, payload, false);
+                self.deliver_pid(peer, &to, payload, false)
             }
             (Control::RegSend { to, .. }, Some(payload)) => {
-                self.deliver_name(peer, &to, payload, false);
+                self.deliver_name(peer, &to, payload, false)
             }
             (Control::AliasSend { alias, .. }, Some(payload)) => {
-                self.deliver_alias(&alias, payload, false);
+                self.deliver_alias(&alias, payload, false)
             }
             (
                 Control::Altact {
@@ -31,9 +31,14 @@ impl<H: Clone + Debug> Kernel<H> {
                 },
                 Some(payload),
             ) => self.handle_altact(peer, flags, from, to, payload),
-            (control, payload) => self.handle_signal(peer, control, payload),
+            (control, payload) => {
+                self.handle_signal(peer, control, payload);
+                true
+            }
+        };
+        if follows {
+            self.settle();
         }
-        self.settle();
     }
 
     /// Everything but messages. One in the name of a process that the peer does not have is
@@ -102,7 +107,7 @@ impl<H: Clone + Debug> Kernel<H> {
         from: Pid,
         to: AltactTarget,
         payload: Bytes,
-    ) {
+    ) -> bool {
         if flags.contains(AltactFlags::EXIT) {
             let to = match to {
                 AltactTarget::Pid(to) => Some(to),
@@ -114,7 +119,7 @@ impl<H: Clone + Debug> Kernel<H> {
                 let reason = self.reason(Some(&payload));
                 self.take_exit(ExitKind::Sent, from, to, reason);
             }
-            return;
+            return true;
         }
         let priority = flags.contains(AltactFlags::PRIORITY);
         match to {

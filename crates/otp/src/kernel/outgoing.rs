@@ -9,6 +9,8 @@ use enmesh_proto::{Control, Message, ProcId};
 use enmesh_term::{Atom, Pid, Reference, Term};
 
 use crate::kernel::peer::{Peer, State, lower};
+use crate::kernel::peers::MAX_SEEN;
+use crate::kernel::serve::LAST_SERVICE;
 use crate::{Action, Address, AutoConnect, Kernel, Pids};
 
 /// The most nodes that are being connected at once because signals wait for them; one more counts
@@ -19,6 +21,12 @@ impl<H: Clone + Debug> Kernel<H> {
     /// Sends a message, here or elsewhere; one to nobody is dropped. `payload` is a bare term.
     pub fn send(&mut self, now: Instant, from: &Pid, to: &Address, payload: Bytes) {
         self.now = now;
+        if to.node() == self.node() {
+            if self.deliver(to, payload) {
+                self.settle();
+            }
+            return;
+        }
         self.dispatch(from, to, payload);
         self.settle();
     }
@@ -57,7 +65,7 @@ impl<H: Clone + Debug> Kernel<H> {
         }
         let allowed = match self.config.auto_connect {
             AutoConnect::Always => true,
-            AutoConnect::Once => !self.seen.contains(node),
+            AutoConnect::Once => self.seen.len() < MAX_SEEN && !self.seen.contains(node),
             AutoConnect::Never => false,
         };
         if !allowed || node == self.node() {
@@ -138,10 +146,13 @@ impl<H: Clone + Debug> Kernel<H> {
     }
 }
 
-/// The flow of what a process of ours sends. Services share one, as what they say of others must
-/// not overtake.
+/// The flow of what a process of ours sends. The services share one: what one of them says must
+/// not overtake what another has said before.
 pub(super) fn flow(from: &Pid) -> u64 {
-    u64::from(Pids::number(from))
+    match Pids::number(from) {
+        ..=LAST_SERVICE => 0,
+        number => u64::from(number),
+    }
 }
 
 /// A term as a payload.

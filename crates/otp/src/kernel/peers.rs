@@ -13,7 +13,7 @@ use crate::{Action, Kernel, Mail};
 
 /// The most nodes that are remembered as having been connected; beyond, nodes count as if they
 /// had been.
-const MAX_SEEN: usize = 1 << 16;
+pub(super) const MAX_SEEN: usize = 1 << 16;
 
 impl<H: Clone + Debug> Kernel<H> {
     /// A connection with `peer` is up; no message of it was handled yet.

@@ -7,9 +7,10 @@ use bytes::Bytes;
 use enmesh_proto::{Control, Flags, SpawnResult};
 use enmesh_term::{Atom, Pid, Reference, Term};
 
+use crate::effect::CallFailed;
 use crate::kernel::outgoing::{flow, payload};
 use crate::processes::Owner;
-use crate::requests::{Asker, Kind, Spawn};
+use crate::requests::{Asker, Kind, Request, Spawn};
 use crate::{Action, Address, Kernel, Mail};
 
 impl<H: Clone + Debug> Kernel<H> {
@@ -75,30 +76,43 @@ impl<H: Clone + Debug> Kernel<H> {
 
     /// The reply to a call: `{Tag, Reply}`. It ends the call.
     pub(super) fn reply(&mut self, number: u64, payload: &Bytes) {
-        let Some(message) = self.decode(payload) else {
-            self.fire(number, &Term::atom("undecodable"));
-            return;
+        let outcome = match self.decode(payload).map(pair) {
+            Some(Some((_tag, reply))) => Ok(reply),
+            // Some other message that was sent to the alias.
+            Some(None) => {
+                self.counters.dropped += 1;
+                return;
+            }
+            None => Err(Term::atom("undecodable")),
         };
-        let Term::Tuple(parts) = message else {
-            self.counters.dropped += 1;
-            return;
-        };
-        let Ok([_tag, reply]) = <[Term; 2]>::try_from(parts) else {
-            self.counters.dropped += 1;
-            return;
-        };
-        let request = self.requests.get(number);
-        let Some(Kind::Call(asker)) = request.map(|request| request.kind.clone()) else {
+        let request = self.requests.get(number).cloned();
+        let Some(Request {
+            kind: Kind::Call(asker),
+            target,
+            by,
+            ..
+        }) = request
+        else {
             return;
         };
         self.release(number);
-        match asker {
-            Asker::Slot(to) => {
-                let mail = Mail::Reply(reply);
-                self.actions.push_back(Action::Deliver { to, mail });
+        let to = match asker {
+            Asker::Slot(to) => to,
+            Asker::Service(service, id) => {
+                let outcome = outcome.map_err(|reason| CallFailed { reason });
+                self.service_reply(&service, id, outcome);
+                return;
             }
-            Asker::Service(service, id) => self.service_reply(&service, id, Ok(reply)),
-        }
+        };
+        let mail = match outcome {
+            Ok(reply) => Mail::Reply(reply),
+            Err(reason) => Mail::Down {
+                reference: self.requests.reference(number),
+                from: target.unwrap_or(Address::Pid(by)),
+                reason,
+            },
+        };
+        self.actions.push_back(Action::Deliver { to, mail });
     }
 
     /// Asks `node` to start a process that applies a function to a list of arguments.
@@ -282,4 +296,13 @@ impl<H: Clone + Debug> Kernel<H> {
         }
         self.settle();
     }
+}
+
+/// The two elements of a tuple.
+fn pair(term: Term) -> Option<(Term, Term)> {
+    let Term::Tuple(parts) = term else {
+        return None;
+    };
+    let [first, second] = <[Term; 2]>::try_from(parts).ok()?;
+    Some((first, second))
 }

@@ -10,7 +10,7 @@ use crate::kernel::outgoing::payload;
 use crate::processes::{Owner, Processes, ServiceName};
 use crate::requests::{Asker, Kind};
 use crate::services::{Cluster, Served, ServerPids, ServiceAction, Services};
-use crate::{Action, Address, Kernel, KernelConfig};
+use crate::{Action, Address, Kernel, KernelConfig, Pids};
 
 /// What a number of a service stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -18,6 +18,9 @@ pub(super) enum Asked {
     Call,
     Monitor,
 }
+
+/// The number of the last process that every node has; they begin with 1.
+pub(super) const LAST_SERVICE: u32 = 8;
 
 /// Starts the processes that every node has.
 pub(super) fn begin<H>(processes: &mut Processes<H>, config: &KernelConfig) -> (Services, Global) {
@@ -49,6 +52,7 @@ pub(super) fn begin<H>(processes: &mut Processes<H>, config: &KernelConfig) -> (
         node: processes.node().clone(),
         seed: config.seed,
     };
+    debug_assert_eq!(Pids::number(&global.registrar), LAST_SERVICE);
     (Services::new(pids), Global::new(global))
 }
 

@@ -208,8 +208,8 @@ impl World {
     fn refuse(&mut self, node: usize) {
         let now = self.net.now;
         self.collect(node);
-        for other in 0..3 {
-            let name = Atom::from_static(NAMES[other]);
+        for (other, name) in NAMES.into_iter().enumerate() {
+            let name = Atom::from_static(name);
             if other != node && !self.is_up(node, other) {
                 self.kernel(node).handle_connect_failed(now, &name);
             }
