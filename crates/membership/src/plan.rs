@@ -1,6 +1,7 @@
 //! When to dial, and which of two colliding links lives.
 
 mod action;
+mod away;
 mod backoff;
 mod config;
 mod dials;
@@ -52,6 +53,8 @@ pub struct Plan {
     last_connection: u64,
     counters: PlanCounters,
     is_shut: bool,
+    /// Until when we stay away from everybody.
+    away_until: Option<Instant>,
 }
 
 /// What a plan has done so far.
@@ -84,6 +87,7 @@ impl Plan {
             last_connection: 0,
             counters: PlanCounters::default(),
             is_shut: false,
+            away_until: None,
         }
     }
 
@@ -191,6 +195,7 @@ impl Plan {
 
     /// Dials who is due and gives up dials that took too long.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.come_back(now);
         for (link, peer) in self.links.overdue_dials(now) {
             self.actions.push_back(Action::Close {
                 link,
@@ -204,7 +209,7 @@ impl Plan {
     /// When [`Plan::handle_timeout`] is due; `None` if nothing is pending.
     pub fn deadline(&self) -> Option<Instant> {
         let next_dial = self.peers.next_due().filter(|_| self.may_dial());
-        [next_dial, self.links.next_overdue()]
+        [next_dial, self.links.next_overdue(), self.away_until]
             .into_iter()
             .flatten()
             .min()

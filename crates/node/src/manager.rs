@@ -249,11 +249,8 @@ impl Manager {
         for name in orders.disconnects {
             self.plan.handle_disconnect(now, &name);
         }
-        if orders.leave.is_some() {
-            let all: Vec<_> = self.plan.connected().map(|up| up.name.clone()).collect();
-            for name in all {
-                self.plan.handle_disconnect(now, &name);
-            }
+        if let Some(rejoin_after) = orders.leave {
+            self.plan.handle_leave(now, rejoin_after);
         }
         if let (Some(nodes), Some(topology)) = (orders.learned, self.learned.clone()) {
             let peers = nodes.into_iter().map(PeerAddr::new).collect();

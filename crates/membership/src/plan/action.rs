@@ -161,6 +161,8 @@ pub enum DownReason {
     Pruned,
     /// A newer connection with the same peer took its place.
     Superseded,
+    /// We stay away from the whole cluster for a while.
+    Away,
     /// The peer did not read for so long that too much waited to be written.
     OutputFull,
     /// Nobody wants the dial any more. Never the reason of a nodedown.
@@ -182,6 +184,7 @@ impl DownReason {
             Self::Shutdown => "shutdown",
             Self::Pruned => "pruned",
             Self::Superseded => "superseded",
+            Self::Away => "away",
             Self::OutputFull => "output_full",
             Self::Unwanted => "unwanted",
             Self::TimedOut => "timed_out",
@@ -299,6 +302,8 @@ pub enum Failure {
     /// The user disconnected the peer before the dial that the user wanted came to an end, or
     /// wanted it when we had ended.
     GivenUp,
+    /// We stay away from the whole cluster for a while.
+    Away,
     /// The peer kept us waiting for its own connect, which did not come.
     Nok,
     /// A phase of the handshake took too long.
@@ -325,6 +330,7 @@ impl Failure {
             Self::Incompatible => "incompatible",
             Self::SpeaksTls => "peer_speaks_tls",
             Self::GivenUp => "given_up",
+            Self::Away => "away",
             Self::Nok => "nok",
             Self::Closed => "closed",
         }

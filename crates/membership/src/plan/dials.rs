@@ -84,6 +84,11 @@ impl Plan {
         if self.config.is_own(&addr) {
             return self.report_failure(name, Failure::Dial(DialFailure::OwnAddress), None, true);
         }
+        if let Some(left) = self.away_for(now) {
+            let is_wanted = self.peers.get(&name).is_some_and(|it| it.wanted.is_some());
+            let retry_in = is_wanted.then_some(left);
+            return self.report_failure(name, Failure::Away, retry_in, false);
+        }
         let Some(peer) = self.peers.entry(&name, self.config.max_peers) else {
             self.refuse(name.clone());
             return self.report_failure(name, Failure::Dial(DialFailure::Unreachable), None, true);
@@ -298,7 +303,9 @@ impl Plan {
     }
 
     pub(super) fn may_dial(&self) -> bool {
-        !self.is_shut && self.links.dials() < self.config.max_dials.max(1)
+        !self.is_shut
+            && self.away_until.is_none()
+            && self.links.dials() < self.config.max_dials.max(1)
     }
 
     /// Puts the peer into the queue again if somebody wants it, and forgets it otherwise.
@@ -325,7 +332,7 @@ impl Plan {
         true
     }
 
-    fn report_failure(
+    pub(super) fn report_failure(
         &mut self,
         peer: NodeName,
         failure: Failure,
@@ -353,6 +360,7 @@ fn is_hopeless(failure: Failure) -> bool {
         Failure::Dial(DialFailure::Tls(fault)) => fault != TlsFault::NoAnswer,
         Failure::Dial(_)
         | Failure::GivenUp
+        | Failure::Away
         | Failure::Nok
         | Failure::TimedOut
         | Failure::Closed => false,

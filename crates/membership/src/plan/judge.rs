@@ -20,6 +20,9 @@ impl Plan {
         }
         let verdict = if self.is_shut || name == self.config.own {
             Verdict::NotAllowed
+        } else if self.away_until.is_some() {
+            // Our own connect will come indeed, and this is the one refusal that nobody logs.
+            Verdict::Nok
         } else {
             let peer = self.peers.get(&name);
             match peer.and_then(|peer| peer.dial) {

@@ -138,6 +138,10 @@ impl Peers {
         self.table.values().filter_map(|peer| peer.up)
     }
 
+    pub(super) fn names(&self) -> Vec<NodeName> {
+        self.table.keys().cloned().collect()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.table.len()
     }
