@@ -129,15 +129,15 @@ pub fn from_term(input: TokenStream) -> TokenStream {
     expand(input, &quote!(::enmesh_term), from_term::expand)
 }
 
-/// What `enmesh` exports as `ToTerm`, for those that depend on nothing else.
-#[doc(hidden)]
+/// Writes a struct or enum as a term; the page of `enmesh-derive` says how. This one is for programs
+/// that depend on `enmesh`, which exports it as `ToTerm`.
 #[proc_macro_derive(ToTermOfEnmesh, attributes(term))]
 pub fn to_term_of_enmesh(input: TokenStream) -> TokenStream {
     expand(input, &quote!(::enmesh::__term), to_term::expand)
 }
 
-/// What `enmesh` exports as `FromTerm`, for those that depend on nothing else.
-#[doc(hidden)]
+/// Reads a struct or enum from a term; the page of `enmesh-derive` says how. This one is for
+/// programs that depend on `enmesh`, which exports it as `FromTerm`.
 #[proc_macro_derive(FromTermOfEnmesh, attributes(term))]
 pub fn from_term_of_enmesh(input: TokenStream) -> TokenStream {
     expand(input, &quote!(::enmesh::__term), from_term::expand)

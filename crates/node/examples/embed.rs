@@ -6,7 +6,7 @@
 //! ```
 //! `Node.list()` in the Elixir shell shows the Rust node.
 
-use enmesh::{Cookie, Event, Node};
+use enmesh::{Cookie, DownReason, Event, Node};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -25,7 +25,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         while let Some(event) = events.next().await {
             match event {
                 Event::Nodeup { peer } => println!("{} is here", peer.name),
-                Event::Nodedown { peer, reason } => println!("{} is gone: {reason:?}", peer.name),
+                Event::Nodedown { peer, reason } => {
+                    let reason = reason.map_or("unknown", DownReason::label);
+                    println!("{} is gone: {reason}", peer.name);
+                }
                 _ => {}
             }
         }

@@ -22,6 +22,25 @@
 //! # Ok(()) }
 //! ```
 //!
+//! Messages, requests and replies are Rust types: `#[derive(ToTerm, FromTerm)]`, explained on the
+//! page of [`enmesh-derive`](https://docs.rs/enmesh-derive), turns structs and enums into terms as
+//! Erlang and Elixir write them, and back.
+//!
+//! ```
+//! use enmesh::{FromTerm, Term, ToTerm};
+//!
+//! #[derive(Debug, PartialEq, ToTerm, FromTerm)]
+//! enum Request {
+//!     Get,
+//!     Add { item: String, count: u32 },
+//! }
+//!
+//! let request = Request::Add { item: "apple".into(), count: 2 };
+//! assert_eq!(request.to_term().to_string(), r#"{add,#{item => <<"apple">>,count => 2}}"#);
+//! assert_eq!(Request::from_term(&Term::atom("get"))?, Request::Get);
+//! # Ok::<(), enmesh::FromTermError>(())
+//! ```
+//!
 //! Links, ticks and the answers that a BEAM waits for run on a thread and runtime of the node's
 //! own: code that blocks the caller's runtime delays none of them. The node works from any
 //! executor; [`Builder::start`] and the other `async` functions need no tokio around them.
@@ -65,16 +84,21 @@ mod workers;
 pub use builder::{Builder, StartError};
 pub use call::CallError;
 pub use destination::Destination;
+pub use enmesh_derive::{FromTermOfEnmesh as FromTerm, ToTermOfEnmesh as ToTerm};
 pub use enmesh_discovery::{SourceError, TopologyConfig};
 pub use enmesh_epmd::EpmdMode;
 pub use enmesh_identity::{Cookie, Creation, NodeName, PeerAddr};
 pub use enmesh_membership::{ConnectionId, DownReason, Failure, Prune, TopologyName};
 pub use enmesh_otp::{Address, AutoConnect, NodeTypes, PgEvent, RegisterError};
 pub use enmesh_proto::Allowed;
+#[doc(hidden)]
+pub use enmesh_term as __term;
 pub use enmesh_term::{
-    Atom, AtomTooLong, Binary, DecodeError, FromTerm, FromTermError, Pid, Reference, Term, TermRef,
-    ToTerm,
+    Atom, AtomTooLong, Binary, Charlist, DecodeError, Encoder, FromTerm, FromTermError, Limits,
+    Mismatch, PathStep, Pid, Reference, Term, TermKind, TermRef, TermView, ToTerm,
 };
+#[cfg(feature = "serde")]
+pub use enmesh_term::{SerdeError, from_term, to_term};
 pub use events::{Event, Events};
 pub use functions::{Arguments, Raise};
 pub use gen_server::{Answer, Caller, GenServer, Request, Stop};
