@@ -10,6 +10,8 @@ mod epmd;
 mod ipv6;
 #[path = "otp/mixed.rs"]
 mod mixed;
+#[path = "otp/settings.rs"]
+mod settings;
 #[path = "otp/tls.rs"]
 mod tls;
 
@@ -41,6 +43,9 @@ for_each_release! {
     crate::epmd::the_embedded_one_takes_over as the_embedded_one_takes_over,
     crate::ipv6::each_side_dials_over_ipv6 as each_side_dials_over_ipv6,
     crate::ipv6::names_that_are_addresses_of_ipv6 as names_that_are_addresses_of_ipv6,
+    crate::settings::a_peer_with_a_cookie_of_its_own as a_peer_with_a_cookie_of_its_own,
+    crate::settings::only_who_is_allowed as only_who_is_allowed,
+    crate::settings::a_node_without_a_name as a_node_without_a_name,
     crate::tls::each_side_dials_over_tls_1_2 as each_side_dials_over_tls_1_2,
     crate::tls::each_side_dials_over_tls_1_3 as each_side_dials_over_tls_1_3,
     crate::tls::each_side_dials_over_tls_and_ipv6 as each_side_dials_over_tls_and_ipv6,
