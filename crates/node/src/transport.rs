@@ -201,13 +201,33 @@ impl AsyncRead for Reader {
             Self::Plain(half) => Pin::new(half).poll_read(cx, buf),
             #[cfg(feature = "tls")]
             Self::Tls { half, tls, trouble } => {
-                let read = std::task::ready!(Pin::new(half).poll_read(cx, buf));
+                let read = std::task::ready!(poll_read_all(half, cx, buf));
                 Poll::Ready(read.map_err(|error| {
                     let kind = error.kind();
                     let _ = trouble.0.set(tls.explain(error));
                     kind.into()
                 }))
             }
+        }
+    }
+}
+
+/// Fills `buf` with all that is there: TLS gives a record at a time, which is little for a buffer
+/// that has grown.
+#[cfg(feature = "tls")]
+fn poll_read_all<R: AsyncRead + Unpin>(
+    reader: &mut R,
+    cx: &mut Context<'_>,
+    buf: &mut ReadBuf<'_>,
+) -> Poll<io::Result<()>> {
+    let start = buf.filled().len();
+    loop {
+        let before = buf.filled().len();
+        match Pin::new(&mut *reader).poll_read(cx, buf) {
+            Poll::Ready(Ok(())) if buf.filled().len() > before && buf.remaining() > 0 => {}
+            // An end, an error or nothing more yet shows again when nothing else is left to tell.
+            _ if buf.filled().len() > start => return Poll::Ready(Ok(())),
+            read => return read,
         }
     }
 }
@@ -247,3 +267,6 @@ impl AsyncWrite for Writer {
         }
     }
 }
+
+#[cfg(all(test, feature = "tls"))]
+mod tests;

@@ -33,7 +33,10 @@ pub(crate) fn a_peer_with_a_cookie_of_its_own(otp: Otp) {
     s.enmesh.wait_cluster(SOON, &[BEAM, LEGACY]).unwrap();
     // The cookie of the cluster does not open the door for it.
     let mut impostor = Beam::start(otp, &ns, "none@127.0.0.1", "another", &[]).unwrap();
-    assert_eq!(impostor.eval(&format!("net_adm:ping('{IDLE}')")).unwrap(), "pang");
+    assert_eq!(
+        impostor.eval(&format!("net_adm:ping('{IDLE}')")).unwrap(),
+        "pang"
+    );
 }
 
 /// Whoever is not on the list is neither let in nor dialled.
@@ -49,7 +52,10 @@ pub(crate) fn only_who_is_allowed(otp: Otp) {
         record["node"] == LEGACY && record["reason"] == "not_allowed"
     });
     refused.unwrap();
-    assert_eq!(other.eval(&format!("net_adm:ping('{US}')")).unwrap(), "pang");
+    assert_eq!(
+        other.eval(&format!("net_adm:ping('{US}')")).unwrap(),
+        "pang"
+    );
     assert_eq!(b.eval(&format!("net_adm:ping('{US}')")).unwrap(), "pong");
     sees(&mut b, &[US]);
     sees(&mut other, &[]);
@@ -64,7 +70,9 @@ pub(crate) fn a_node_without_a_name(otp: Otp) {
     assert_eq!(nameless.eval("node()").unwrap(), "nonode@nohost");
     let connect = "net_kernel:connect_node('r@localhost')";
     assert_eq!(nameless.eval(connect).unwrap(), "true");
-    let up = r.enmesh.wait_for(SOON, |record| record["message"] == "node connected");
+    let up = r
+        .enmesh
+        .wait_for(SOON, |record| record["message"] == "node connected");
     let given = nameless.eval("atom_to_list(node())").unwrap();
     assert_eq!(up.unwrap()["node"], given.trim_matches('"'));
     sees(&mut nameless, &["r@localhost"]);
