@@ -8,13 +8,11 @@
 //! Calling order: one method of [`Kernel`], then [`Kernel::poll_action`] until it gives `None`.
 
 mod action;
-mod call;
 #[allow(dead_code)] // Parts of it are still to be used.
 mod effect;
 #[allow(dead_code)] // Parts of it are still to be used.
 mod global;
 mod kernel;
-mod neighbour;
 #[allow(dead_code)] // Parts of it are still to be used.
 mod pg;
 mod pids;
@@ -24,14 +22,12 @@ mod references;
 mod requests;
 #[allow(dead_code)] // Parts of it are still to be used.
 mod services;
-mod spawn;
 
 pub use action::{Action, JobId, JobOutcome, Mail, PgEvent};
 pub use effect::Address;
 pub use kernel::{
     AutoConnect, Kernel, KernelConfig, KernelCounters, NodeTypes, RegisterError, SystemLimit,
 };
-pub use neighbour::{Neighbour, NeighbourCounters};
 pub use pids::Pids;
 pub use pubsub::{Broadcast, MAX_POOL, PubSubAdapter};
 pub use services::{LogLevel, LogLine};

@@ -1,6 +1,6 @@
 //! Many nodes made of the real machines under one seeded clock and network.
 //!
-//! Each node is the real `Roster`, `Plan`, `Link` and `Neighbour`; only sockets, clocks and
+//! Each node is the real `Roster`, `Plan`, `Link` and `Kernel`; only sockets, clocks and
 //! sources are played. A [`run`] draws a network and a list of faults from its seed, lets the
 //! nodes live through them, and checks after every step that each promise of ARCHITECTURE.md
 //! ("Invariants") still holds. The same seed gives the same run, event for event; a failing one

@@ -1,7 +1,7 @@
 //! One end of a connection, as the task of a link would hold it.
 
 use bytes::BytesMut;
-use enmesh_otp::Neighbour;
+use enmesh_otp::Kernel;
 use enmesh_proto::Link;
 
 use crate::event::{Micros, Side};
@@ -19,8 +19,9 @@ pub(crate) struct LinkEnd {
     pub(crate) is_asking: bool,
     /// Whether the end of the stream was not read yet.
     pub(crate) has_ended: bool,
-    /// Answers the peer, once the link is up.
-    pub(crate) neighbour: Option<Neighbour>,
+    /// Answers the peer, once the link is up. One for each link and hidden, so that it speaks of
+    /// nothing else.
+    pub(crate) kernel: Option<Box<Kernel<()>>>,
     pub(crate) sent: u32,
     pub(crate) got: u32,
     /// Since when the peer owes an answer to a monitor.
@@ -37,7 +38,7 @@ impl LinkEnd {
             timer_at: Micros::MAX,
             is_asking: false,
             has_ended: false,
-            neighbour: None,
+            kernel: None,
             sent: 0,
             got: 0,
             monitors_since: None,

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use enmesh_membership::LinkId;
-use enmesh_otp::Neighbour;
-use enmesh_proto::{Action, Control, Link, LinkError, Message, ProcId, Question, Verdict};
+use enmesh_otp::{self as otp, AutoConnect, Kernel, KernelConfig};
+use enmesh_proto::{Action, Control, Flags, Link, LinkError, Message, ProcId, Question, Verdict};
 use enmesh_term::{Atom, Reference};
 use rand::RngExt;
 
@@ -72,7 +72,21 @@ impl Process {
             return;
         }
         if let (Verdict::Admit, Some(peer)) = (verdict, end.link.peer()) {
-            end.neighbour = Some(Neighbour::new(self.pids.clone(), peer));
+            let config = &self.config;
+            let kernel = KernelConfig {
+                node: config.local.name.clone(),
+                creation: config.local.creation,
+                visible: false,
+                net_ticktime: config.net_ticktime,
+                auto_connect: AutoConnect::Never,
+                echo: false,
+                seed: 0,
+            };
+            let mut kernel = Kernel::new(out.instant(), kernel);
+            let mut hidden = peer.clone();
+            hidden.flags = hidden.flags.without(Flags::PUBLISHED);
+            kernel.handle_nodeup(out.instant(), &hidden, 1);
+            end.kernel = Some(Box::new(kernel));
             out.watch.admitted(self.node, link);
             self.greet(link, out);
         }
@@ -237,15 +251,22 @@ fn deliver(node: usize, link: LinkId, end: &mut LinkEnd, message: &Message, out:
             out.stats.answers += 1;
         }
         _ => {
-            if let Some(neighbour) = &mut end.neighbour
+            let peer = end.link.peer().map(|peer| atom_of(&peer.name));
+            if let (Some(kernel), Some(peer)) = (&mut end.kernel, peer)
                 && !out.plants(Plant::SilentNeighbour)
             {
-                neighbour.handle_message(message);
-                while let Some(reply) = neighbour.poll_reply() {
-                    // A full output closes the link in life; here it never fills.
-                    let _ = end.link.send(0, &reply.control, reply.payload);
+                kernel.handle_message(out.instant(), &peer, message.clone());
+                while let Some(action) = kernel.poll_action() {
+                    if let otp::Action::Send { flow, message, .. } = action {
+                        // A full output closes the link in life; here it never fills.
+                        let _ = end.link.send(flow, &message.control, message.payload);
+                    }
                 }
             }
         }
     }
+}
+
+fn atom_of(name: &enmesh_identity::NodeName) -> Atom {
+    Atom::new(name.as_str()).expect("a node name has at most 255 characters")
 }
