@@ -8,19 +8,16 @@
 //! Calling order: one method of [`Kernel`], then [`Kernel::poll_action`] until it gives `None`.
 
 mod action;
-#[allow(dead_code)] // Parts of it are still to be used.
 mod effect;
-#[allow(dead_code)] // Parts of it are still to be used.
+#[allow(dead_code)] // What is known and synced is asked by tests alone.
 mod global;
 mod kernel;
-#[allow(dead_code)] // Parts of it are still to be used.
 mod pg;
 mod pids;
 mod processes;
 mod pubsub;
 mod references;
 mod requests;
-#[allow(dead_code)] // Parts of it are still to be used.
 mod services;
 
 pub use action::{Action, JobId, JobOutcome, Mail, PgEvent};

@@ -68,11 +68,6 @@ impl Pg {
         }
     }
 
-    /// The pid of its process.
-    pub(crate) fn pid(&self) -> &Pid {
-        &self.pid
-    }
-
     /// A visible node is connected.
     pub(crate) fn handle_nodeup(&mut self, node: &Atom) {
         let (name, node) = (self.scope.clone(), node.clone());

@@ -51,6 +51,7 @@ pub(crate) enum Served {
 
 impl Served {
     /// Every service.
+    #[cfg(test)]
     pub(crate) const ALL: [Self; 5] = [
         Self::NetKernel,
         Self::Rex,
@@ -68,13 +69,6 @@ impl Served {
             Self::Logger => &["logger", "logger_proxy"],
             Self::Echo => &["echo"],
         }
-    }
-
-    /// The service of that name; `echo` among them, whether the node has one or not.
-    pub(crate) fn named(name: &Atom) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|served| served.names().contains(&name.as_str()))
     }
 }
 

@@ -2,9 +2,10 @@
 
 use enmesh_term::{Atom, Term};
 
+use crate::global::resolve_it;
 use crate::services::builtins::built_in;
 use crate::services::jobs::Frame;
-use crate::services::{Cluster, JobOutcome, Services};
+use crate::services::{Cluster, JobOutcome, ServiceAction, Services};
 
 /// How deep `erlang:apply` may be wrapped in itself; beyond it is an unknown function.
 const MAX_APPLY: usize = 16;
@@ -21,7 +22,7 @@ pub(super) enum Applied {
 impl Services {
     /// Applies `module:function` to `args`.
     pub(super) fn apply(
-        &self,
+        &mut self,
         cluster: &Cluster<'_>,
         module: &Term,
         function: &Term,
@@ -37,6 +38,14 @@ impl Services {
                 return Applied::Calls(frame(m, f, list.len()), list.clone());
             }
             if let Some(outcome) = built_in(cluster, m, f, list) {
+                return Applied::Ended(frame(m, f, list.len()), outcome);
+            }
+            if (m.as_str(), f.as_str()) == ("global", "resolve_it")
+                && let Some((answer, effects)) = resolve_it(&self.pids.net_kernel, list)
+            {
+                let effects = effects.into_iter().map(ServiceAction::Effect);
+                self.actions.extend(effects);
+                let outcome = JobOutcome::Returned(answer);
                 return Applied::Ended(frame(m, f, list.len()), outcome);
             }
             match (m.as_str(), f.as_str(), list.as_slice()) {

@@ -97,19 +97,6 @@ fn refusal() -> Term {
 }
 
 #[test]
-fn every_name_has_its_service() {
-    for served in Served::ALL {
-        for name in served.names() {
-            assert_eq!(Served::named(&Atom::new(name).unwrap()), Some(served));
-        }
-    }
-    assert_eq!(
-        Served::named(&Atom::from_static("global_name_server")),
-        None
-    );
-}
-
-#[test]
 fn a_ping_is_answered_yes_where_the_tag_says() {
     let ping = Term::tuple([word("is_auth"), word(BEAM)]);
     let yes = |tag: Term| Term::tuple([tag, word("yes")]);

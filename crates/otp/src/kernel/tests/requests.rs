@@ -346,3 +346,45 @@ fn a_linked_process_that_nobody_waits_for_is_told_abandoned() {
         net.node("b@h").others
     );
 }
+
+/// global.erl, `resolve_it/4`: asked where one of two processes lives that share a name.
+#[test]
+fn a_clash_of_global_names_is_settled_by_the_node_that_is_asked() {
+    let mut net = Net::pair();
+    let (p, q) = (net.spawn("a@h", "p"), net.spawn("b@h", "q"));
+    let method = Term::tuple([Term::atom("global"), Term::atom("random_exit_name")]);
+    let args = [
+        method,
+        Term::atom("name"),
+        p.clone().into(),
+        q.clone().into(),
+    ];
+    let args = [
+        Term::atom("mark"),
+        Term::atom("global"),
+        Term::atom("resolve_it"),
+        Term::list(args),
+    ];
+    let mfa = (
+        Atom::from_static("erpc"),
+        Atom::from_static("execute_call"),
+        Term::list(args),
+    );
+    let now = net.now;
+    let kernel = net.kernel("a@h");
+    kernel.spawn_request(now, &p, &B, mfa, true, false, "slot");
+    net.run();
+    let mail = net.node("a@h").take("slot");
+    let [Mail::Spawned(_), Mail::Down { reason, .. }] = &mail[..] else {
+        panic!("{mail:?}");
+    };
+    let less = if p < q { p.clone() } else { q.clone() };
+    let kept = Term::tuple([Term::atom("mark"), Term::atom("return"), less.into()]);
+    assert_eq!(*reason, kept);
+    let (loser, node) = if p < q { ("q", "b@h") } else { ("p", "a@h") };
+    let ended = Action::Ended {
+        handle: loser,
+        reason: Term::atom("killed"),
+    };
+    assert!(net.node(node).others.contains(&ended));
+}
