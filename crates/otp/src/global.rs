@@ -5,6 +5,7 @@
 //! names or merges holds a lock on every node. This is the protocol of `global_name_server`,
 //! version 8, as OTP 25 to 29 speak it; `docs/global.md` says what is different here.
 
+mod clashes;
 mod locker;
 mod locks;
 mod mesh;

@@ -1,17 +1,16 @@
 //! The merge of our partition with that of a peer: from its nodeup until both are one.
 
-use std::collections::VecDeque;
 use std::time::Instant;
 
 use enmesh_term::{Atom, Pid, Term};
 
 use super::Global;
+use super::clashes::Resolver;
 use super::locker::{Him, LockSet};
 use super::locks::{LockId, Writer};
 use super::names::{Entry, Op};
-use super::resolve::{Settled, runnable, settle};
 use super::wire::{VERSION, cast, node_versions, parse_nodes, server_of, value_of};
-use crate::effect::{Address, CallFailed, Effect};
+use crate::effect::Effect;
 
 /// A merge that is not done yet.
 #[derive(Debug)]
@@ -19,10 +18,10 @@ pub(super) struct Session {
     /// Fresh for each session, so that what belongs to an old one is told apart.
     my_tag: i64,
     his: Option<His>,
-    exchange: Exchange,
+    pub(super) exchange: Exchange,
     ops: Ops,
     lock: Option<LockId>,
-    resolver: Option<Resolver>,
+    pub(super) resolver: Option<Resolver>,
 }
 
 /// What he said of himself in `init_connect`.
@@ -34,7 +33,7 @@ pub(super) struct His {
 
 /// Names are looked at when they are here *and* both sides have the lock.
 #[derive(Debug)]
-enum Exchange {
+pub(super) enum Exchange {
     Nothing,
     LockSet,
     Names(Vec<Entry>),
@@ -46,17 +45,6 @@ enum Ops {
     Nothing,
     Ours(Vec<Op>),
     His(Vec<Op>, Vec<(Atom, i64)>),
-}
-
-/// His names, on their way into our table.
-#[derive(Debug)]
-struct Resolver {
-    todo: VecDeque<Entry>,
-    /// What changes on our side, and on his.
-    ours: Vec<Op>,
-    his: Vec<Op>,
-    /// The clash that another node decides on.
-    asked: Option<(u64, Entry, Entry)>,
 }
 
 impl Session {
@@ -249,141 +237,13 @@ impl Global {
         }
     }
 
-    fn resolve(&mut self, now: Instant, peer: &Atom, names: Vec<Entry>) {
-        if let Some(session) = self.sessions.get_mut(peer) {
-            session.exchange = Exchange::Nothing;
-            session.resolver = Some(Resolver {
-                todo: names.into(),
-                ours: Vec::new(),
-                his: Vec::new(),
-                asked: None,
-            });
-            self.resolve_on(now, peer);
-        }
-    }
-
-    /// Goes through his names until one has to be decided on elsewhere. Of the two nodes, the one
-    /// with the smaller name settles the clashes.
-    fn resolve_on(&mut self, now: Instant, peer: &Atom) {
-        let is_mine_to_settle = self.config.node < *peer;
-        let session = self.sessions.get_mut(peer);
-        let Some(mut resolver) = session.and_then(|session| session.resolver.take()) else {
-            return;
-        };
-        while let Some(theirs) = resolver.todo.pop_front() {
-            let Some(found) = self.names.get(&theirs.name) else {
-                resolver.ours.push(Op::Insert(theirs));
-                continue;
-            };
-            if found.pid == theirs.pid || !is_mine_to_settle {
-                continue;
-            }
-            let ours = Entry {
-                name: theirs.name.clone(),
-                pid: found.pid.clone(),
-                method: found.method.clone(),
-            };
-            if let Some(call) = self.settle_clash(&mut resolver, &theirs, &ours) {
-                resolver.asked = Some((call, theirs, ours));
-                break;
-            }
-        }
-        let is_done = resolver.asked.is_none();
-        if let Some(session) = self.sessions.get_mut(peer) {
-            if is_done {
-                self.resolved_ours(now, peer, resolver.ours, &resolver.his);
-            } else {
-                session.resolver = Some(resolver);
-            }
-        }
-    }
-
-    /// Settles a clash here, or asks the node of our process; gives the call then.
-    fn settle_clash(
-        &mut self,
-        resolver: &mut Resolver,
-        theirs: &Entry,
-        ours: &Entry,
-    ) -> Option<u64> {
-        let is_here = *ours.pid.node() == self.config.node;
-        let method = if is_here {
-            runnable(&ours.method)
-        } else {
-            ours.method.clone()
-        };
-        let pids = (&theirs.pid, &ours.pid);
-        if let Some((settled, effects)) = settle(&self.config.server, &method, &ours.name, pids) {
-            self.effects.extend(effects);
-            resolver.settle(&settled, theirs, ours);
-            return None;
-        }
-        if is_here {
-            // A function of the user's that only a BEAM could run: as OTP does when it cannot.
-            resolver.settle(&Settled::Keep(theirs.pid.clone()), theirs, ours);
-            return None;
-        }
-        let id = self.next_id();
-        let args = Term::List(vec![
-            ours.method.clone(),
-            ours.name.clone(),
-            theirs.pid.clone().into(),
-            ours.pid.clone().into(),
-        ]);
-        let server = &self.config.server;
-        let request = Term::tuple([
-            Term::atom("call"),
-            Term::atom("global"),
-            Term::atom("resolve_it"),
-            args,
-            server.clone().into(),
-        ]);
-        self.effects.push_back(Effect::Call {
-            id,
-            from: server.clone(),
-            to: Address::Name {
-                name: Atom::from_static("rex"),
-                node: ours.pid.node().clone(),
-            },
-            request,
-        });
-        Some(id)
-    }
-
-    /// Takes in what another node decided about a clash.
-    pub(super) fn resolver_answered(
+    pub(super) fn resolved_ours(
         &mut self,
         now: Instant,
-        call: u64,
-        outcome: &Result<Term, CallFailed>,
+        peer: &Atom,
+        ours: Vec<Op>,
+        for_him: &[Op],
     ) {
-        let is_asked = |session: &Session| {
-            let asked = session.resolver.as_ref().and_then(|it| it.asked.as_ref());
-            asked.is_some_and(|(id, ..)| *id == call)
-        };
-        let mut sessions = self.sessions.iter_mut();
-        let Some((peer, session)) = sessions.find(|(_, session)| is_asked(session)) else {
-            return;
-        };
-        let peer = peer.clone();
-        if let Some(resolver) = session.resolver.as_mut()
-            && let Some((_, theirs, ours)) = resolver.asked.take()
-        {
-            let settled = match outcome {
-                Ok(Term::Pid(pid)) if **pid == theirs.pid || **pid == ours.pid => {
-                    Settled::Keep(Pid::clone(pid))
-                }
-                Ok(Term::Tuple(parts)) if parts.first().is_some_and(|it| it.is_atom("badrpc")) => {
-                    Settled::Keep(theirs.pid.clone())
-                }
-                Ok(_) => Settled::Nobody,
-                Err(_) => Settled::Keep(theirs.pid.clone()),
-            };
-            resolver.settle(&settled, &theirs, &ours);
-        }
-        self.resolve_on(now, &peer);
-    }
-
-    fn resolved_ours(&mut self, now: Instant, peer: &Atom, ours: Vec<Op>, for_him: &[Op]) {
         let known = node_versions(self.known.iter());
         let own = self.own();
         let Some(session) = self.sessions.get_mut(peer) else {
@@ -519,20 +379,5 @@ impl Global {
     fn is_current(&self, peer: &Atom, my_tag: &Term) -> bool {
         let session = self.sessions.get(peer);
         session.is_some_and(|session| *my_tag == Term::Int(session.my_tag))
-    }
-}
-
-impl Resolver {
-    fn settle(&mut self, settled: &Settled, theirs: &Entry, ours: &Entry) {
-        match settled {
-            Settled::Keep(pid) if *pid == theirs.pid => {
-                self.ours.push(Op::Insert(theirs.clone()));
-            }
-            Settled::Keep(_) => self.his.push(Op::Insert(ours.clone())),
-            Settled::Nobody => {
-                self.ours.push(Op::Delete(ours.name.clone()));
-                self.his.push(Op::Delete(ours.name.clone()));
-            }
-        }
     }
 }
