@@ -450,7 +450,7 @@ impl World {
     fn obey(&mut self, at: usize, effect: Effect) {
         match effect {
             Effect::Send { to, message, .. } => {
-                self.to_node(at, &to.node().clone(), Signal::Message { to, message });
+                self.forward(at, &to.node().clone(), Signal::Message { to, message });
             }
             Effect::Call {
                 id,
@@ -467,7 +467,7 @@ impl World {
                 let tag = Term::improper(vec![Term::atom("alias")], reference.into());
                 let from = Term::tuple([from.into(), tag]);
                 let message = Term::tuple([Term::atom("$gen_call"), from, request]);
-                self.to_node(at, &to.node().clone(), Signal::Message { to, message });
+                self.forward(at, &to.node().clone(), Signal::Message { to, message });
             }
             Effect::CancelCall { id } => {
                 self.nodes[at].call_nodes.remove(&id);
@@ -475,13 +475,13 @@ impl World {
             }
             Effect::Monitor { id, target, .. } => {
                 self.nodes[at].monitors.insert(id, target.clone());
-                self.to_node(at, &target.node().clone(), Signal::Monitor { id, target });
+                self.forward(at, &target.node().clone(), Signal::Monitor { id, target });
             }
             Effect::Demonitor { id } => {
                 self.nodes[at].monitors.remove(&id);
             }
             Effect::Exit { to, .. } => {
-                self.to_node(at, &to.node().clone(), Signal::Exit { to });
+                self.forward(at, &to.node().clone(), Signal::Exit { to });
             }
             Effect::Connect(nodes) => {
                 let parse = |node: &enmesh_identity::NodeName| Atom::new(node.as_str()).unwrap();
@@ -506,7 +506,7 @@ impl World {
         }
     }
 
-    fn to_node(&mut self, at: usize, node: &Atom, signal: Signal) {
+    fn forward(&mut self, at: usize, node: &Atom, signal: Signal) {
         let Some(to) = self.index(node) else { return };
         if to == at {
             return self.push_own(at, signal);
