@@ -66,17 +66,12 @@ struct State {
 }
 
 impl KernelDriver {
-    /// Takes the kernel into the hands of the driver.
-    ///
-    /// # Errors
-    /// [`SystemLimit`] if the kernel has no room for its first process.
-    pub(crate) fn new(
-        mut kernel: Kernel<Handle>,
-        max_message: usize,
-    ) -> Result<Arc<Self>, SystemLimit> {
+    /// Takes a new kernel into the hands of the driver.
+    pub(crate) fn new(mut kernel: Kernel<Handle>, max_message: usize) -> Arc<Self> {
         let node = kernel.node().clone();
-        let client = kernel.spawn(Handle::Nobody, true)?;
-        Ok(Arc::new_cyclic(|driver| Self {
+        let client = kernel.spawn(Handle::Nobody, true);
+        let client = client.expect("a new kernel has room for a process");
+        Arc::new_cyclic(|driver| Self {
             state: Mutex::new(State {
                 kernel,
                 links: HashMap::new(),
@@ -94,7 +89,7 @@ impl KernelDriver {
             workers: Workers::default(),
             earlier: Notify::new(),
             ordered: Notify::new(),
-        }))
+        })
     }
 
     /// The name of our node.

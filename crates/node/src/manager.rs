@@ -1,5 +1,6 @@
 //! The one owner of roster and plan: feeds them, obeys them, holds the handle of every link.
 
+mod links;
 mod records;
 mod task_end;
 
@@ -23,17 +24,14 @@ use crate::deadline::until;
 use crate::dial::{DialError, Dialer};
 use crate::events::{Event, Publisher};
 use crate::kernel_driver::KernelDriver;
-use crate::link_driver::{self, Report, Wires};
-use crate::link_queue::LinkQueue;
+use crate::link_driver::{self, Report};
 use crate::listen::Accepted;
 use crate::node::{Command, ConnectError};
 use crate::orders::Orders;
 use crate::view::Peer;
+use links::Links;
 use records::{LinkPeer, Records};
 use task_end::TaskEnd;
-
-/// How many reports of links wait until the manager takes them.
-const REPORT_QUEUE: usize = 256;
 
 /// How many callers of [`crate::Node::connect`] may wait for one peer; the next one is told
 /// [`ConnectError::TooManyCallers`].
@@ -66,27 +64,6 @@ pub(crate) struct Manager {
     waiting: HashMap<NodeName, Vec<oneshot::Sender<Result<(), ConnectError>>>>,
 }
 
-/// The tasks of all links and what reaches them.
-#[derive(Debug)]
-struct Links {
-    tasks: JoinSet<TaskEnd>,
-    ids: HashMap<Id, LinkId>,
-    handles: HashMap<LinkId, LinkHandle>,
-    report: mpsc::Sender<Report>,
-    reports: mpsc::Receiver<Report>,
-}
-
-#[derive(Debug)]
-struct LinkHandle {
-    verdict: mpsc::Sender<Verdict>,
-    stop: CancellationToken,
-    queue: Arc<LinkQueue>,
-    /// The peer, once it is authenticated.
-    info: Option<PeerInfo>,
-    /// For the log.
-    peer: LinkPeer,
-}
-
 impl Manager {
     pub(crate) fn new(
         roster: Roster,
@@ -97,14 +74,7 @@ impl Manager {
         dialer: Dialer,
         learned: Option<TopologyName>,
     ) -> Self {
-        let (report, reports) = mpsc::channel(REPORT_QUEUE);
-        let links = Links {
-            tasks: JoinSet::new(),
-            ids: HashMap::new(),
-            handles: HashMap::new(),
-            report,
-            reports,
-        };
+        let links = Links::new();
         let records = Records::default();
         let waiting = HashMap::new();
         Self {
@@ -466,51 +436,6 @@ impl Manager {
             let _ = answer.send(Ok(()));
         }
         self.records.nodeup(&peer, &self.publisher.view());
-    }
-}
-
-impl Links {
-    fn wires(&mut self, id: LinkId, peer: LinkPeer, kernel: &Arc<KernelDriver>) -> Wires {
-        // A link has one question open at a time, so one place is enough.
-        let (verdict, verdicts) = mpsc::channel(1);
-        let stop = CancellationToken::new();
-        let queue = Arc::new(LinkQueue::default());
-        self.handles.insert(
-            id,
-            LinkHandle {
-                verdict,
-                stop: stop.clone(),
-                queue: Arc::clone(&queue),
-                info: None,
-                peer,
-            },
-        );
-        Wires {
-            id,
-            reports: self.report.clone(),
-            verdicts,
-            stop,
-            kernel: Arc::clone(kernel),
-            queue,
-        }
-    }
-
-    fn spawn(&mut self, id: LinkId, task: impl Future<Output = TaskEnd> + Send + 'static) {
-        let task = self.tasks.spawn(task);
-        self.ids.insert(task.id(), id);
-    }
-
-    fn answer(&self, id: LinkId, verdict: Verdict) {
-        if let Some(handle) = self.handles.get(&id) {
-            // Full or closed means that the link's task has ended, which is reported by itself.
-            let _ = handle.verdict.try_send(verdict);
-        }
-    }
-
-    fn close(&self, id: LinkId) {
-        if let Some(handle) = self.handles.get(&id) {
-            handle.stop.cancel();
-        }
     }
 }
 

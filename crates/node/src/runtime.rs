@@ -124,14 +124,7 @@ struct Booted {
 
 async fn boot(builder: Builder, ended: CancellationToken) -> Result<Booted, StartError> {
     let context = SourceContext::new(builder.name.clone()).with_epmd_port(builder.epmd_port);
-    for topology in &builder.topologies {
-        topology
-            .source(&context)
-            .map_err(|source| StartError::Topology {
-                topology: topology.name.clone(),
-                source,
-            })?;
-    }
+    check_topologies(&builder, &context)?;
     let roster = roster(&builder)?;
     let transport = transport(&builder)?;
     let listen_error = |source| StartError::Listen {
@@ -158,7 +151,7 @@ async fn boot(builder: Builder, ended: CancellationToken) -> Result<Booted, Star
             stop.child_token(),
         );
     }
-    let kernel = kernel(&builder, creation)?;
+    let kernel = kernel(&builder, creation);
     watch_clocks(&services, &kernel, &stop);
     let (command, commands) = mpsc::channel(COMMAND_QUEUE);
     let (publisher, subscriptions) = events::channel();
@@ -194,6 +187,19 @@ async fn boot(builder: Builder, ended: CancellationToken) -> Result<Booted, Star
         services,
         registered,
     })
+}
+
+/// Whether each topology's source can be made.
+fn check_topologies(builder: &Builder, context: &SourceContext) -> Result<(), StartError> {
+    for topology in &builder.topologies {
+        topology
+            .source(context)
+            .map_err(|source| StartError::Topology {
+                topology: topology.name.clone(),
+                source,
+            })?;
+    }
+    Ok(())
 }
 
 /// What only the thread knows of the handle.
@@ -246,7 +252,7 @@ fn learned_topology() -> TopologyName {
     "global".parse().expect("letters only")
 }
 
-fn kernel(builder: &Builder, creation: Creation) -> Result<Arc<KernelDriver>, StartError> {
+fn kernel(builder: &Builder, creation: Creation) -> Arc<KernelDriver> {
     let config = KernelConfig {
         node: builder.name.clone(),
         creation,
@@ -258,7 +264,7 @@ fn kernel(builder: &Builder, creation: Creation) -> Result<Arc<KernelDriver>, St
     };
     let max_message = link_config(builder, creation).max_message;
     let kernel = Kernel::new(Instant::now(), config);
-    KernelDriver::new(kernel, max_message).map_err(|_| StartError::Died)
+    KernelDriver::new(kernel, max_message)
 }
 
 /// The clocks of the kernel and of the users' requests. Should one of their tasks die, the whole

@@ -24,7 +24,7 @@ fn kernel(name: &NodeName) -> Arc<KernelDriver> {
         echo: false,
         seed: 7,
     };
-    KernelDriver::new(Kernel::new(Instant::now(), config), 1 << 20).unwrap()
+    KernelDriver::new(Kernel::new(Instant::now(), config), 1 << 20)
 }
 
 fn manager() -> Manager {
