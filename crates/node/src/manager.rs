@@ -13,10 +13,10 @@ use enmesh_identity::{NodeName, PeerAddr};
 use enmesh_membership::{
     Action, Connection, DialFailure, LinkId, Plan, Roster, TopologyName, Update,
 };
-use enmesh_proto::{Link, LinkConfig, LinkError, PeerInfo, Question, Verdict};
+use enmesh_proto::{Link, LinkConfig, LinkError, Question};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::{Id, JoinError, JoinSet};
+use tokio::task::{Id, JoinError};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug_span};
 

@@ -489,3 +489,20 @@ fn nothing_needs_a_tokio_runtime_around_it() {
         assert_eq!(timed_out, Err(CallError::TimedOut(patience)));
     });
 }
+#[tokio::test]
+async fn a_small_message_passes_a_large_one_of_another_process() {
+    let (one, other) = pair().await;
+    let big_options = MailboxOptions::default().max_bytes(1 << 30);
+    let mut big = other.mailbox_with("big", &big_options).unwrap();
+    let mut small = other.mailbox("small").unwrap();
+    let (slow, quick) = (
+        one.anonymous_mailbox().unwrap(),
+        one.anonymous_mailbox().unwrap(),
+    );
+    let block = Term::binary(vec![7; 64 << 20]);
+    slow.send(big.pid(), &block).await.unwrap();
+    quick.send(small.pid(), "quick").await.unwrap();
+    message(&mut small).await;
+    assert_eq!(big.try_recv().unwrap(), None, "the large one is on its way");
+    assert_eq!(message(&mut big).await, block);
+}
