@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use enmesh::{Cookie, Creation, EpmdMode, Node, NodeName};
-use enmesh_proto::{Action, Link, LinkConfig, LocalNode, Question, Verdict};
+use enmesh_proto::{Action, Flags, Link, LinkConfig, LocalNode, Question, Verdict};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -95,7 +95,10 @@ async fn peer(member: &Node, name: &str) -> TcpStream {
         creation: Creation::from_seed(9),
         visible: false,
     };
-    let config = Arc::new(LinkConfig::new(local, Cookie::new("secret").unwrap()));
+    let mut config = LinkConfig::new(local, Cookie::new("secret").unwrap());
+    // The frames of these tests have no distribution header.
+    config.withheld = Flags::OPTIONAL;
+    let config = Arc::new(config);
     let there = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), member.port());
     let mut stream = TcpStream::connect(there).await.unwrap();
     let now = Instant::now();
