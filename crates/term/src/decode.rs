@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::check::Budget;
-use crate::inflate::{nothing_after, unpack, versioned, within};
+use crate::inflate::{nothing_after, unpack, versioned};
 use crate::short::Short;
 use crate::token::{Container, Reader, RecordToken, Token};
 use crate::{Atom, Binary, DecodeError, Fun, Limits, NativeRecord, Term, order, tag};
@@ -45,28 +45,6 @@ const SHARE_FROM: usize = 64;
 /// As for [`decode`].
 pub fn decode_shared(bytes: &Bytes, limits: &Limits) -> Result<Term> {
     let (term, used) = decode_from(bytes, Some(bytes), limits)?;
-    nothing_after(bytes, used)?;
-    Ok(term)
-}
-
-/// Decodes the term that is the whole of `bytes`, without a version byte: a payload of the
-/// distribution protocol.
-///
-/// # Errors
-/// As for [`decode`].
-pub fn decode_bare(bytes: &[u8], limits: &Limits) -> Result<Term> {
-    let (term, used) = decode_body(within(bytes, limits)?, None, limits)?;
-    nothing_after(bytes, used)?;
-    Ok(term)
-}
-
-/// Decodes the term that is the whole of `bytes`, without a version byte, its binaries sharing the
-/// memory of `bytes` as [`decode_shared`] says.
-///
-/// # Errors
-/// As for [`decode`].
-pub fn decode_shared_bare(bytes: &Bytes, limits: &Limits) -> Result<Term> {
-    let (term, used) = decode_body(within(bytes, limits)?, Some(bytes), limits)?;
     nothing_after(bytes, used)?;
     Ok(term)
 }

@@ -28,17 +28,6 @@ pub fn encode_into<B: BufMut>(term: &Term, out: &mut B) {
     Encoder::new(out).term(term);
 }
 
-/// Encodes a term without the version byte, as a payload of the distribution protocol goes.
-///
-/// # Panics
-/// As for [`encode`].
-#[must_use]
-pub fn encode_bare(term: &Term) -> Vec<u8> {
-    let mut out = Vec::with_capacity(64);
-    Encoder::without_version(&mut out).term(term);
-    out
-}
-
 /// Writes a term piece by piece, without a tree of it.
 ///
 /// A container is announced with its number of elements, which must follow; a list is followed

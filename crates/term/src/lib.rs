@@ -15,6 +15,7 @@
 //! small multiple of their own number. The crate is pure: no socket, no clock, no randomness.
 
 mod atom;
+mod bare;
 mod binary;
 mod cached;
 mod cached_reader;
@@ -52,11 +53,12 @@ mod view_seq;
 #[cfg(feature = "serde")]
 pub use self::serde::{SerdeError, from_term, to_term};
 pub use atom::{Atom, AtomTooLong, MAX_ATOM_CHARS};
+pub use bare::{decode_bare, decode_ref_bare, decode_shared_bare, encode_bare};
 pub use binary::Binary;
 pub use cached::{compress_atoms, expand_atoms};
 pub use cached_reader::CachedReader;
-pub use decode::{decode, decode_bare, decode_prefix, decode_shared, decode_shared_bare};
-pub use encode::{Encoder, encode, encode_bare, encode_into};
+pub use decode::{decode, decode_prefix, decode_shared};
+pub use encode::{Encoder, encode, encode_into};
 pub use error::DecodeError;
 pub use from_term::{
     FromTerm, FromTermError, MAX_TYPED_DEPTH, Mismatch, PathStep, TermKind, TermView, ViewElements,
@@ -72,8 +74,5 @@ pub use record::NativeRecord;
 pub use reference::{BadReferenceLength, MAX_REFERENCE_WORDS, Reference};
 pub use term::Term;
 pub use to_term::{Charlist, ToTerm};
-pub use view::{
-    AtomRef, BigIntRef, ExportRef, PidRef, PortRef, ReferenceRef, TermRef, decode_ref,
-    decode_ref_bare,
-};
+pub use view::{AtomRef, BigIntRef, ExportRef, PidRef, PortRef, ReferenceRef, TermRef, decode_ref};
 pub use view_seq::{FunRef, ListIter, ListRef, MapIter, MapRef, RecordRef, TupleIter, TupleRef};

@@ -67,17 +67,6 @@ pub fn decode_ref<'a>(bytes: &'a [u8], limits: &Limits) -> Result<TermRef<'a>, D
     Ok(term)
 }
 
-/// Reads one borrowed term that is the whole of `bytes`, without a version byte: a payload of the
-/// distribution protocol.
-///
-/// # Errors
-/// As for [`decode_ref`].
-pub fn decode_ref_bare<'a>(bytes: &'a [u8], limits: &Limits) -> Result<TermRef<'a>, DecodeError> {
-    let (term, used) = TermRef::parse_bare(bytes, limits)?;
-    inflate::nothing_after(bytes, used)?;
-    Ok(term)
-}
-
 impl<'a> TermRef<'a> {
     /// Reads one borrowed term, the version byte 131 first, and says how many bytes it took.
     ///
