@@ -19,6 +19,7 @@ const EVAL_TIMEOUT: Duration = Duration::from_secs(15);
 /// Reads lines `ID HEX` from standard input, evaluates each text in a process of its own and prints one line `@enmesh ID ok|error HEX`.
 ///
 /// Both ways are hex, so that neither a line end nor an encoding can break the frame. Without standard input the node ends.
+/// Lines are binaries once Elixir has been started in the node.
 const CONTROL_LOOP: &str = r#"
 Say = fun(Id, Tag, Term) ->
     Text = unicode:characters_to_binary(io_lib:format("~0tp", [Term])),
@@ -36,9 +37,9 @@ Eval = fun(Id, Text) ->
 end,
 Loop = fun Loop() ->
     case io:get_line("") of
-        Line when is_list(Line) ->
+        Line when is_list(Line); is_binary(Line) ->
             [Id, Hex] = string:lexemes(Line, " \n"),
-            Text = unicode:characters_to_list(binary:decode_hex(list_to_binary(Hex))),
+            Text = unicode:characters_to_list(binary:decode_hex(iolist_to_binary(Hex))),
             spawn(fun() -> Eval(Id, Text) end),
             Loop();
         _ -> halt(0)

@@ -15,7 +15,7 @@ use crate::output::Output;
 use crate::process::{Process, run};
 
 /// Names the program to test; without it the workspace's own is built.
-const PROGRAM_VARIABLE: &str = "ENMESH_BIN";
+pub(crate) const PROGRAM_VARIABLE: &str = "ENMESH_BIN";
 
 /// The `enmesh` program, running. It ends when this is dropped; its [`MemberLog`] is reached through it.
 pub struct Enmesh {
@@ -92,6 +92,11 @@ fn program() -> Result<&'static Path> {
     }
 }
 
+/// The root of the workspace that is tested.
+pub(crate) fn workspace() -> &'static str {
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../..")
+}
+
 fn find_program() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os(PROGRAM_VARIABLE) {
         let path = PathBuf::from(path);
@@ -102,7 +107,6 @@ fn find_program() -> Result<PathBuf> {
         );
         return Ok(path);
     }
-    let workspace = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command
         .args([
@@ -112,7 +116,7 @@ fn find_program() -> Result<PathBuf> {
             "--message-format",
             "json-render-diagnostics",
         ])
-        .current_dir(workspace);
+        .current_dir(workspace());
     let messages = run(command)?;
     // Only cargo itself knows the target directory and the profile's folder in it.
     messages

@@ -7,6 +7,7 @@
 mod beam;
 mod enmesh;
 mod epmd;
+mod example;
 mod kube;
 mod member_log;
 mod netns;
@@ -18,6 +19,7 @@ mod ratios;
 pub use beam::Beam;
 pub use enmesh::Enmesh;
 pub use epmd::Epmd;
+pub use example::Example;
 pub use kube::{
     Access, BeamDeployment, Cluster, Image, Layer, Lifetime, build_kube, down,
     ensure_debian_packages, runs_directory,

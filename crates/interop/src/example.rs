@@ -1,0 +1,67 @@
+//! The examples of crate `enmesh`, running.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use crate::enmesh::{PROGRAM_VARIABLE, workspace};
+use crate::netns::NetNs;
+use crate::output::Output;
+use crate::process::{Process, run};
+
+/// An example of crate `enmesh`, running. It ends when this is dropped.
+pub struct Example {
+    process: Process,
+    stdout: Output,
+}
+
+impl Example {
+    /// Starts the example `name` with these arguments in `ns`.
+    pub fn start(ns: &NetNs, name: &str, args: &[&str]) -> Result<Self> {
+        let mut command = ns.command(program(name)?);
+        command.args(args).stdout(Stdio::piped());
+        let mut process = Process::start(format!("example {name}"), command)?;
+        let stdout = process.child_mut().stdout.take();
+        Ok(Self {
+            stdout: Output::collect(stdout.context("stdout is piped")?),
+            process,
+        })
+    }
+
+    /// What it has printed on standard output.
+    pub fn stdout(&self) -> &Output {
+        &self.stdout
+    }
+
+    /// The process, for signals and its exit status.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+}
+
+/// Where the example is: beside the program under test if the unit tests have built it there, else
+/// built now.
+fn program(name: &str) -> Result<PathBuf> {
+    if let Some(program) = std::env::var_os(PROGRAM_VARIABLE) {
+        let built = PathBuf::from(program).with_file_name("examples").join(name);
+        if built.is_file() {
+            return Ok(built);
+        }
+    }
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let format = ["--message-format", "json-render-diagnostics"];
+    command
+        .args(["build", "--package", "enmesh", "--example", name])
+        .args(format)
+        .current_dir(workspace());
+    let messages = run(command)?;
+    // Only cargo itself knows the target directory and the profile's folder in it.
+    messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|message| message["target"]["name"] == name)
+        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
+        .with_context(|| format!("cargo built no example of the name {name}"))
+}

@@ -1,0 +1,158 @@
+//! Every example of crate `enmesh` beside a real BEAM, with Elixir in it where the example says so.
+
+use std::time::Duration;
+
+use enmesh_interop::{Beam, Epmd, Example, NetNs, Otp};
+
+/// More than anything here takes, also with both cores busy.
+const SOON: Duration = Duration::from_secs(30);
+
+const COOKIE: &str = "secret";
+const BEAM: &str = "web@127.0.0.1";
+const RUST: &str = "rust@127.0.0.1";
+
+/// Where Debian puts Elixir.
+const ELIXIR: &str = "/usr/lib/elixir/lib/elixir/ebin";
+
+/// A BEAM with an epmd, in a namespace of their own.
+struct Peer {
+    beam: Beam,
+    _epmd: Epmd,
+    ns: NetNs,
+}
+
+impl Peer {
+    fn start() -> Self {
+        let ns = NetNs::new().unwrap();
+        let epmd = Epmd::start(&ns).unwrap();
+        let beam = Beam::start(Otp::R25, &ns, BEAM, COOKIE, &["-pa", ELIXIR]).unwrap();
+        let mut peer = Self {
+            beam,
+            _epmd: epmd,
+            ns,
+        };
+        peer.says("element(1, application:ensure_all_started(elixir))", "ok");
+        peer
+    }
+
+    fn example(&self, name: &str) -> Example {
+        Example::start(&self.ns, name, &[RUST, COOKIE, BEAM]).unwrap()
+    }
+
+    /// Waits until Erlang says `wanted` to `expressions`.
+    fn says(&mut self, expressions: &str, wanted: &str) {
+        self.beam.wait_eval(SOON, expressions, wanted).unwrap();
+    }
+
+    /// Waits until Elixir says `wanted`, in Erlang's spelling, to `code`.
+    fn elixir_says(&mut self, code: &str, wanted: &str) {
+        let hex: String = code.bytes().map(|byte| format!("{byte:02x}")).collect();
+        let code = format!("binary:decode_hex(<<\"{hex}\">>)");
+        self.says(
+            &format!("element(1, 'Elixir.Code':eval_string({code}))"),
+            wanted,
+        );
+    }
+}
+
+fn prints(example: &Example, wanted: &str) {
+    let found = |line: &str| (line == wanted).then_some(());
+    example.stdout().wait_for(SOON, found).unwrap();
+}
+
+#[test]
+fn embed_tells_of_a_beam_that_comes_and_goes() {
+    let mut peer = Peer::start();
+    let mut example = peer.example("embed");
+    prints(&example, "web@127.0.0.1 is here");
+    peer.elixir_says("Node.list()", "['rust@127.0.0.1']");
+    peer.elixir_says("Node.disconnect(:\"rust@127.0.0.1\")", "true");
+    prints(&example, "web@127.0.0.1 is gone: connection_closed");
+    example.process().interrupt().unwrap();
+    assert!(example.process().wait_exit(SOON).unwrap().success());
+}
+
+#[test]
+fn gen_server_is_called_by_elixir_on_a_beam() {
+    let mut peer = Peer::start();
+    let _example = peer.example("gen_server");
+    peer.elixir_says("Node.list()", "['rust@127.0.0.1']");
+    let call =
+        |request: &str| format!("GenServer.call({{:counter, :\"rust@127.0.0.1\"}}, {request})");
+    peer.elixir_says(&call(":get"), "{ok,0}");
+    let cast = "GenServer.cast({:counter, :\"rust@127.0.0.1\"}, {:add, 3})";
+    peer.elixir_says(&format!("{{{cast}, {}}}", call(":get")), "{ok,{ok,3}}");
+    let refused = "{error,<<\"expected one of get, add\">>}";
+    peer.elixir_says(&call(":reset"), refused);
+}
+
+#[test]
+fn call_elixir_calls_a_server_and_a_function_of_a_beam() {
+    let mut peer = Peer::start();
+    let shop = "
+        defmodule Stock, do: defstruct [:item, :left]
+        defmodule Shop do
+          use GenServer
+          def init(left), do: {:ok, left}
+          def handle_call({:take, item, n}, _from, left),
+            do: {:reply, {:ok, struct(Stock, item: item, left: left - n)}, left - n}
+        end
+        elem(GenServer.start(Shop, 5, name: Shop), 0)";
+    peer.elixir_says(shop, "ok");
+    let mut example = peer.example("call_elixir");
+    prints(
+        &example,
+        "2 x apple left at web@127.0.0.1, which runs OTP 25",
+    );
+    assert!(example.process().wait_exit(SOON).unwrap().success());
+}
+
+#[test]
+fn process_group_answers_what_a_beam_sends_to_the_group() {
+    let mut peer = Peer::start();
+    peer.says("element(1, pg:start(pg))", "ok");
+    let mut example = peer.example("process_group");
+    peer.says(
+        "[node(Pid) || Pid <- pg:get_members(workers)]",
+        "['rust@127.0.0.1']",
+    );
+    let shout = "[Pid] = pg:get_members(workers), Pid ! {shout, self(), <<\"hello\">>}, \
+                 receive Answer -> Answer after 10000 -> none end";
+    peer.says(shout, "{shouted,<<\"HELLO\">>}");
+    example.process().kill9().unwrap();
+    peer.says("pg:get_members(workers)", "[]");
+}
+
+/// What Phoenix.PubSub's default adapter does on each node: a scope, a group of the adapter's
+/// name, and a worker in it that takes `forward_to_local`. This one keeps what it took.
+const ADAPTER: &str = "
+    {ok, _} = pg:start('Elixir.Phoenix.PubSub'),
+    Worker = spawn(fun() ->
+        (fun Loop(Taken) ->
+            receive
+                {forward_to_local, Topic, Message, Dispatcher} ->
+                    Loop([{Topic, Message, Dispatcher} | Taken]);
+                {taken, From} -> From ! Taken, Loop(Taken)
+            end
+        end)([])
+    end),
+    register('Elixir.Shop.PubSub.Adapter', Worker),
+    pg:join('Elixir.Phoenix.PubSub', 'Elixir.Shop.PubSub.Adapter', Worker)";
+
+/// Broadcasts as that adapter does, and says on how many other nodes.
+const BROADCAST: &str = "
+    Pids = pg:get_members('Elixir.Phoenix.PubSub', 'Elixir.Shop.PubSub.Adapter'),
+    Message = {ordered, #{id => 7, total => 12.5}},
+    length([Pid ! {forward_to_local, <<\"orders\">>, Message, 'Elixir.Phoenix.PubSub'}
+            || Pid <- Pids, node(Pid) =/= node()])";
+
+#[test]
+fn pubsub_hears_and_speaks_to_the_adapter_of_a_beam() {
+    let mut peer = Peer::start();
+    peer.says(ADAPTER, "ok");
+    let _example = peer.example("pubsub");
+    peer.says(BROADCAST, "1");
+    let taken = "'Elixir.Shop.PubSub.Adapter' ! {taken, self()}, receive Taken -> Taken end";
+    let invoice = "{<<\"invoices\">>,{invoiced,#{due => 15.0,order => 7}},'Elixir.Phoenix.PubSub'}";
+    peer.says(taken, &format!("[{invoice}]"));
+}
