@@ -1,14 +1,17 @@
 //! Private network namespaces, wires between them, and cuts.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io::Write;
 use std::net::IpAddr;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tempfile::NamedTempFile;
 
 use crate::output::Output;
@@ -93,6 +96,24 @@ impl NetNs {
         let mut command = self.command(program);
         command.args(args);
         run(command)
+    }
+
+    /// Does `work` in a new thread whose sockets, and those of every thread that it starts, are inside.
+    ///
+    /// # Errors
+    /// The thread could not enter the namespace. A panic of `work` goes on here.
+    pub fn enter<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T> {
+        let file = File::open(self.path())?;
+        std::thread::scope(|scope| {
+            let inside = scope.spawn(|| {
+                move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))?;
+                Ok(work())
+            });
+            match inside.join() {
+                Ok(result) => result,
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        })
     }
 
     /// The namespace's file, as `nsenter --net=` takes it.

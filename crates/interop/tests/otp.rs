@@ -10,8 +10,12 @@ mod epmd;
 mod ipv6;
 #[path = "otp/mixed.rs"]
 mod mixed;
+#[path = "otp/rust_node.rs"]
+mod rust_node;
 #[path = "otp/settings.rs"]
 mod settings;
+#[path = "otp/signals.rs"]
+mod signals;
 #[path = "otp/tls.rs"]
 mod tls;
 
@@ -46,6 +50,11 @@ for_each_release! {
     crate::settings::a_peer_with_a_cookie_of_its_own as a_peer_with_a_cookie_of_its_own,
     crate::settings::only_who_is_allowed as only_who_is_allowed,
     crate::settings::a_node_without_a_name as a_node_without_a_name,
+    crate::signals::links_hold_both_ways as links_hold_both_ways,
+    crate::signals::exits_arrive_both_ways as exits_arrive_both_ways,
+    crate::signals::monitors_fire_both_ways as monitors_fire_both_ways,
+    crate::signals::aliases_are_sent_to_both_ways as aliases_are_sent_to_both_ways,
+    crate::signals::a_lost_node_takes_everything_along as a_lost_node_takes_everything_along,
     crate::tls::each_side_dials_over_tls_1_2 as each_side_dials_over_tls_1_2,
     crate::tls::each_side_dials_over_tls_1_3 as each_side_dials_over_tls_1_3,
     crate::tls::each_side_dials_over_tls_and_ipv6 as each_side_dials_over_tls_and_ipv6,
