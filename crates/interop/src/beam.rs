@@ -37,6 +37,7 @@ Eval = fun(Id, Text) ->
 end,
 Loop = fun Loop() ->
     case io:get_line("") of
+        %% Elixir, once it is started, makes standard input give binaries.
         Line when is_list(Line); is_binary(Line) ->
             [Id, Hex] = string:lexemes(Line, " \n"),
             Text = unicode:characters_to_list(binary:decode_hex(iolist_to_binary(Hex))),

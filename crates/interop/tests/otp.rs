@@ -6,6 +6,10 @@ mod bench;
 mod cases;
 #[path = "otp/epmd.rs"]
 mod epmd;
+#[path = "otp/functions.rs"]
+mod functions;
+#[path = "otp/groups.rs"]
+mod groups;
 #[path = "otp/ipv6.rs"]
 mod ipv6;
 #[path = "otp/mixed.rs"]
@@ -45,6 +49,13 @@ for_each_release! {
     crate::epmd::ours_serves_beam_nodes as ours_serves_beam_nodes,
     crate::epmd::no_epmd_at_all as no_epmd_at_all,
     crate::epmd::the_embedded_one_takes_over as the_embedded_one_takes_over,
+    crate::functions::rust_functions_are_called as rust_functions_are_called,
+    crate::functions::work_that_nobody_waits_for_ends as work_that_nobody_waits_for_ends,
+    crate::functions::built_in_functions_answer as built_in_functions_answer,
+    crate::functions::our_group_leader_answers as our_group_leader_answers,
+    crate::functions::a_remote_shell_gives_up as a_remote_shell_gives_up,
+    crate::groups::groups_are_shared as groups_are_shared,
+    crate::groups::a_topic_of_phoenix_pubsub_is_shared as a_topic_of_phoenix_pubsub_is_shared,
     crate::ipv6::each_side_dials_over_ipv6 as each_side_dials_over_ipv6,
     crate::ipv6::names_that_are_addresses_of_ipv6 as names_that_are_addresses_of_ipv6,
     crate::settings::a_peer_with_a_cookie_of_its_own as a_peer_with_a_cookie_of_its_own,

@@ -24,6 +24,11 @@ pub(super) fn built_in(
             .is_atom("otp_release")
             .then(|| Term::charlist(OTP_RELEASE)),
         ("net_kernel", "get_net_ticktime", []) => Some(seconds(cluster)),
+        // Of modules that it has not, a BEAM says so. A remote shell asks for `shell` first, and
+        // gives up in good order on this answer alone.
+        ("code", "ensure_loaded", [Term::Atom(_)]) => {
+            Some(Term::tuple([Term::atom("error"), Term::atom("nofile")]))
+        }
         _ => return None,
     };
     Some(match value {

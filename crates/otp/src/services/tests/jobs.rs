@@ -161,7 +161,7 @@ fn an_unknown_function_is_let_in_and_ends_with_undef() {
         mfa("m", "f", vec![Term::Int(1)]),
         mfa("calc", "sub", vec![]),
         mfa("erpc", "execute_call", vec![]),
-        mfa("code", "ensure_loaded", vec![word("shell")]),
+        mfa("code", "which", vec![word("shell")]),
     ] {
         let [module, function, args] = call.clone();
         let frame = Term::tuple([module, function, args, Term::nil()]);
@@ -226,6 +226,8 @@ fn built_in_functions_say_how_it_is() {
     assert_eq!(value("erlang", "nodes", vec![two]), names(&[US, "h1@h"]));
     let release = value("erlang", "system_info", vec![word("otp_release")]);
     assert_eq!(release, Term::charlist("25"));
+    let no_module = value("code", "ensure_loaded", vec![word("shell")]);
+    assert_eq!(no_module, Term::tuple([word("error"), word("nofile")]));
     assert_eq!(
         value("net_kernel", "get_net_ticktime", vec![]),
         Term::Int(60)

@@ -1,0 +1,320 @@
+//! Process groups: Rust processes in `pg` of BEAM nodes and the reverse, and Phoenix.PubSub on top of it.
+
+use std::time::Duration;
+
+use enmesh::{Atom, Mailbox, Node, PgEvent, Pid, ProcessGroups, Received, Term};
+use enmesh_interop::{Beam, Epmd, NetNs, Otp, poll_until};
+
+use crate::bench::{SOON, beam, says};
+use crate::rust_node::{block_on, rust_node};
+
+const BEAM: &str = "b1@127.0.0.1";
+const US: &str = "rust@127.0.0.1";
+
+/// The group of the tests.
+fn workers() -> Atom {
+    Atom::from_static("workers")
+}
+
+/// A BEAM with scope `pg`, whose process the name `scope` remembers.
+fn with_pg(otp: Otp, ns: &NetNs, name: &str) -> Beam {
+    let mut beam = beam(otp, ns, name, &[]);
+    beam.eval("{ok, P} = pg:start(pg), persistent_term:put(scope, P)")
+        .unwrap();
+    beam
+}
+
+/// Nothing that we said has ended the BEAM's scope process.
+fn still_serves(beam: &mut Beam) {
+    let same = "pg:demonitor(pg, make_ref()), whereis(pg) =:= persistent_term:get(scope)";
+    assert_eq!(beam.eval(same).unwrap(), "true", "{}", beam.name());
+}
+
+/// The members as numbers of the processes on their nodes, which differ from node to node in print.
+fn counts(beam: &mut Beam, count: usize, of: &str) {
+    let members = format!("length([P || P <- pg:get_members(pg, workers), node(P) =:= '{of}'])");
+    says(beam, &members, &count.to_string());
+}
+
+fn wait_members(groups: &ProcessGroups, wanted: impl Fn(&[Pid]) -> bool) {
+    poll_until("the group is as it should be", SOON, || {
+        let members = groups.members(&workers());
+        anyhow::ensure!(wanted(&members), "it has {members:?}");
+        Ok(())
+    })
+    .unwrap();
+}
+
+/// Joins and leaves on either side are seen on the other, once or several times, until a process ends or a link does.
+pub(crate) fn groups_are_shared(otp: Otp) {
+    let ns = NetNs::new().unwrap();
+    let _epmd = Epmd::start(&ns).unwrap();
+    let mut beam = with_pg(otp, &ns, BEAM);
+    let node = rust_node(&ns, US);
+    let groups = node.pg("pg").unwrap();
+    let early = node.anonymous_mailbox().unwrap();
+    groups.join(&workers(), early.pid());
+    assert_eq!(beam.eval(&format!("net_adm:ping('{US}')")).unwrap(), "pong");
+    counts(&mut beam, 1, US);
+    let late = node.anonymous_mailbox().unwrap();
+    groups.join(&workers(), late.pid());
+    groups.join(&workers(), late.pid());
+    counts(&mut beam, 3, US);
+    assert!(groups.leave(&workers(), late.pid()));
+    counts(&mut beam, 2, US);
+
+    // The other way round; a member may be sent to.
+    let watcher = node.anonymous_mailbox().unwrap();
+    groups.monitor(&workers(), watcher.process());
+    let join = "P = spawn(fun() -> receive {From, hi} -> From ! hello, receive stop -> ok end end end), \
+        register(member, P), pg:join(pg, workers, [P, P])";
+    assert_eq!(beam.eval(join).unwrap(), "ok");
+    wait_members(&groups, |members| members.len() == 4);
+    let theirs = groups
+        .members(&workers())
+        .into_iter()
+        .find(|pid| pid.node() == BEAM)
+        .unwrap();
+    exchange(&node, &theirs);
+    assert_eq!(
+        beam.eval("pg:leave(pg, workers, whereis(member))").unwrap(),
+        "ok"
+    );
+    wait_members(&groups, |members| members.len() == 3);
+    beam.eval("member ! stop").unwrap();
+    wait_members(&groups, |members| {
+        members.iter().all(|pid| pid.node() == US)
+    });
+    told(watcher, &theirs);
+
+    // A process that ends leaves as often as it joined.
+    groups.join(&workers(), late.pid());
+    counts(&mut beam, 3, US);
+    drop(late);
+    counts(&mut beam, 1, US);
+    still_serves(&mut beam);
+
+    // A link that ends takes all along, and a new one brings all back.
+    assert_eq!(
+        beam.eval(&format!("erlang:disconnect_node('{US}')"))
+            .unwrap(),
+        "true"
+    );
+    beam.eval("pg:join(pg, workers, spawn(fun() -> receive stop -> ok end end))")
+        .unwrap();
+    groups.join(&workers(), early.pid());
+    assert_eq!(beam.eval(&format!("net_adm:ping('{US}')")).unwrap(), "pong");
+    counts(&mut beam, 2, US);
+    wait_members(&groups, |members| members.len() == 3);
+    still_serves(&mut beam);
+    block_on(node.shutdown());
+    counts(&mut beam, 0, US);
+    still_serves(&mut beam);
+}
+
+/// Says hi to a member, which says hello.
+fn exchange(node: &Node, member: &Pid) {
+    let mut mailbox = node.anonymous_mailbox().unwrap();
+    let own = Term::from(mailbox.pid().clone());
+    block_on(mailbox.send(member, &Term::tuple([own, Term::atom("hi")]))).unwrap();
+    let received = block_on(mailbox.recv()).unwrap();
+    let message = received.into_message().expect("a message");
+    assert_eq!(message.term().unwrap(), Term::atom("hello"));
+}
+
+/// Two joins and two leaves of one process, in this order.
+fn told(mut watcher: Mailbox, member: &Pid) {
+    let (mut joined, mut left) = (0, 0);
+    while left < 2 {
+        let received = block_on(watcher.recv()).unwrap();
+        let Received::Group {
+            event, group, pids, ..
+        } = received
+        else {
+            panic!("{received:?}");
+        };
+        assert_eq!(group, Term::from(workers()));
+        assert!(pids.iter().all(|pid| pid == member), "{pids:?}");
+        match event {
+            PgEvent::Join => joined += pids.len(),
+            PgEvent::Leave => left += pids.len(),
+        }
+        assert!(left <= joined);
+    }
+    assert_eq!((joined, left), (2, 2));
+}
+
+/// Two members and two releases, of which one speaks the newer protocol: all know the same while members come and go.
+#[test]
+fn a_mixed_cluster_agrees_on_groups() {
+    let ns = NetNs::new().unwrap();
+    let _epmd = Epmd::start(&ns).unwrap();
+    // pg of OTP 25 dies of the first word of pg of OTP 29, whoever else is there.
+    let mut beams = [(Otp::R27, "b27@127.0.0.1"), (Otp::R29, "b29@127.0.0.1")]
+        .map(|(otp, name)| with_pg(otp, &ns, name));
+    let names = ["r1@127.0.0.1", "r2@127.0.0.1"];
+    let nodes = names.map(|name| rust_node(&ns, name));
+    let all = [names[0], names[1], "b29@127.0.0.1"];
+    for name in all {
+        assert_eq!(
+            beams[0].eval(&format!("net_adm:ping('{name}')")).unwrap(),
+            "pong"
+        );
+    }
+    for beam in &mut beams {
+        says(beam, "length(nodes())", "3");
+    }
+    let mailboxes = [0, 1].map(|at| nodes[at].anonymous_mailbox().unwrap());
+    let groups = [0, 1].map(|at| nodes[at].pg("pg").unwrap());
+    for round in 0..3 {
+        for at in [0, 1] {
+            groups[at].join(&workers(), mailboxes[at].pid());
+        }
+        for beam in &mut beams {
+            let join = "P = spawn(fun() -> receive stop -> ok end end), pg:join(pg, workers, P), pg:join(pg, P, P)";
+            assert_eq!(beam.eval(join).unwrap(), "ok");
+        }
+        let wanted = 4 * (round + 1);
+        for beam in &mut beams {
+            says(
+                beam,
+                "length(pg:get_members(pg, workers))",
+                &wanted.to_string(),
+            );
+        }
+        for group in &groups {
+            wait_members(group, |members| members.len() == wanted);
+        }
+    }
+    for beam in &mut beams {
+        beam.eval("[P ! stop || P <- pg:get_local_members(pg, workers)]")
+            .unwrap();
+    }
+    drop(mailboxes);
+    for beam in &mut beams {
+        says(beam, "pg:which_groups(pg)", "[]");
+        still_serves(beam);
+    }
+    for group in &groups {
+        poll_until("no group is left", SOON, || {
+            anyhow::ensure!(group.groups().is_empty(), "{:?}", group.groups());
+            Ok(())
+        })
+        .unwrap();
+    }
+}
+
+/// What an Elixir application has that runs Phoenix.PubSub with a pool of two: the scope, a worker for each group,
+/// registered under its name, and a subscriber. Broadcasts go from the calling process over one group of the pool, chosen by
+/// its pid, to each remote member of it.
+const PUBSUB: &str = r#"
+defmodule Worker do
+  use GenServer
+  def start(group), do: GenServer.start(__MODULE__, group, name: group)
+  def init(group) do
+    :ok = :pg.join(Phoenix.PubSub, group, self())
+    {:ok, group}
+  end
+  def handle_info({:forward_to_local, topic, message, dispatcher}, group) do
+    send(:subscriber, {topic, message, dispatcher})
+    {:noreply, group}
+  end
+end
+defmodule Probe do
+  @groups {MyApp.PubSub.Adapter, :"Elixir.MyApp.PubSub.Adapter_2"}
+  def start do
+    {:ok, _} = :pg.start(Phoenix.PubSub)
+    for group <- Tuple.to_list(@groups), do: {:ok, _} = Worker.start(group)
+    Process.register(spawn(fn -> gather([]) end), :subscriber)
+    :ok
+  end
+  def gather(seen) do
+    receive do
+      {:seen, from} ->
+        send(from, {:seen, Enum.reverse(seen)})
+        gather(seen)
+      broadcast -> gather([broadcast | seen])
+    end
+  end
+  def seen do
+    send(:subscriber, {:seen, self()})
+    receive do {:seen, seen} -> seen end
+  end
+  def broadcast(topic, message) do
+    group = elem(@groups, :erlang.phash2(self(), tuple_size(@groups)))
+    message = {:forward_to_local, topic, message, Phoenix.PubSub}
+    for pid <- :pg.get_members(Phoenix.PubSub, group), node(pid) != node(), do: send(pid, message)
+    group
+  end
+  def direct(node, topic, message) do
+    send({elem(@groups, 0), node}, {:forward_to_local, topic, message, Phoenix.PubSub})
+  end
+end
+Probe.start()
+"#;
+
+/// A Rust program subscribes to a topic of an Elixir node and broadcasts on it.
+pub(crate) fn a_topic_of_phoenix_pubsub_is_shared(otp: Otp) {
+    let ns = NetNs::new().unwrap();
+    let _epmd = Epmd::start(&ns).unwrap();
+    let mut beam = beam(otp, &ns, BEAM, &[]);
+    let elixir = "true = code:add_path(\"/usr/lib/elixir/lib/elixir/ebin\"), {ok, _} = application:ensure_all_started(elixir)";
+    beam.eval(elixir).unwrap();
+    let code: Vec<String> = PUBSUB.bytes().map(|byte| byte.to_string()).collect();
+    let start = format!(
+        "{{ok, _}} = 'Elixir.Code':eval_string(<<{}>>), ok",
+        code.join(",")
+    );
+    beam.eval_within(Duration::from_secs(60), &start).unwrap();
+    let node = rust_node(&ns, US);
+    let pubsub = node.pubsub_with_pool("MyApp.PubSub", 2).unwrap();
+    let mut orders = pubsub.subscribe("orders").unwrap();
+    let mut other = pubsub.subscribe("other").unwrap();
+    assert_eq!(beam.eval(&format!("net_adm:ping('{US}')")).unwrap(), "pong");
+    for group in [
+        "'Elixir.MyApp.PubSub.Adapter'",
+        "'Elixir.MyApp.PubSub.Adapter_2'",
+    ] {
+        let members = format!("length(pg:get_members('Elixir.Phoenix.PubSub', {group}))");
+        says(&mut beam, &members, "2");
+    }
+    poll_until("we know the workers", SOON, || {
+        let scope = node.pg("Elixir.Phoenix.PubSub")?;
+        let members = scope.members(&Atom::from_static("Elixir.MyApp.PubSub.Adapter"));
+        anyhow::ensure!(members.len() == 2, "{members:?}");
+        Ok(())
+    })
+    .unwrap();
+
+    block_on(pubsub.broadcast("orders", &Term::Int(1))).unwrap();
+    says(
+        &mut beam,
+        "'Elixir.Probe':seen()",
+        "[{<<\"orders\">>,1,'Elixir.Phoenix.PubSub'}]",
+    );
+    let own = block_on(orders.recv()).unwrap();
+    assert_eq!(
+        own.term().unwrap(),
+        Term::Int(1),
+        "it reaches subscribers here, too"
+    );
+
+    // Each evaluation is a process of its own, so that both groups of the pool carry some.
+    let mut carriers = std::collections::BTreeSet::new();
+    for number in 0..20 {
+        let broadcast = format!("'Elixir.Probe':broadcast(<<\"orders\">>, {number})");
+        carriers.insert(beam.eval(&broadcast).unwrap());
+        let message = block_on(orders.recv()).unwrap();
+        assert_eq!(message.term().unwrap(), Term::Int(number));
+    }
+    assert_eq!(carriers.len(), 2, "{carriers:?}");
+    beam.eval(&format!("'Elixir.Probe':direct('{US}', <<\"other\">>, hi)"))
+        .unwrap();
+    let message = block_on(other.recv()).unwrap();
+    assert_eq!(message.term().unwrap(), Term::atom("hi"));
+    assert_eq!(
+        beam.eval("is_pid(whereis('Elixir.Phoenix.PubSub'))")
+            .unwrap(),
+        "true"
+    );
+}
