@@ -156,3 +156,39 @@ fn pubsub_hears_and_speaks_to_the_adapter_of_a_beam() {
     let invoice = "{<<\"invoices\">>,{invoiced,#{due => 15.0,order => 7}},'Elixir.Phoenix.PubSub'}";
     peer.says(taken, &format!("[{invoice}]"));
 }
+
+/// docs/joining.md, "What asks every node, and what it gets".
+#[test]
+fn what_a_beam_asks_of_every_node_is_refused_at_once() {
+    let mut peer = Peer::start();
+    let example = peer.example("embed");
+    prints(&example, "web@127.0.0.1 is here");
+    peer.elixir_says("Node.list()", "['rust@127.0.0.1']");
+    let at_once = |code: &str| {
+        let code = code.replace("RUST", ":\"rust@127.0.0.1\"");
+        format!("{{time, answer}} = :timer.tc(fn -> {code} end); {{div(time, 5_000_000), answer}}")
+    };
+    let undef = "{'EXIT',{undef,[{'Elixir.Shop',open,[],[]}]}}";
+    peer.elixir_says(
+        &at_once(":rpc.multicall(Node.list(), Shop, :open, [], 60_000)"),
+        &format!("{{0,{{[{{badrpc,{undef}}}],[]}}}}"),
+    );
+    peer.elixir_says(
+        &at_once("GenServer.multi_call(Node.list(), :shop, :open, 60_000)"),
+        "{0,{[],['rust@127.0.0.1']}}",
+    );
+    let task = "Task.Supervisor.async_nolink({Shop.Tasks, RUST}, IO, :puts, [\"x\"])";
+    peer.elixir_says(
+        &at_once(&format!(
+            "try do {task} catch :exit, {{reason, _}} -> reason end"
+        )),
+        "{0,noproc}",
+    );
+    peer.elixir_says(
+        &at_once(
+            "Process.flag(:trap_exit, true); pid = Node.spawn_link(RUST, Shop, :open, []); \
+             receive do {:EXIT, ^pid, {reason, _}} -> reason end",
+        ),
+        "{0,undef}",
+    );
+}
