@@ -1,0 +1,190 @@
+//! Global names, process groups and Phoenix.PubSub between visible Rust members.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::{Duration, Instant};
+
+use enmesh::{
+    Cookie, EpmdMode, GlobalError, Mailbox, Node, NodeName, PgEvent, Pid, Received, Term, ToTerm,
+};
+use tokio::time::timeout;
+
+/// More than anything here takes, also on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn free_port() -> u16 {
+    let any = std::net::TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+    any.local_addr().unwrap().port()
+}
+
+fn name(host: u8) -> NodeName {
+    format!("n{host}@127.0.0.{host}").parse().unwrap()
+}
+
+async fn visible(host: u8, port: u16) -> Node {
+    Node::builder(name(host), Cookie::new("secret").unwrap())
+        .listen(IpAddr::V4(Ipv4Addr::new(127, 0, 0, host)))
+        .dist_port(port)
+        .epmd(EpmdMode::None)
+        .visible(true)
+        .start()
+        .await
+        .unwrap()
+}
+
+/// Waits until `read` gives what is wanted.
+async fn until<T: PartialEq + std::fmt::Debug>(wanted: T, mut read: impl FnMut() -> T) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let found = read();
+        if found == wanted {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{found:?} is not {wanted:?}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+async fn next(mailbox: &mut Mailbox) -> Received {
+    timeout(PATIENCE, mailbox.recv()).await.unwrap().unwrap()
+}
+
+async fn register(node: &Node, global: &'static str, pid: &Pid) -> Result<(), GlobalError> {
+    timeout(PATIENCE, node.register_global(&Term::atom(global), pid))
+        .await
+        .expect("an answer in time")
+}
+
+#[tokio::test]
+async fn a_global_name_is_known_everywhere_until_its_process_ends() {
+    let port = free_port();
+    let (one, other) = (visible(2, port).await, visible(3, port).await);
+    one.connect(name(3)).await.unwrap();
+    let leader = one.anonymous_mailbox().unwrap();
+    let rival = other.anonymous_mailbox().unwrap();
+    let word = Term::atom("leader");
+    assert_eq!(register(&one, "leader", leader.pid()).await, Ok(()));
+    let pid = Some(leader.pid().clone());
+    until(pid.clone(), || other.whereis_global(&word)).await;
+    let taken = register(&other, "leader", rival.pid()).await;
+    assert_eq!(taken, Err(GlobalError::Taken));
+    assert_eq!(other.global_names(), [word.clone()]);
+    drop(leader);
+    until(None, || other.whereis_global(&word)).await;
+    until(None, || one.whereis_global(&word)).await;
+    assert_eq!(register(&other, "leader", rival.pid()).await, Ok(()));
+    until(Some(rival.pid().clone()), || one.whereis_global(&word)).await;
+    assert!(
+        timeout(PATIENCE, one.unregister_global(&word))
+            .await
+            .unwrap()
+    );
+    until(None, || other.whereis_global(&word)).await;
+}
+
+#[tokio::test]
+async fn who_knows_one_member_is_led_to_all_by_global() {
+    let port = free_port();
+    let (one, two, three) = (
+        visible(2, port).await,
+        visible(3, port).await,
+        visible(4, port).await,
+    );
+    one.connect(name(3)).await.unwrap();
+    three.connect(name(3)).await.unwrap();
+    for (node, others) in [(&one, [3, 4]), (&two, [2, 4]), (&three, [2, 3])] {
+        until(others.map(name).to_vec(), || node.nodes()).await;
+    }
+    let view = three.view();
+    let learned = view.peer(&name(2)).unwrap();
+    let by_global = |node: &Node, host| {
+        let view = node.view();
+        let peer = view.peer(&name(host)).unwrap();
+        peer.topologies.iter().any(|name| name.as_str() == "global")
+    };
+    assert!(
+        by_global(&three, 2) || by_global(&one, 4),
+        "one of them dialled what it learned: {learned:?}"
+    );
+}
+
+#[tokio::test]
+async fn members_of_a_group_are_seen_from_everywhere_and_their_changes_told() {
+    let port = free_port();
+    let (one, other) = (visible(2, port).await, visible(3, port).await);
+    let (here, there) = (one.pg("scope").unwrap(), other.pg("scope").unwrap());
+    let worker = one.anonymous_mailbox().unwrap();
+    here.join("workers", worker.pid());
+    one.connect(name(3)).await.unwrap();
+    let member = vec![worker.pid().clone()];
+    until(member.clone(), || there.members("workers")).await;
+    assert!(there.local_members("workers").is_empty());
+    assert_eq!(there.groups(), ["workers".to_term()]);
+
+    let mut watcher = other.anonymous_mailbox().unwrap();
+    let monitor = there.monitor("workers", watcher.process());
+    let second = one.anonymous_mailbox().unwrap();
+    here.join("workers", second.pid());
+    drop(worker);
+    for (expected, who) in [
+        (PgEvent::Join, second.pid().clone()),
+        (PgEvent::Leave, member[0].clone()),
+    ] {
+        match next(&mut watcher).await {
+            Received::Group {
+                reference,
+                event,
+                group,
+                pids,
+            } => {
+                assert_eq!((reference, event), (monitor.clone(), expected));
+                assert_eq!((group, pids), ("workers".to_term(), vec![who]));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(here.leave("workers", second.pid()));
+    assert!(!here.leave("workers", second.pid()));
+    until(Vec::new(), || there.members("workers")).await;
+}
+
+#[tokio::test]
+async fn what_is_broadcast_reaches_the_subscribers_of_the_topic_on_all_nodes() {
+    let port = free_port();
+    let (one, other) = (visible(2, port).await, visible(3, port).await);
+    let (here, there) = (
+        one.pubsub("MyApp.PubSub").unwrap(),
+        other.pubsub("MyApp.PubSub").unwrap(),
+    );
+    let mut own = here.subscribe("orders").unwrap();
+    let mut far = there.subscribe("orders").unwrap();
+    let mut elsewhere = there.subscribe("invoices").unwrap();
+    one.connect(name(3)).await.unwrap();
+    let scope = other.pg("Elixir.Phoenix.PubSub").unwrap();
+    let group = Term::atom("Elixir.MyApp.PubSub.Adapter");
+    until(2, || scope.members(&group).len()).await;
+    until(2, || {
+        let scope = one.pg("Elixir.Phoenix.PubSub").unwrap();
+        scope.members(&group).len()
+    })
+    .await;
+
+    here.broadcast("orders", &("created", 42)).await.unwrap();
+    for subscription in [&mut own, &mut far] {
+        let message = timeout(PATIENCE, subscription.recv()).await.unwrap();
+        let (word, id): (String, i64) = message.unwrap().decode().unwrap();
+        assert_eq!((word.as_str(), id), ("created", 42));
+    }
+    here.broadcast("invoices", "paid").await.unwrap();
+    let message = timeout(PATIENCE, elsewhere.recv()).await.unwrap().unwrap();
+    assert_eq!(message.decode::<String>().unwrap(), "paid");
+
+    // With its last handle gone a node is out of the PubSub.
+    drop((there, far, elsewhere));
+    until(1, || {
+        let scope = one.pg("Elixir.Phoenix.PubSub").unwrap();
+        scope.members(&group).len()
+    })
+    .await;
+    let again = other.pubsub("MyApp.PubSub").unwrap();
+    drop(again);
+}
