@@ -153,8 +153,9 @@ impl Builder {
 
     /// Whether BEAM nodes list us in `nodes()`. Default: no, we are a hidden node.
     ///
-    /// A visible node takes part in `global`; until that is served, `global:sync/0` hangs on
-    /// BEAM nodes that are connected to a visible one, and the start says so once as a warning.
+    /// A visible node takes part in `global` and `pg`: names are registered across it, nodes that
+    /// the cluster knows are dialled, and libraries that go by `nodes()` place work on it. It must
+    /// be dialable by all others.
     pub fn visible(mut self, visible: bool) -> Self {
         self.visible = visible;
         self

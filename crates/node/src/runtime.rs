@@ -342,11 +342,4 @@ fn say_started(builder: &Builder, node: &Node, port: u16) {
         visible = builder.visible,
         "node started"
     );
-    if builder.visible {
-        warn!(
-            node = %builder.name,
-            "this node is visible but does not serve global yet: global:sync/0 will hang on BEAM \
-             nodes that are connected to it; use --hidden unless you need to be in nodes()"
-        );
-    }
 }
