@@ -53,6 +53,7 @@ for_each_release! {
     crate::functions::work_that_nobody_waits_for_ends as work_that_nobody_waits_for_ends,
     crate::functions::built_in_functions_answer as built_in_functions_answer,
     crate::functions::our_group_leader_answers as our_group_leader_answers,
+    crate::functions::what_others_print_is_logged as what_others_print_is_logged,
     crate::functions::a_remote_shell_gives_up as a_remote_shell_gives_up,
     crate::groups::groups_are_shared as groups_are_shared,
     crate::groups::a_topic_of_phoenix_pubsub_is_shared as a_topic_of_phoenix_pubsub_is_shared,

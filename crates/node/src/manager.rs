@@ -1,5 +1,6 @@
 //! The one owner of roster and plan: feeds them, obeys them, holds the handle of every link.
 
+mod far_log;
 mod links;
 mod records;
 mod task_end;
@@ -29,6 +30,7 @@ use crate::listen::Accepted;
 use crate::node::{Command, ConnectError};
 use crate::orders::Orders;
 use crate::view::Peer;
+use far_log::FarLog;
 use links::Links;
 use records::{LinkPeer, Records};
 use task_end::TaskEnd;
@@ -53,6 +55,7 @@ pub(crate) struct Manager {
     plan: Plan,
     publisher: Publisher,
     records: Records,
+    far_log: FarLog,
     link_config: Arc<LinkConfig>,
     kernel: Arc<KernelDriver>,
     dialer: Dialer,
@@ -82,6 +85,7 @@ impl Manager {
             plan,
             publisher,
             records,
+            far_log: FarLog::default(),
             link_config,
             kernel,
             dialer,
@@ -216,6 +220,7 @@ impl Manager {
     /// [`KernelDriver::connect_failed`].
     fn handle_orders(&mut self, orders: Orders) {
         let now = Instant::now();
+        self.far_log.log(now, orders.lines, orders.lost_lines);
         for name in orders.disconnects {
             self.plan.handle_disconnect(now, &name);
         }

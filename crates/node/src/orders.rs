@@ -4,10 +4,14 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use enmesh_identity::NodeName;
+use enmesh_otp::LogLine;
 
 /// How many nodes may wait to be connected for somebody's signal; one more is as good as
 /// unreachable.
 const MAX_CONNECTS: usize = 1024;
+
+/// How many lines of other nodes may wait to be logged; one more is lost and counted.
+const MAX_LINES: usize = 256;
 
 /// What is wanted.
 #[derive(Debug, Default)]
@@ -20,6 +24,10 @@ pub(crate) struct Orders {
     pub(crate) disconnects: BTreeSet<NodeName>,
     /// Cut all, and come back after this time.
     pub(crate) leave: Option<Duration>,
+    /// What other nodes want in our log.
+    pub(crate) lines: Vec<LogLine>,
+    /// How many more they wanted there.
+    pub(crate) lost_lines: u64,
 }
 
 impl Orders {
@@ -28,6 +36,7 @@ impl Orders {
             && self.learned.is_none()
             && self.disconnects.is_empty()
             && self.leave.is_none()
+            && self.lines.is_empty()
     }
 
     /// Gives the node back if too many wait.
@@ -41,5 +50,13 @@ impl Orders {
 
     pub(crate) fn disconnect(&mut self, node: NodeName) {
         self.disconnects.insert(node);
+    }
+
+    pub(crate) fn log(&mut self, line: LogLine) {
+        if self.lines.len() < MAX_LINES {
+            self.lines.push(line);
+        } else {
+            self.lost_lines += 1;
+        }
     }
 }

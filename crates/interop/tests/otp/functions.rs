@@ -10,7 +10,7 @@ use enmesh_interop::{Beam, Epmd, NetNs, Otp, Process, poll_until};
 
 use tempfile::NamedTempFile;
 
-use crate::bench::{COOKIE, SOON, beam};
+use crate::bench::{COOKIE, Member, SOON, beam, list};
 use crate::rust_node::{block_on, rust_node};
 
 const BEAM: &str = "b1@127.0.0.1";
@@ -249,6 +249,37 @@ pub(crate) fn our_group_leader_answers(otp: Otp) {
         ("R = make_ref(), {user, US} ! {io_request, self(), R, dance}, receive {io_reply, R, X} -> X after 5000 -> silence end",
          "{error,request}"),
     ]);
+}
+
+/// What is printed and logged to the program is in its log.
+pub(crate) fn what_others_print_is_logged(otp: Otp) {
+    let ns = NetNs::new().unwrap();
+    let _epmd = Epmd::start(&ns).unwrap();
+    let mut b = beam(otp, &ns, BEAM, &[]);
+    let member = Member::start(&ns, US, &["--topology", &list(&[BEAM])]);
+    member.connected(0, BEAM);
+    for (expression, message, level, text) in [
+        (
+            "R = make_ref(), {user, US} ! {io_request, self(), R, {put_chars, unicode, io_lib, format, [\"~ts~n\", [<<\"hi\">>]]}}, \
+             receive {io_reply, R, X} -> X after 5000 -> silence end",
+            "node printed",
+            "INFO",
+            "hi",
+        ),
+        (
+            "{logger, US} ! {log, warning, \"~p of ~p\", [1, two], #{}}, ok",
+            "node logged",
+            "WARN",
+            "1 of two",
+        ),
+    ] {
+        let expression = expression.replace("US", &format!("'{US}'"));
+        assert_eq!(b.eval(&expression).unwrap(), "ok");
+        let record = member.said(0, message);
+        assert_eq!(record["node"], BEAM);
+        assert_eq!(record["level"], level);
+        assert_eq!(record["text"], text);
+    }
 }
 
 /// `erl -remsh` asks for a shell's module first, is told that there is none, and gives up in good order.
