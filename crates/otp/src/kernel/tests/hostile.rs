@@ -239,7 +239,7 @@ fn check(message: &Message) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
     fn whatever_a_peer_says_harms_nothing(
@@ -315,10 +315,11 @@ fn a_peer_holds_only_so_many_links_and_monitors() {
         .iter()
         .map(|message| super::wire::term(message.payload.as_ref().unwrap()))
         .collect();
-    assert_eq!(
-        reasons,
-        [Term::atom("system_limit"), Term::atom("system_limit")]
-    );
+    assert!(reasons.len() >= 2, "one monitor and the link are too many");
+    let limit = |reason: &Term| reason.is_atom("system_limit");
+    assert!(reasons.iter().all(limit));
+    let peer = &net.kernel("a@h").peers[&PEER];
+    assert_eq!(peer.watched.len() + peer.links.len(), MAX_TIES);
     net.cut("a@h", "b@h");
     assert_eq!(net.node("a@h").take("p"), Vec::<Mail>::new());
 }
