@@ -62,10 +62,7 @@ pub struct Builder {
     pub(crate) shutdown_grace: Duration,
     pub(crate) topologies: Vec<TopologyConfig>,
     pub(crate) tls: Option<TlsConfig>,
-    // The kernel of processes takes both.
-    #[allow(dead_code)]
     pub(crate) auto_connect: AutoConnect,
-    #[allow(dead_code)]
     pub(crate) echo: bool,
 }
 

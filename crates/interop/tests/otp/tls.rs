@@ -151,8 +151,15 @@ fn both_ways(otp: Otp, address: IpAddr, protocol: &str, versions: &str, further:
         flags.extend(further.iter().map(|&text| text.to_owned()));
         flags
     };
-    let r = member(&ns, US, &flags(US), &[BEAM]);
+    let echoing = [flags(US), vec!["--echo".to_owned()]].concat();
+    let r = member(&ns, US, &echoing, &[BEAM]);
     r.connected(0, BEAM);
+    // Many records of TLS, and fragments of a message, both ways.
+    let echo = format!(
+        "Sent = rand:bytes(20000000), {{echo, '{US}'}} ! {{self(), Sent}}, \
+         receive {{echo, Got}} -> Got =:= Sent after 14000 -> nothing end"
+    );
+    assert_eq!(b.eval(&echo).unwrap(), "true");
     let s = member(&ns, IDLE, &flags(IDLE), &[]);
     assert_eq!(b.eval(&format!("net_adm:ping('{IDLE}')")).unwrap(), "pong");
     s.connected(0, BEAM);
