@@ -53,10 +53,10 @@ pub(crate) struct RunOptions {
     /// [default: everybody].
     #[arg(long, value_name = "WHO")]
     allow: Option<String>,
-    /// BEAM nodes list us in nodes().
+    /// BEAM nodes list us in nodes(), and we take part in global and pg [default].
     #[arg(long, conflicts_with = "hidden")]
     visible: bool,
-    /// BEAM nodes list us in nodes(hidden) only [default].
+    /// BEAM nodes list us in nodes(hidden) only.
     #[arg(long)]
     hidden: bool,
     /// system: use the epmd there is; embedded: take over when there is none; none: every node of

@@ -132,7 +132,7 @@ impl Merged {
             cookie,
             cookies: self.cookies,
             allow: reader.optional("allow", setting::allow),
-            visible: reader.or("visible", false, setting::switch),
+            visible: reader.or("visible", true, setting::switch),
             dist_port: reader.or("dist_port", 0, setting::port_or_any),
             epmd: reader.or("epmd", EpmdMode::default(), str::parse),
             epmd_port: reader.or("epmd_port", enmesh_epmd::DEFAULT_PORT, setting::port),
