@@ -40,6 +40,16 @@ impl Process {
         self.child.id()
     }
 
+    /// The memory that is resident now, KiB.
+    pub fn resident_kib(&self) -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .with_context(|| format!("{self} has no memory, has it ended?"))?;
+        Ok(line.trim().trim_end_matches(" kB").parse()?)
+    }
+
     /// The child's handle, to take its pipes.
     pub(crate) fn child_mut(&mut self) -> &mut Child {
         &mut self.child

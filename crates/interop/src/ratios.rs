@@ -88,7 +88,7 @@ impl Ratios {
         let Some(figure) = self.median(number, column) else {
             return String::new();
         };
-        let figure = format!("{}{}", short(figure / measure.scale), measure.unit);
+        let figure = measure.show(figure);
         let Some(ratio) = self.ratio(number, measure, column).filter(|_| column > 0) else {
             return figure;
         };
@@ -116,22 +116,23 @@ impl Ratios {
 }
 
 impl Measure {
+    /// Only what counts a second gets that big that it needs a letter.
+    fn show(&self, figure: f64) -> String {
+        let (figure, letter) = match figure / self.scale {
+            f if self.unit.starts_with('/') && f >= 1e6 => (f / 1e6, "M"),
+            f if self.unit.starts_with('/') && f >= 1e4 => (f / 1e3, "k"),
+            f => (f, ""),
+        };
+        let digits = match figure {
+            f if f >= 100.0 => 0,
+            f if f >= 10.0 => 1,
+            _ => 2,
+        };
+        format!("{figure:.digits$} {letter}{}", self.unit)
+    }
+
     fn target(&self, column: usize) -> Option<f64> {
         self.targets.get(column.checked_sub(1)?).copied().flatten()
-    }
-}
-
-/// Three digits that count, and `k` and `M` for thousands and millions.
-fn short(figure: f64) -> String {
-    let (figure, letter) = match figure {
-        f if f >= 1e6 => (f / 1e6, " M"),
-        f if f >= 1e4 => (f / 1e3, " k"),
-        f => (f, " "),
-    };
-    match figure {
-        f if f >= 100.0 => format!("{f:.0}{letter}"),
-        f if f >= 10.0 => format!("{f:.1}{letter}"),
-        f => format!("{f:.2}{letter}"),
     }
 }
 

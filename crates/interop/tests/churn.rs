@@ -1,6 +1,7 @@
 //! One script of faults on a cluster of three OTP releases with our members in it, and on BEAMs alone as a control.
 //!
-//! `ENMESH_CHURN_SECONDS` and `ENMESH_CHURN_SEED` make it longer and other; `cargo xtask churn` sets both.
+//! `ENMESH_CHURN_SECONDS` and `ENMESH_CHURN_SEED` make it longer and other, and `ENMESH_CHURN_CONTROL` adds the control;
+//! `cargo xtask churn` sets them.
 
 #[path = "churn/check.rs"]
 mod check;
@@ -46,19 +47,15 @@ enum Guests {
     Beams,
 }
 
+/// The control, where it is asked for, shows what OTP does by itself under the same faults.
 #[test]
 fn three_releases_under_faults_with_our_members() {
+    if std::env::var_os("ENMESH_CHURN_CONTROL").is_some() {
+        println!("{}", churn(Guests::Beams));
+    }
     let report = churn(Guests::Ours);
     println!("{report}");
     assert!(report.is_clean(), "{report}");
-}
-
-/// The control shows what OTP does by itself under the same faults; only that it ran is asserted.
-#[test]
-fn three_releases_under_faults_alone() {
-    let report = churn(Guests::Beams);
-    println!("{report}");
-    assert!(report.faults() > 0);
 }
 
 fn churn(guests: Guests) -> Report {

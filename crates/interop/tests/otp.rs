@@ -8,12 +8,18 @@ mod cases;
 mod epmd;
 #[path = "otp/functions.rs"]
 mod functions;
+#[path = "otp/global.rs"]
+mod global;
 #[path = "otp/groups.rs"]
 mod groups;
+#[path = "otp/hostile.rs"]
+mod hostile;
 #[path = "otp/ipv6.rs"]
 mod ipv6;
 #[path = "otp/mixed.rs"]
 mod mixed;
+#[path = "otp/neighbours.rs"]
+mod neighbours;
 #[path = "otp/rust_node.rs"]
 mod rust_node;
 #[path = "otp/settings.rs"]
@@ -22,6 +28,8 @@ mod settings;
 mod signals;
 #[path = "otp/tls.rs"]
 mod tls;
+#[path = "otp/users.rs"]
+mod users;
 
 /// One test of each case for each release, so that they run side by side and fail by name.
 macro_rules! for_each_release {
@@ -45,6 +53,13 @@ for_each_release! {
     crate::cases::a_frozen_beam_is_down_by_ticks_and_comes_back as a_frozen_beam,
     crate::cases::a_beam_that_disconnects_us_is_dialled_again as a_beam_that_disconnects_us,
     crate::cases::what_a_beam_asks_is_answered as what_a_beam_asks_is_answered,
+    crate::hostile::hostile_frames_harm_nobody_else as hostile_frames_harm_nobody_else,
+    crate::global::every_node_locks_and_names_in_milliseconds as every_node_locks_and_names,
+    crate::global::locks_are_quick_while_members_come_and_go as locks_are_quick_while_members_come_and_go,
+    crate::neighbours::a_neighbour_is_whole as a_neighbour_is_whole,
+    crate::neighbours::elixir_finds_a_neighbour as elixir_finds_a_neighbour,
+    crate::neighbours::erl_call_is_answered as erl_call_is_answered,
+    crate::users::a_blocked_runtime_harms_no_link as a_blocked_runtime_harms_no_link,
     crate::epmd::epmd_restarts_under_us as epmd_restarts_under_us,
     crate::epmd::ours_serves_beam_nodes as ours_serves_beam_nodes,
     crate::epmd::no_epmd_at_all as no_epmd_at_all,

@@ -64,10 +64,6 @@ impl Report {
         report
     }
 
-    pub(crate) fn faults(&self) -> usize {
-        self.faults.iter().map(|(_, count)| count).sum()
-    }
-
     pub(crate) fn is_clean(&self) -> bool {
         self.healed.is_ok()
             && self.severed.is_empty()
@@ -172,7 +168,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// Every BEAM knows the same global names, and those of all BEAMs are among them.
+/// Every BEAM is in step with all others, knows the same global names, and those of all BEAMs are among them.
 pub(crate) fn names_are_equal(slots: &mut [Slot]) -> Result<()> {
     let own: Vec<String> = slots
         .iter()
@@ -183,6 +179,7 @@ pub(crate) fn names_are_equal(slots: &mut [Slot]) -> Result<()> {
     for slot in slots {
         let name = slot.name().to_owned();
         let Some(beam) = slot.beam() else { continue };
+        beam.eval("global:sync()")?;
         let names = beam.eval("lists:sort(global:registered_names())")?;
         for wanted in &own {
             ensure!(names.contains(wanted), "{name} misses {wanted}: {names}");

@@ -262,6 +262,7 @@ fn start_node(
     let arguments = [
         "run",
         "--visible",
+        "--echo",
         "--name",
         &name,
         "--cookie-file",

@@ -1,0 +1,240 @@
+//! `global` with members in the cluster: every BEAM locks and names as if there were none.
+
+use std::time::{Duration, Instant};
+
+use enmesh_interop::{Beam, Epmd, NetNs, Otp, poll_until};
+
+use crate::bench::{Member, SOON, beam, list, says, sees};
+
+/// What a call to `global` may take: milliseconds, on a machine that runs ten of these tests at once.
+const QUICK: Duration = Duration::from_secs(1);
+
+/// BEAMs of some releases and two members, all connected with each other.
+pub(crate) struct Cluster {
+    pub(crate) ns: NetNs,
+    pub(crate) beams: Vec<Beam>,
+    pub(crate) members: Vec<Member>,
+    _epmd: Epmd,
+}
+
+impl Cluster {
+    /// Members whose names sort first and last, so that one of them is `global`'s boss.
+    pub(crate) fn start(releases: &[Otp]) -> Self {
+        let ns = NetNs::new().unwrap();
+        let epmd = Epmd::start(&ns).unwrap();
+        let mut beams: Vec<Beam> = releases
+            .iter()
+            .enumerate()
+            .map(|(number, otp)| beam(*otp, &ns, &format!("m{number}@127.0.0.1"), &[]))
+            .collect();
+        let first = beams[0].name().to_owned();
+        for peer in &mut beams[1..] {
+            says(peer, &format!("net_adm:ping('{first}')"), "pong");
+        }
+        let members = ["a@127.0.0.1", "z@127.0.0.1"]
+            .map(|name| member(&ns, name, &first))
+            .into();
+        let mut cluster = Self {
+            ns,
+            beams,
+            members,
+            _epmd: epmd,
+        };
+        cluster.is_whole();
+        cluster
+    }
+
+    /// Every name, sorted.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let beams = self.beams.iter().map(|beam| beam.name().to_owned());
+        let members = self.members.iter().map(|member| member.name().to_owned());
+        let mut names: Vec<String> = beams.chain(members).collect();
+        names.sort();
+        names
+    }
+
+    /// Waits until everybody is connected with everybody, though the members were told of one BEAM only.
+    pub(crate) fn is_whole(&mut self) {
+        let names = self.names();
+        let others = |own: &str| -> Vec<&str> {
+            let others = names.iter().map(String::as_str);
+            others.filter(|name| *name != own).collect()
+        };
+        for member in &self.members {
+            let cluster = others(member.name());
+            member.enmesh.wait_cluster(SOON, &cluster).unwrap();
+        }
+        for beam in &mut self.beams {
+            let name = beam.name().to_owned();
+            sees(beam, &others(&name));
+        }
+    }
+}
+
+/// A visible member that knows one BEAM.
+pub(crate) fn member(ns: &NetNs, name: &str, beam: &str) -> Member {
+    let topology = list(&[beam]);
+    Member::start(ns, name, &["--visible", "--echo", "--topology", &topology])
+}
+
+/// Evaluates, and fails when the BEAM itself measured more than `QUICK`.
+pub(crate) fn quick(beam: &mut Beam, expression: &str) -> String {
+    let timed = format!(
+        "{{Micros, Value}} = timer:tc(fun() -> {expression} end), \
+         Micros < {} orelse error({{slow, Micros}}), Value",
+        QUICK.as_micros()
+    );
+    beam.eval_within(SOON, &timed).unwrap()
+}
+
+pub(crate) fn every_node_locks_and_names_in_milliseconds(otp: Otp) {
+    locks_and_names(&mut Cluster::start(&[otp, otp]));
+}
+
+/// The same with all releases at once.
+#[test]
+fn three_releases_lock_and_name_in_milliseconds() {
+    locks_and_names(&mut Cluster::start(&Otp::ALL));
+}
+
+fn locks_and_names(cluster: &mut Cluster) {
+    let names = cluster.names();
+    for beam in &mut cluster.beams {
+        let own = beam.name().to_owned();
+        beam.eval_within(SOON, "global:sync()").unwrap();
+        assert_eq!(quick(beam, "global:sync()"), "ok", "{own}");
+        for expression in [
+            "global:set_lock({here, self()})",
+            "global:del_lock({here, self()})",
+            "global:set_lock({here, self()}, [node() | nodes()], 0)",
+            "global:del_lock({here, self()}, [node() | nodes()])",
+            "global:trans({there, self()}, fun() -> true end)",
+        ] {
+            assert_eq!(quick(beam, expression), "true", "{own}: {expression}");
+        }
+        let register = format!(
+            "P = spawn(fun() -> receive after infinity -> ok end end), \
+             yes = global:register_name({{name, '{own}'}}, P), yes = global:register_name(brief, spawn(fun() -> \
+             receive after 300 -> ok end end)), node(P)"
+        );
+        assert_eq!(quick(beam, &register), format!("'{own}'"));
+        says(beam, "global:whereis_name(brief)", "undefined");
+        // A holder that dies gives its lock back, also to a member.
+        let orphan = "spawn(fun() -> global:set_lock({orphan, self()}) end), timer:sleep(100), \
+                      global:set_lock({orphan, self()}, [node() | nodes()], 5) andalso global:del_lock({orphan, self()})";
+        assert_eq!(beam.eval_within(SOON, orphan).unwrap(), "true", "{own}");
+    }
+    let wanted_names: Vec<String> = names
+        .iter()
+        .map(|name| {
+            let what = if name.starts_with('m') {
+                "name"
+            } else {
+                "echo"
+            };
+            format!("{{{what},'{name}'}}")
+        })
+        .collect();
+    for beam in &mut cluster.beams {
+        for (wanted, node) in wanted_names.iter().zip(&names) {
+            says(
+                beam,
+                &format!("node(global:whereis_name({wanted}))"),
+                &format!("'{node}'"),
+            );
+        }
+        let call = "[gen_server:call({global, {echo, N}}, hello, 5000) || N <- ['a@127.0.0.1', 'z@127.0.0.1']]";
+        assert_eq!(quick(beam, call), "[hello,hello]");
+    }
+    // A clash: the same name from two nodes at once has one owner in the end, everywhere.
+    let claim =
+        "global:register_name(clash, spawn(fun() -> receive after infinity -> ok end end)), ok";
+    let last = cluster.beams.len() - 1;
+    cluster.beams[0].eval(claim).unwrap();
+    cluster.beams[last].eval(claim).unwrap();
+    let owner = cluster.beams[0]
+        .eval("node(global:whereis_name(clash))")
+        .unwrap();
+    for beam in &mut cluster.beams {
+        says(beam, "node(global:whereis_name(clash))", &owner);
+    }
+    // A member that dies takes its names with it.
+    let mut dead = cluster.members.pop().unwrap();
+    dead.enmesh.process().kill9().unwrap();
+    for beam in &mut cluster.beams {
+        let expression = format!("global:whereis_name({{echo, '{}'}})", dead.name());
+        says(beam, &expression, "undefined");
+        assert_eq!(quick(beam, "global:sync()"), "ok");
+    }
+}
+
+/// Locks and names are asked for without a pause while members are killed, restarted and ended.
+pub(crate) fn locks_are_quick_while_members_come_and_go(otp: Otp) {
+    const ROUNDS: usize = 6;
+    let mut cluster = Cluster::start(&[otp, otp]);
+    let watched = "Me = self(), spawn(fun() -> register(lockers, self()), \
+        Loop = fun Loop(Number, Slowest) -> \
+            {Micros, true} = timer:tc(fun() -> \
+                Id = {Number, self()}, \
+                ok = global:sync(), \
+                true = global:set_lock(Id), true = global:del_lock(Id), \
+                yes = global:register_name(Id, self()), \
+                global:unregister_name(Id), true end), \
+            Worst = max(Micros, Slowest), \
+            receive {From, stop} -> From ! {Number, Worst} after 20 -> Loop(Number + 1, Worst) end \
+        end, Me ! go, Loop(1, 0) end), receive go -> ok end";
+    for beam in &mut cluster.beams {
+        beam.eval(watched).unwrap();
+    }
+    let first = cluster.beams[0].name().to_owned();
+    for round in 0..ROUNDS {
+        let mut old = cluster.members.remove(0);
+        let name = old.name().to_owned();
+        if round % 2 == 0 {
+            old.enmesh.process().kill9().unwrap();
+        } else {
+            old.enmesh.process().terminate().unwrap();
+            old.enmesh.process().wait_exit(SOON).unwrap();
+        }
+        drop(old);
+        cluster.members.push(member(&cluster.ns, &name, &first));
+        cluster.is_whole();
+    }
+    for beam in &mut cluster.beams {
+        let begin = Instant::now();
+        let answer = beam
+            .eval_within(
+                SOON,
+                "lockers ! {self(), stop}, receive {_, _} = R -> R end",
+            )
+            .unwrap();
+        let (rounds, slowest) = answer.trim_matches(['{', '}']).split_once(',').unwrap();
+        let (rounds, slowest): (u64, u64) = (rounds.parse().unwrap(), slowest.parse().unwrap());
+        let slowest = Duration::from_micros(slowest);
+        println!("{otp}: {rounds} rounds, the slowest {slowest:?}");
+        assert!(rounds >= ROUNDS as u64, "{rounds} rounds only");
+        // A join itself holds `global`'s lock for a moment, and both sides of it back off by random steps of up to a second.
+        assert!(slowest < QUICK * 5, "the slowest round took {slowest:?}");
+        assert!(begin.elapsed() < SOON);
+    }
+    for beam in &mut cluster.beams {
+        let output = beam.output().all();
+        // A death that one BEAM sees a moment before the other is answered so, and only the dead one is cut off.
+        let cuts: Vec<&String> = output
+            .iter()
+            .filter(|line| line.contains("overlapping partitions"))
+            .filter(|line| !line.contains("node 'a@") && !line.contains("node 'z@"))
+            .collect();
+        assert!(cuts.is_empty(), "{cuts:#?}");
+    }
+    poll_until("names agree", SOON, || {
+        let lists: Vec<String> = cluster
+            .beams
+            .iter_mut()
+            .map(|beam| beam.eval("lists:sort(global:registered_names())"))
+            .collect::<Result<_, _>>()?;
+        anyhow::ensure!(lists.windows(2).all(|pair| pair[0] == pair[1]), "{lists:?}");
+        Ok(())
+    })
+    .unwrap();
+}
