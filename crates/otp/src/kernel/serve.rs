@@ -144,7 +144,16 @@ impl<H: Clone + Debug> Kernel<H> {
     /// Does what a service asks for.
     pub(super) fn obey(&mut self, service: &ServiceName, effect: Effect) {
         match effect {
-            Effect::Send { from, to, message } => self.send_term(&from, &to, &message),
+            Effect::Send { from, to, message } => {
+                // What a node was to be told that has gone must not bring it back: who cut it off
+                // would see it return at once. Only `global` says something to nodes first.
+                let silent = *service != ServiceName::Global && to.node() != self.node();
+                if !silent || self.peers.contains_key(to.node()) {
+                    self.send_term(&from, &to, &message);
+                } else {
+                    self.counters.dropped += 1;
+                }
+            }
             Effect::Call {
                 id,
                 from,

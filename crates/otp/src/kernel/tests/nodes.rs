@@ -180,3 +180,36 @@ fn auto_connect_never_and_once_mean_what_net_kernel_means() {
         assert_eq!(mail.contains(&down), again == 0, "{mode:?}");
     }
 }
+
+#[test]
+fn an_answer_to_a_node_that_has_gone_does_not_bring_it_back() {
+    let mut net = Net::pair();
+    let now = net.now;
+    let (module, function) = (Atom::from_static("m"), Atom::from_static("f"));
+    net.kernel("a@h").define(module, function);
+    let q = net.spawn("b@h", "q");
+    let call = [
+        Term::atom("call"),
+        Term::atom("m"),
+        Term::atom("f"),
+        Term::nil(),
+        Term::atom("user"),
+    ];
+    let rex = named("rex", "a@h");
+    net.kernel("b@h")
+        .call(now, &q, &rex, &Term::tuple(call), "slot");
+    net.run();
+    let job = net
+        .node("a@h")
+        .others
+        .iter()
+        .find_map(|action| match action {
+            Action::Start { job, .. } => Some(*job),
+            _ => None,
+        });
+    net.cut("a@h", "b@h");
+    net.node("a@h").others.clear();
+    let outcome = crate::JobOutcome::Returned(Term::nil());
+    net.kernel("a@h").handle_job(now, job.unwrap(), outcome);
+    assert_eq!(connects(&mut net, "a@h"), 0);
+}
