@@ -39,7 +39,12 @@ impl<H: Clone + Debug> Kernel<H> {
     }
 
     /// A reference to which messages for `from` can be sent until it is taken back.
+    ///
+    /// At the bound of references in use, 4,194,304, what is sent to it is lost.
     pub fn alias(&mut self, from: &Pid) -> Reference {
+        if self.requests.is_full() {
+            return self.requests.unused();
+        }
         self.add_request(from, Kind::Alias, None)
     }
 

@@ -1,6 +1,7 @@
 //! Claims about kernels that are connected by a wire in memory.
 
 mod altact;
+mod cluster;
 mod hostile;
 mod links;
 mod monitors;
