@@ -91,7 +91,7 @@ fn beside_bulk() -> Row {
     row.measures.push((
         Figure::P99,
         Measure {
-            label: "— p99",
+            label: "— p99 at any moment",
             unit: "us",
             scale: 1.0,
             better: Better::Less,

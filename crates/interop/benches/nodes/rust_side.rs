@@ -12,7 +12,7 @@ use enmesh::{
 };
 use tokio::task::{JoinSet, LocalSet};
 
-use crate::samples::{Summary, summary};
+use crate::samples::{Summary, at_any_moment, summary};
 
 /// Names the node that this process is to be.
 pub(crate) const ROLE: &str = "ENMESH_BENCH_NODE";
@@ -168,6 +168,12 @@ async fn echo_of(mailbox: &mut Mailbox, peer: &NodeName) -> Result<Pid> {
 }
 
 async fn ping(node: &Node, peer: &NodeName, time: Duration) -> Result<Summary> {
+    let begin = Instant::now();
+    let samples = pings(node, peer, time).await?;
+    Ok(summary(begin.elapsed(), samples))
+}
+
+async fn pings(node: &Node, peer: &NodeName, time: Duration) -> Result<Vec<Duration>> {
     let mut mailbox = node.anonymous_mailbox()?;
     let echo = echo_of(&mut mailbox, peer).await?;
     let question = (mailbox.pid().clone(), 1);
@@ -180,7 +186,7 @@ async fn ping(node: &Node, peer: &NodeName, time: Duration) -> Result<Summary> {
         ensure!(matches!(answer.view()?, TermRef::Int(1)), "another answer");
         samples.push(sent.elapsed());
     }
-    Ok(summary(begin.elapsed(), samples))
+    Ok(samples)
 }
 
 async fn window(node: &Node, peer: &NodeName, time: Duration) -> Result<Summary> {
@@ -255,10 +261,10 @@ async fn beside_bulk(
         #[allow(unreachable_code)] // It says what the loop's errors are.
         Ok::<(), anyhow::Error>(())
     });
-    let summary = ping(node, peer, time).await;
+    let samples = pings(node, peer, time).await?;
     ensure!(!bulk.is_finished(), "the bulk ended: {:?}", bulk.await);
     bulk.abort();
-    summary
+    Ok(at_any_moment(&samples))
 }
 
 #[derive(Clone, Copy)]
