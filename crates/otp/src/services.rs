@@ -31,8 +31,7 @@ pub(crate) use admission::Admission;
 pub(crate) use gen_call::{Incoming, not_served};
 use jobs::Jobs;
 pub use logger::{LogLevel, LogLine};
-#[allow(unused_imports)] // The kernel that asks follows.
-pub(crate) use spawn_options::{Ties, ties};
+pub(crate) use spawn_options::ties;
 
 /// A service with a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
