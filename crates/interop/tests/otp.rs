@@ -59,6 +59,7 @@ for_each_release! {
     crate::neighbours::a_neighbour_is_whole as a_neighbour_is_whole,
     crate::neighbours::elixir_finds_a_neighbour as elixir_finds_a_neighbour,
     crate::neighbours::erl_call_is_answered as erl_call_is_answered,
+    crate::users::rust_calls_elixir as rust_calls_elixir,
     crate::users::a_blocked_runtime_harms_no_link as a_blocked_runtime_harms_no_link,
     crate::epmd::epmd_restarts_under_us as epmd_restarts_under_us,
     crate::epmd::ours_serves_beam_nodes as ours_serves_beam_nodes,

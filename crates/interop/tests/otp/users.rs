@@ -4,10 +4,10 @@ use std::net::Ipv4Addr;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use enmesh::{Cookie, EpmdMode, Node, NodeName};
+use enmesh::{Atom, CallError, Cookie, EpmdMode, Node, NodeName, Term, ToTerm};
 use enmesh_interop::{Epmd, NetNs, Otp};
 
-use crate::bench::{COOKIE, beam, sees};
+use crate::bench::{COOKIE, SOON, beam, sees};
 use crate::global::quick;
 
 const BEAM: &str = "b@127.0.0.1";
@@ -38,6 +38,65 @@ fn with_node<T: Send>(ns: &NetNs, program: impl AsyncFnOnce(Node) -> T + Send) -
         })
     })
     .unwrap()
+}
+
+/// Elixir's servers and supervised tasks on a BEAM, called from Rust.
+pub(crate) fn rust_calls_elixir(otp: Otp) {
+    let ns = NetNs::new().unwrap();
+    let _epmd = Epmd::start(&ns).unwrap();
+    let mut b = beam(otp, &ns, BEAM, &["-kernel", "net_ticktime", "8"]);
+    b.eval(
+        "true = code:add_path(\"/usr/lib/elixir/lib/elixir/ebin\"), {ok, _} = application:ensure_all_started(elixir), \
+         Me = self(), spawn(fun() -> {ok, _} = 'Elixir.Task.Supervisor':start_link([{name, tasks}]), \
+         {ok, _} = 'Elixir.Agent':start_link(fun() -> 41 end, [{name, agent}]), Me ! started, receive stop -> ok end end), \
+         receive started -> ok end",
+    )
+    .unwrap();
+    with_node(&ns, async |node| {
+        let beam: NodeName = BEAM.parse().unwrap();
+        let mut mailbox = node.anonymous_mailbox().unwrap();
+        let send = Term::List(vec![mailbox.pid().to_term(), Term::atom("from_a_task")]);
+        let task = vec![
+            Term::atom("tasks"),
+            Term::atom("erlang"),
+            Term::atom("send"),
+            send,
+        ];
+        let started = node
+            .rpc(&beam, "Elixir.Task.Supervisor", "start_child", task, SOON)
+            .await
+            .unwrap();
+        let Term::Tuple(started) = started else {
+            panic!("no task was started");
+        };
+        assert!(started[0].is_atom("ok"), "{:?}", started);
+        let message = mailbox.recv().await.unwrap().into_message().unwrap();
+        assert!(message.term().unwrap().is_atom("from_a_task"));
+        // The supervisor and the agent are servers: a request of theirs, then one that they refuse by ending the caller's call.
+        let children = node
+            .call(("tasks", &beam), &Atom::from_static("which_children"), SOON)
+            .await
+            .unwrap();
+        assert_eq!(children, Term::List(vec![]), "the task has ended");
+        let plus = vec![
+            Term::atom("agent"),
+            Term::atom("Elixir.Kernel"),
+            Term::atom("+"),
+            Term::List(vec![Term::Int(1)]),
+        ];
+        let sum = node.rpc(&beam, "Elixir.Agent", "get", plus, SOON).await;
+        assert_eq!(sum.unwrap(), Term::Int(42));
+        let nobody = node
+            .call(("nobody", &beam), &Atom::from_static("hello"), SOON)
+            .await;
+        assert!(matches!(nobody, Err(CallError::NoProcess)), "{nobody:?}");
+        let nodes = node
+            .rpc(&beam, "Elixir.Node", "list", vec![], SOON)
+            .await
+            .unwrap();
+        assert_eq!(nodes, Term::List(vec![Term::atom(US)]));
+        node.shutdown().await;
+    });
 }
 
 /// The user's code sits on its only thread; links, pings and locks do not notice.
