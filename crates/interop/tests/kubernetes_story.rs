@@ -56,7 +56,8 @@ fn members_follow_kubectl_scale_and_lose_nobody_when_the_api_breaks() {
     story.api_is_dead();
 }
 
-/// A member in the cluster's network and outside of its pods, with the account's kubeconfig.
+/// A member in the cluster's network and outside of its pods, with the account's kubeconfig. All are hidden, so that each is
+/// connected with what it has found itself, and with nobody of whom `global` told it.
 fn member_outside(
     cluster: &Cluster,
     access: &Access,
@@ -67,6 +68,7 @@ fn member_outside(
     command
         .args([
             "run",
+            "--hidden",
             "--log-format",
             "json",
             "--name",
@@ -82,7 +84,8 @@ fn member_outside(
 /// A member in a pod of its own, with the account's mounted token.
 fn member_in_a_pod(cluster: &Cluster, mode: &str) -> MemberLog {
     let name = format!("member-{mode}");
-    let run = "exec enmesh run --log-format json --name in@$POD_IP --topology \"$TOPOLOGY\"";
+    let run =
+        "exec enmesh run --hidden --log-format json --name in@$POD_IP --topology \"$TOPOLOGY\"";
     cluster
         .apply(&json!({
             "apiVersion": "v1",

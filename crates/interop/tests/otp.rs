@@ -86,6 +86,7 @@ for_each_release! {
     crate::tls::each_side_dials_over_tls_1_2 as each_side_dials_over_tls_1_2,
     crate::tls::each_side_dials_over_tls_1_3 as each_side_dials_over_tls_1_3,
     crate::tls::each_side_dials_over_tls_and_ipv6 as each_side_dials_over_tls_and_ipv6,
+    crate::tls::addresses_in_certificates as addresses_in_certificates,
     crate::tls::another_authority_is_refused_and_said as another_authority_is_refused_and_said,
     crate::tls::certificates_are_replaced_while_we_run as certificates_are_replaced_while_we_run,
     crate::tls::a_beam_that_shows_no_certificate_is_refused as a_beam_that_shows_no_certificate,

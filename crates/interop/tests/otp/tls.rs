@@ -28,6 +28,10 @@ struct Authority {
 
 impl Authority {
     fn new() -> Self {
+        Self::of(&[BEAM, US, IDLE])
+    }
+
+    fn of(nodes: &[&str]) -> Self {
         let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
@@ -35,7 +39,7 @@ impl Authority {
         params.distinguished_name = name("cluster");
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        for node in [BEAM, US, IDLE] {
+        for node in nodes {
             sign(&issuer, folder.path(), node);
         }
         Self { issuer, folder }
@@ -57,10 +61,14 @@ impl Authority {
 
     /// An `ssl_dist_optfile` of a BEAM: `server` and `client` are further options of either side.
     fn options(&self, versions: &str, server: &str, client: &str) -> String {
+        self.options_of(BEAM, versions, server, client)
+    }
+
+    fn options_of(&self, node: &str, versions: &str, server: &str, client: &str) -> String {
         let files = |kinds: &[(&str, &str)]| -> String {
             kinds
                 .iter()
-                .map(|(option, what)| format!("{{{option},\"{}\"}},", self.file(BEAM, what)))
+                .map(|(option, what)| format!("{{{option},\"{}\"}},", self.file(node, what)))
                 .collect()
         };
         let own = files(&[
@@ -188,6 +196,27 @@ pub(crate) fn each_side_dials_over_tls_1_3(otp: Otp) {
 pub(crate) fn each_side_dials_over_tls_and_ipv6(otp: Otp) {
     let six = Ipv6Addr::LOCALHOST.into();
     both_ways(otp, six, "inet6_tls", BOTH, &["--listen", "::"]);
+}
+
+/// An address as host needs one in the certificate. OTP 25 does not take it as the dialling side, which the docs say.
+pub(crate) fn addresses_in_certificates(otp: Otp) {
+    const NAMES: [&str; 3] = ["b@127.0.0.1", "r@127.0.0.1", "s@127.0.0.1"];
+    let (ns, _epmd) = names(loopback());
+    let authority = Authority::of(&NAMES[..1]);
+    let (cert, key) = (
+        authority.file(NAMES[0], "crt"),
+        authority.file(NAMES[0], "key"),
+    );
+    let shown = format!(",{{certfile,\"{cert}\"}},{{keyfile,\"{key}\"}}");
+    let options = authority.options_of(NAMES[0], BOTH, "", &shown);
+    let extra = ["-proto_dist", "inet_tls", "-ssl_dist_optfile", &options];
+    let mut b = beam(otp, &ns, NAMES[0], &extra);
+    let flags = authority.flags(NAMES[0]);
+    member(&ns, NAMES[1], &flags, &[NAMES[0]]).connected(0, NAMES[0]);
+    let _idle = member(&ns, NAMES[2], &flags, &[]);
+    let wanted = if otp == Otp::R25 { "pang" } else { "pong" };
+    let ping = format!("net_adm:ping('{}')", NAMES[2]);
+    assert_eq!(b.eval(&ping).unwrap(), wanted);
 }
 
 /// In each direction the side that does not trust the other refuses, and both of us say why.
