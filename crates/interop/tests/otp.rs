@@ -82,6 +82,7 @@ for_each_release! {
     crate::signals::exits_arrive_both_ways as exits_arrive_both_ways,
     crate::signals::monitors_fire_both_ways as monitors_fire_both_ways,
     crate::signals::aliases_are_sent_to_both_ways as aliases_are_sent_to_both_ways,
+    crate::signals::urgent_signals_arrive_both_ways as urgent_signals_arrive_both_ways,
     crate::signals::a_lost_node_takes_everything_along as a_lost_node_takes_everything_along,
     crate::tls::each_side_dials_over_tls_1_2 as each_side_dials_over_tls_1_2,
     crate::tls::each_side_dials_over_tls_1_3 as each_side_dials_over_tls_1_3,

@@ -20,6 +20,11 @@ const WORKER: &str = "
         {From, exit, Pid, Reason} -> exit(Pid, Reason), From ! {self(), done}, Loop(From);
         {From, alias} -> From ! {self(), alias()}, Loop(From);
         {From, send, To, Message} -> To ! Message, From ! {self(), done}, Loop(From);
+        {From, urge, To, Message} ->
+            apply(erlang, send, [To, Message, [priority]]), From ! {self(), done}, Loop(From);
+        {From, urge_exit, To, Reason} ->
+            apply(erlang, exit, [To, Reason, [priority]]), From ! {self(), done}, Loop(From);
+        {From, urgent_alias} -> From ! {self(), alias([priority])}, Loop(From);
         {From, ping} -> From ! {self(), done}, Loop(From);
         {_, die, Reason} -> exit(Reason);
         Other -> Last ! {got, Other}, Loop(Last)
@@ -308,6 +313,41 @@ pub(crate) fn aliases_are_sent_to_both_ways(otp: Otp) {
         Term::atom("last"),
         "the alias was taken back"
     );
+}
+
+/// Since OTP 28 messages and exits can go before others, in an operation of their own.
+pub(crate) fn urgent_signals_arrive_both_ways(otp: Otp) {
+    let mut pair = Pair::start(otp);
+    let (a, mut ours) = (pair.worker("a"), pair.trapping());
+    let pid = Term::from(ours.pid().clone());
+    if otp != Otp::R29 {
+        // What is older takes the plain way.
+        let order = [Term::atom("send"), pid, Term::atom("plain")];
+        pair.ask(&a, order);
+        let plain = receive(&mut ours).into_message().unwrap();
+        assert_eq!(plain.term().unwrap(), Term::atom("plain"));
+        return;
+    }
+    let alias = Term::from(ours.alias());
+    let order = [Term::atom("send"), pid.clone(), Term::atom("plain")];
+    pair.ask(&a, order);
+    pair.ask(&a, [Term::atom("urge"), pid, Term::atom("urgent")]);
+    // Both are here, as the worker has answered since.
+    for word in ["urgent", "plain"] {
+        let message = receive(&mut ours).into_message().unwrap();
+        assert_eq!(message.term().unwrap(), Term::atom(word));
+    }
+    let order = [Term::atom("urge"), alias.clone(), Term::atom("hello")];
+    pair.ask(&a, order);
+    let hello = receive(&mut ours).into_message().unwrap();
+    assert_eq!(hello.term().unwrap(), Term::atom("hello"));
+    pair.ask(&a, [Term::atom("urge_exit"), alias, Term::atom("boom")]);
+    assert_eq!(receive(&mut ours), exit_of(&a.pid, "boom"));
+
+    let theirs = pair.ask(&a, [Term::atom("urgent_alias")]);
+    let theirs = theirs.as_reference().unwrap().clone();
+    block_on(ours.send(theirs, &Term::atom("hello"))).unwrap();
+    assert_eq!(pair.got(), Term::atom("hello"));
 }
 
 /// All that hangs on a connection ends with it, and `nodedown` comes last.
