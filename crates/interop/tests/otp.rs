@@ -14,12 +14,12 @@ mod global;
 mod groups;
 #[path = "otp/hostile.rs"]
 mod hostile;
-#[path = "otp/global.rs"]
-mod global;
 #[path = "otp/ipv6.rs"]
 mod ipv6;
 #[path = "otp/mixed.rs"]
 mod mixed;
+#[path = "otp/naming.rs"]
+mod naming;
 #[path = "otp/neighbours.rs"]
 mod neighbours;
 #[path = "otp/rust_node.rs"]
@@ -75,9 +75,9 @@ for_each_release! {
     crate::functions::a_remote_shell_gives_up as a_remote_shell_gives_up,
     crate::groups::groups_are_shared as groups_are_shared,
     crate::groups::a_topic_of_phoenix_pubsub_is_shared as a_topic_of_phoenix_pubsub_is_shared,
-    crate::global::global_works_while_members_come_and_go as global_works_while_members_come_and_go,
-    crate::global::a_clash_is_settled_on_both_sides as a_clash_is_settled_on_both_sides,
-    crate::global::who_is_told_to_go_leaves_and_comes_back as who_is_told_to_go,
+    crate::naming::global_works_while_members_come_and_go as global_works_while_members_come_and_go,
+    crate::naming::a_clash_is_settled_on_both_sides as a_clash_is_settled_on_both_sides,
+    crate::naming::who_is_told_to_go_leaves_and_comes_back as who_is_told_to_go,
     crate::ipv6::each_side_dials_over_ipv6 as each_side_dials_over_ipv6,
     crate::ipv6::names_that_are_addresses_of_ipv6 as names_that_are_addresses_of_ipv6,
     crate::settings::a_peer_with_a_cookie_of_its_own as a_peer_with_a_cookie_of_its_own,
