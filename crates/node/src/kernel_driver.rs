@@ -364,7 +364,6 @@ impl KernelDriver {
                 }
             }
             Action::Learned(nodes) => state.orders.learned = Some(nodes),
-            Action::Disconnect(node) => state.orders.disconnect(node),
             Action::Leave { rejoin_after } => state.orders.leave = Some(rejoin_after),
             Action::Log(line) => state.orders.log(line),
             _ => {}

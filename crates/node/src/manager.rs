@@ -19,7 +19,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinError};
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, debug_span};
+use tracing::{Instrument, debug_span, warn};
 
 use crate::deadline::until;
 use crate::dial::{DialError, Dialer};
@@ -221,10 +221,11 @@ impl Manager {
     fn handle_orders(&mut self, orders: Orders) {
         let now = Instant::now();
         self.far_log.log(now, orders.lines, orders.lost_lines);
-        for name in orders.disconnects {
-            self.plan.handle_disconnect(now, &name);
-        }
         if let Some(rejoin_after) = orders.leave {
+            warn!(
+                rejoin_after = ?rejoin_after,
+                "cut off by the cluster: leaving every node, to come back at once"
+            );
             self.plan.handle_leave(now, rejoin_after);
         }
         if let (Some(nodes), Some(topology)) = (orders.learned, self.learned.clone()) {

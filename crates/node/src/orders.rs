@@ -20,8 +20,6 @@ pub(crate) struct Orders {
     pub(crate) connects: BTreeSet<NodeName>,
     /// All nodes that `global` has learned of.
     pub(crate) learned: Option<Vec<NodeName>>,
-    /// Links to cut. There are never more than links.
-    pub(crate) disconnects: BTreeSet<NodeName>,
     /// Cut all, and come back after this time.
     pub(crate) leave: Option<Duration>,
     /// What other nodes want in our log.
@@ -34,7 +32,6 @@ impl Orders {
     pub(crate) fn is_empty(&self) -> bool {
         self.connects.is_empty()
             && self.learned.is_none()
-            && self.disconnects.is_empty()
             && self.leave.is_none()
             && self.lines.is_empty()
     }
@@ -46,10 +43,6 @@ impl Orders {
         }
         self.connects.insert(node);
         Ok(())
-    }
-
-    pub(crate) fn disconnect(&mut self, node: NodeName) {
-        self.disconnects.insert(node);
     }
 
     pub(crate) fn log(&mut self, line: LogLine) {

@@ -158,8 +158,6 @@ pub enum Action<H> {
     Connect(NodeName),
     /// The whole set of nodes that `global` has learned of.
     Learned(Vec<NodeName>),
-    /// Cut the link with this node.
-    Disconnect(NodeName),
     /// Cut all links, dial nobody for this long, then dial all at once.
     Leave {
         /// How long to stay away.

@@ -72,8 +72,6 @@ pub(crate) enum Effect {
     Exit { from: Pid, to: Pid, reason: Term },
     /// The whole present set of nodes that were learned.
     Connect(Vec<NodeName>),
-    /// Cuts one link.
-    Disconnect(NodeName),
     /// Cuts all links, stays away, then dials all at once.
     Leave { rejoin_after: Duration },
 }

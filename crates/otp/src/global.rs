@@ -222,14 +222,11 @@ impl Global {
 
     /// A node says that our links overlap with a partition: we are to go. To lose one link only
     /// would make others cut each other off, so all go, and we come back as one.
-    fn cut_off(&mut self, now: Instant, peer: &Atom) {
+    fn cut_off(&mut self, now: Instant) {
         if self.rejoin.is_away(now) {
             return;
         }
         let rejoin_after = self.rejoin.leave(now, &mut self.chance);
-        if let Ok(node) = peer.as_str().parse() {
-            self.effects.push_back(Effect::Disconnect(node));
-        }
         self.effects.push_back(Effect::Leave { rejoin_after });
         for node in self.mesh.leave() {
             self.forget(now, &node);

@@ -128,7 +128,7 @@ impl Global {
             ("cancel_connect", [node, mine]) if is_peer(node) => {
                 self.connect_cancelled(now, peer, mine);
             }
-            ("remove_connection", [node]) if is_peer(node) => self.cut_off(now, peer),
+            ("remove_connection", [node]) if is_peer(node) => self.cut_off(now),
             // The old form, for the locker itself.
             ("lock_set", parts) => self.lock_set(now, peer, parts),
             ("whereis", [name, from]) => {

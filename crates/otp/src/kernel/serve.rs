@@ -172,7 +172,6 @@ impl<H: Clone + Debug> Kernel<H> {
             Effect::Demonitor { id } => self.end_asked(service, Asked::Monitor, id),
             Effect::Exit { from, to, reason } => self.send_exit(from, to, reason),
             Effect::Connect(nodes) => self.actions.push_back(Action::Learned(nodes)),
-            Effect::Disconnect(node) => self.actions.push_back(Action::Disconnect(node)),
             Effect::Leave { rejoin_after } => {
                 self.actions.push_back(Action::Leave { rejoin_after });
             }

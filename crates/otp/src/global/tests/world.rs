@@ -493,7 +493,6 @@ impl World {
                     }
                 }
             }
-            Effect::Disconnect(_) => {}
             Effect::Leave { rejoin_after } => {
                 self.nodes[at].leaves.push(rejoin_after);
                 self.nodes[at].away_until = Some(self.now + rejoin_after);
