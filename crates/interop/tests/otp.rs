@@ -74,6 +74,7 @@ for_each_release! {
     crate::functions::what_others_print_is_logged as what_others_print_is_logged,
     crate::functions::a_remote_shell_gives_up as a_remote_shell_gives_up,
     crate::groups::groups_are_shared as groups_are_shared,
+    crate::groups::restless_groups_end_equal as restless_groups_end_equal,
     crate::groups::a_topic_of_phoenix_pubsub_is_shared as a_topic_of_phoenix_pubsub_is_shared,
     crate::naming::global_works_while_members_come_and_go as global_works_while_members_come_and_go,
     crate::naming::a_clash_is_settled_on_both_sides as a_clash_is_settled_on_both_sides,

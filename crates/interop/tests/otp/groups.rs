@@ -204,6 +204,130 @@ fn a_mixed_cluster_agrees_on_groups() {
     }
 }
 
+/// The groups of the restless.
+const GROUPS: [&str; 3] = ["a", "b", "c"];
+
+/// A Rust node whose processes join, leave and end.
+struct Restless {
+    node: Node,
+    groups: ProcessGroups,
+    mailboxes: Vec<Mailbox>,
+}
+
+impl Restless {
+    fn new(ns: &NetNs, name: &str) -> Self {
+        let node = rust_node(ns, name);
+        let mailboxes = (0..4).map(|_| node.anonymous_mailbox().unwrap()).collect();
+        let groups = node.pg("pg").unwrap();
+        Self {
+            node,
+            groups,
+            mailboxes,
+        }
+    }
+
+    fn act(&mut self, chance: usize) {
+        let group = Atom::from_static(GROUPS[chance % 3]);
+        let mailbox = &mut self.mailboxes[chance / 3 % 4];
+        match chance / 12 % 8 {
+            0..4 => self.groups.join(&group, mailbox.pid()),
+            4..7 => {
+                self.groups.leave(&group, mailbox.pid());
+            }
+            _ => *mailbox = self.node.anonymous_mailbox().unwrap(),
+        }
+    }
+
+    /// How often processes of each node are in each group, as the BEAM's own question prints it.
+    fn counts(&self, nodes: &[&str]) -> String {
+        let mut counts = Vec::new();
+        for group in GROUPS {
+            let members = self.groups.members(&Atom::from_static(group));
+            for node in nodes {
+                let count = members.iter().filter(|pid| pid.node() == *node).count();
+                counts.push(format!("{{{group},'{node}',{count}}}"));
+            }
+        }
+        format!("[{}]", counts.join(","))
+    }
+}
+
+/// Processes join, leave and end and links end and come back at random, on two members and a BEAM: the BEAM's scope process
+/// lives through it, and in the end all know the same.
+pub(crate) fn restless_groups_end_equal(otp: Otp) {
+    const RUST: [&str; 2] = ["r1@127.0.0.1", "r2@127.0.0.1"];
+    let ns = NetNs::new().unwrap();
+    let _epmd = Epmd::start(&ns).unwrap();
+    let mut beam = with_pg(otp, &ns, BEAM);
+    let worker = "register(W, spawn(fun() -> receive stop -> ok end end))";
+    beam.eval(&format!("[{worker} || W <- [w0, w1, w2, w3]]"))
+        .unwrap();
+    let mut members = RUST.map(|name| Restless::new(&ns, name));
+    let mut chance = 4_711_usize;
+    for step in 0..400 {
+        chance = chance
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        let (draw, group) = (chance >> 33, GROUPS[(chance >> 40) % 3]);
+        let worker_name = format!("w{}", (chance >> 44) % 4);
+        match step % 8 {
+            0..5 => members[draw % 2].act(draw / 2),
+            5 => drop(
+                beam.eval(&format!("pg:join(pg, {group}, whereis({worker_name}))"))
+                    .unwrap(),
+            ),
+            6 => drop(
+                beam.eval(&format!("pg:leave(pg, {group}, whereis({worker_name}))"))
+                    .unwrap(),
+            ),
+            _ if draw % 4 == 0 => {
+                let again = format!(
+                    "P = whereis({worker_name}), R = monitor(process, P), P ! stop, receive {{'DOWN', R, _, _, _}} -> ok end, {worker}"
+                );
+                beam.eval(&again.replace("(W,", &format!("({worker_name},")))
+                    .unwrap();
+            }
+            _ if draw % 4 == 1 => drop(
+                beam.eval(&format!("erlang:disconnect_node('{}')", RUST[draw / 4 % 2]))
+                    .unwrap(),
+            ),
+            _ => drop(
+                beam.eval(&format!("net_adm:ping('{}')", RUST[draw / 4 % 2]))
+                    .unwrap(),
+            ),
+        }
+    }
+    let all = [BEAM, RUST[0], RUST[1]];
+    says(
+        &mut beam,
+        &format!("[net_adm:ping('{}'), net_adm:ping('{}')]", RUST[0], RUST[1]),
+        "[pong,pong]",
+    );
+    let nodes = all.map(|name| format!("'{name}'")).join(",");
+    let question = format!(
+        "[{{G, N, length([P || P <- pg:get_members(pg, G), node(P) =:= N])}} || G <- [a, b, c], N <- [{nodes}]]"
+    );
+    poll_until("all know the same", SOON, || {
+        let asked = beam.eval(&question)?;
+        for member in &members {
+            let counts = member.counts(&all);
+            anyhow::ensure!(
+                asked == counts,
+                "the BEAM says {asked}, {} says {counts}",
+                member.node.name()
+            );
+        }
+        let own = members.iter().all(|member| {
+            let of = |group| member.groups.local_members(&Atom::from_static(group)).len();
+            GROUPS.map(of).iter().sum::<usize>() > 0
+        });
+        anyhow::ensure!(own, "the draw left somebody without members");
+        Ok(())
+    })
+    .unwrap();
+    still_serves(&mut beam);
+}
+
 /// What an Elixir application has that runs Phoenix.PubSub with a pool of two: the scope, a worker for each group,
 /// registered under its name, and a subscriber. Broadcasts go from the calling process over one group of the pool, chosen by
 /// its pid, to each remote member of it.
