@@ -67,7 +67,7 @@ async fn a_global_name_is_known_everywhere_until_its_process_ends() {
     until(pid.clone(), || other.whereis_global(&word)).await;
     let taken = register(&other, "leader", rival.pid()).await;
     assert_eq!(taken, Err(GlobalError::Taken));
-    assert_eq!(other.global_names(), [word.clone()]);
+    assert_eq!(other.global_names(), std::slice::from_ref(&word));
     drop(leader);
     until(None, || other.whereis_global(&word)).await;
     until(None, || one.whereis_global(&word)).await;
