@@ -201,22 +201,14 @@ impl KernelDriver {
         self.with(|kernel, now| kernel.handle_connect_failed(now, &atom_of(peer)));
     }
 
-    /// Gives the kernel what a link has brought, in order, until `stop` says that the link has
-    /// ended. Returns how many messages could not be decoded.
-    pub(crate) fn deliver(
-        &self,
-        peer: &Atom,
-        messages: &mut Vec<Message>,
-        stop: impl Fn() -> bool,
-    ) -> u64 {
+    /// Gives the kernel what a link has brought, in order. Returns how many messages could not be
+    /// decoded.
+    pub(crate) fn deliver(&self, peer: &Atom, messages: impl Iterator<Item = Message>) -> u64 {
         let mut wakes = Vec::new();
         let mut state = self.lock();
         let now = Instant::now();
         let before = state.kernel.counters().undecodable;
-        for message in messages.drain(..) {
-            if stop() {
-                break;
-            }
+        for message in messages {
             state.kernel.handle_message(now, peer, message);
             self.obey_all(&mut state, now, &mut wakes);
         }

@@ -24,6 +24,12 @@ const READ_MIN: usize = 4 * 1024;
 /// The most room to read into at once, in bytes; reached by doubling while reads fill it.
 const READ_MAX: usize = 256 * 1024;
 
+/// The same while messages are small: as many as stay near the processor until they are delivered.
+const READ_MAX_SMALL: usize = 32 * 1024;
+
+/// Up to this length, in bytes, messages are small.
+const SMALL_MESSAGE: usize = 1024;
+
 /// How long a link that is over may take to write its last bytes.
 const LAST_WRITE: Duration = Duration::from_secs(1);
 
@@ -78,7 +84,6 @@ pub(crate) async fn drive(stream: Stream, link: Link, wires: Wires) -> LinkEnd {
         inbox: BytesMut::new(),
         outbox: BytesMut::new(),
         room: READ_MIN,
-        arrived: Vec::new(),
         taken: VecDeque::new(),
         large: 0,
         reads_first: false,
@@ -105,8 +110,6 @@ struct Driver {
     /// One batch on its way to the socket.
     outbox: BytesMut,
     room: usize,
-    /// Messages of the peer for the kernel, one batch.
-    arrived: Vec<Message>,
     /// Messages from the queue for the link.
     taken: VecDeque<Outgoing>,
     /// Bytes of large messages that the link holds.
@@ -207,12 +210,16 @@ impl Driver {
             }
             Step::Read(Ok(read)) => {
                 self.reads_first = false;
-                self.room = if read >= self.room {
-                    READ_MAX.min(self.room * 2)
-                } else {
-                    READ_MIN.max(self.room / 2)
+                let before = self.link.counters().frames_in;
+                let is_full = read >= self.room;
+                let handled = self.link.handle_bytes(now, &mut self.inbox);
+                let frames = self.link.counters().frames_in - before;
+                self.room = match (is_full, frames > (read / SMALL_MESSAGE) as u64) {
+                    (true, true) => READ_MAX_SMALL.min(self.room * 2),
+                    (true, false) => READ_MAX.min(self.room * 2),
+                    (false, _) => READ_MIN.max(self.room / 2),
                 };
-                self.link.handle_bytes(now, &mut self.inbox)?;
+                handled?;
                 // The clock was due when this was read instead.
                 match deadline {
                     Some(due) if due <= now => self.link.handle_timeout(now),
@@ -272,6 +279,13 @@ impl Driver {
             if self.wires.stop.is_cancelled() {
                 return Ok(());
             }
+            let action = match action {
+                Action::Deliver(message) => match self.deliver(message) {
+                    Some(other) => other,
+                    None => continue,
+                },
+                other => other,
+            };
             match action {
                 Action::Ask(question) => {
                     self.asking = true;
@@ -282,26 +296,37 @@ impl Driver {
                         .await;
                     asked.map_err(|_| LinkError::Discarded)?;
                 }
-                Action::Deliver(message) => self.arrived.push(message),
                 Action::Close(error) => self.close(error),
+                Action::Deliver(_) => {}
             }
         }
-        self.deliver();
         self.tell_undecodable();
         Ok(())
     }
 
-    /// One batch, under one lock of the kernel.
-    fn deliver(&mut self) {
-        let (Some(peer), false) = (&self.peer, self.arrived.is_empty()) else {
-            return;
-        };
-        let stop = || self.wires.stop.is_cancelled();
-        self.undecodable += self.wires.kernel.deliver(peer, &mut self.arrived, stop);
-        self.arrived.clear();
-        if self.arrived.capacity() > READ_MIN {
-            self.arrived.shrink_to(READ_MIN);
-        }
+    /// Delivers `first` and all messages that follow it, under one lock of the kernel. Returns the
+    /// action behind them, if there is one.
+    fn deliver(&mut self, first: Message) -> Option<Action> {
+        let peer = self.peer.as_ref()?;
+        let (link, stop) = (&mut self.link, &self.wires.stop);
+        let (mut first, mut other) = (Some(first), None);
+        let messages = std::iter::from_fn(|| {
+            if stop.is_cancelled() {
+                return None;
+            }
+            if let Some(first) = first.take() {
+                return Some(first);
+            }
+            match link.poll_action()? {
+                Action::Deliver(message) => Some(message),
+                action => {
+                    other = Some(action);
+                    None
+                }
+            }
+        });
+        self.undecodable += self.wires.kernel.deliver(peer, messages);
+        other
     }
 
     /// Once per batch, and only if the manager has time for it: else the next batch tells.

@@ -133,7 +133,7 @@ fn frame(body: &[u8]) -> Vec<u8> {
 
 /// REG_SEND to `rex` from the process `a@h` has.
 fn to_rex(node: &str, payload: &[u8]) -> Vec<u8> {
-    let mut body = vec![131, 68, 0, 104, 4, 97, 6, 88, 119];
+    let mut body = vec![112, 131, 104, 4, 97, 6, 88, 119];
     body.push(u8::try_from(node.len()).unwrap());
     body.extend(node.as_bytes());
     body.extend([0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 9]);
@@ -149,7 +149,7 @@ async fn each_peer_that_breaks_the_protocol_is_named_with_the_reason() {
     for name in ["one@127.0.0.1", "two@127.0.0.1"] {
         let mut stream = peer(&member, name).await;
         // A control message without an operation.
-        stream.write_all(&frame(&[131, 68, 0, 106])).await.unwrap();
+        stream.write_all(&frame(&[112, 131, 106])).await.unwrap();
         let line = log.warning(name).await;
         let words = "a bad control message: not a tuple with an operation";
         assert!(
@@ -165,14 +165,14 @@ async fn a_payload_that_cannot_be_decoded_is_said_and_costs_nothing_else() {
     let member = member(&log).await;
     let mut stream = peer(&member, "one@127.0.0.1").await;
     for _ in 0..5 {
-        let garbage = to_rex("one@127.0.0.1", &[255]);
+        let garbage = to_rex("one@127.0.0.1", &[131, 255]);
         stream.write_all(&garbage).await.unwrap();
     }
     let line = log.warning("cannot be decoded").await;
     assert!(line.contains("one@127.0.0.1"), "{line}");
     assert_eq!(member.nodes(), ["one@127.0.0.1".parse().unwrap()]);
     // It is alive, and the flood was one line.
-    let features = [&b"h\x02X"[..], b"w\x0done@127.0.0.1"].concat();
+    let features = [&b"\x83h\x02X"[..], b"w\x0done@127.0.0.1"].concat();
     let rest = [0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 9];
     let request = [&features[..], &rest, b"w\x10features_request"].concat();
     let request = to_rex("one@127.0.0.1", &request);
