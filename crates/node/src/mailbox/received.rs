@@ -27,7 +27,7 @@ pub enum Received {
     /// A monitored process has ended (or there was none: `noproc`; or its node is gone:
     /// `noconnection`). Comes once per monitor.
     Down {
-        /// The monitor, as [`Mailbox::monitor`](crate::Mailbox::monitor) returned it.
+        /// The monitor, as [`Process::monitor`](crate::Process::monitor) returned it.
         reference: Reference,
         /// What was monitored.
         from: Address,
