@@ -112,7 +112,7 @@ impl Cluster {
         self.all_say("global:set_lock({there, self()})", "true");
         self.all_say("global:trans({there, self()}, fun() -> done end)", "done");
         for at in 0..self.beams.len() {
-            let owner = format!("spawn(fun() -> receive stop -> ok end end)");
+            let owner = "spawn(fun() -> receive stop -> ok end end)";
             let register = format!("global:register_name({{name, {at}}}, {owner})");
             assert_eq!(self.beams[at].eval(&register).unwrap(), "yes");
             let node = self.beams[at].name().to_owned();
