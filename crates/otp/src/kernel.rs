@@ -133,6 +133,8 @@ pub struct Kernel<H> {
     processes: Processes<H>,
     requests: Requests<H>,
     peers: HashMap<Atom, Peer>,
+    /// How many bytes of payload wait for nodes that are being connected.
+    waiting: usize,
     /// Nodes that were connected, for [`AutoConnect::Once`].
     seen: HashSet<Atom>,
     /// The connected nodes, sorted.
@@ -169,6 +171,7 @@ impl<H: Clone + Debug> Kernel<H> {
             now,
             processes,
             peers: HashMap::new(),
+            waiting: 0,
             seen: HashSet::new(),
             visible: Vec::new(),
             hidden: Vec::new(),

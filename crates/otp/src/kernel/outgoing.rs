@@ -8,7 +8,7 @@ use enmesh_identity::NodeName;
 use enmesh_proto::{Control, Message, ProcId};
 use enmesh_term::{Atom, Pid, Reference, Term};
 
-use crate::kernel::peer::{Peer, State, lower};
+use crate::kernel::peer::{MAX_WAITING_BYTES, Peer, State, lower};
 use crate::kernel::peers::MAX_SEEN;
 use crate::kernel::serve::LAST_SERVICE;
 use crate::{Action, Address, AutoConnect, Kernel, Pids};
@@ -110,7 +110,10 @@ impl<H: Clone + Debug> Kernel<H> {
                 }
                 true
             }
-            Some(State::Connecting(pending)) => pending.push(flow, message),
+            Some(State::Connecting(pending)) => {
+                self.waiting += message.payload.as_ref().map_or(0, Bytes::len);
+                pending.push(flow, message) && self.waiting <= MAX_WAITING_BYTES
+            }
             None => true,
         };
         if !kept {

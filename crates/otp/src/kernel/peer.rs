@@ -12,6 +12,9 @@ pub(super) const MAX_PENDING: usize = 4_096;
 /// The most bytes of payload that wait for a node that is being connected; with more it counts as
 /// unreachable.
 pub(super) const MAX_PENDING_BYTES: usize = 16 << 20;
+/// The most bytes of payload that wait for all such nodes together; beyond, the node that one more
+/// signal is for counts as unreachable.
+pub(super) const MAX_WAITING_BYTES: usize = 64 << 20;
 /// The most links and monitors that one peer holds on us; it is answered `system_limit` beyond.
 pub(super) const MAX_TIES: usize = if cfg!(test) { 1 << 10 } else { 1 << 20 };
 
@@ -58,6 +61,11 @@ impl Pending {
         self.bytes += message.payload.as_ref().map_or(0, Bytes::len);
         self.messages.push_back((flow, message));
         self.messages.len() <= MAX_PENDING && self.bytes <= MAX_PENDING_BYTES
+    }
+
+    /// How many bytes of payload wait.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     pub(super) fn into_messages(self) -> VecDeque<(u64, Message)> {

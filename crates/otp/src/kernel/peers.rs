@@ -68,6 +68,7 @@ impl<H: Clone + Debug> Kernel<H> {
 
     /// Sends what waited. What is for a process of an earlier incarnation ends here instead.
     fn flush(&mut self, node: &Atom, up: Up, pending: Pending) {
+        self.waiting -= pending.bytes();
         for (flow, message) in pending.into_messages() {
             let stale = target(&message.control).is_some_and(|pid| pid.creation() != up.creation);
             match (&message.control, stale) {
@@ -151,6 +152,9 @@ impl<H: Clone + Debug> Kernel<H> {
         let Some(peer) = self.peers.remove(node) else {
             return;
         };
+        if let State::Connecting(pending) = &peer.state {
+            self.waiting -= pending.bytes();
+        }
         for ((by, reference), number) in peer.watched {
             if let Some(process) = self.processes.get_mut(number) {
                 process.watchers.remove(&(by.clone(), reference.clone()));

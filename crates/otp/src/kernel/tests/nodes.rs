@@ -124,6 +124,35 @@ fn more_signals_than_may_wait_count_as_a_failed_connection() {
 }
 
 #[test]
+fn more_bytes_than_may_wait_for_all_nodes_fail_the_node_that_they_are_for() {
+    let mut net = Net::new(&["a@h", "b@h"]);
+    let p = net.spawn("a@h", "p");
+    let now = net.now;
+    let payload = bytes::Bytes::from(vec![0; 16 << 20]);
+    let kernel = net.kernel("a@h");
+    let mut monitors = Vec::new();
+    for name in ["v@h", "w@h", "x@h", "y@h", "z@h"] {
+        let to = named("server", name);
+        monitors.push(kernel.monitor(now, &p, &to));
+        kernel.send(now, &p, &to, payload.clone());
+    }
+    let mail = net.node("a@h").take("p");
+    let [Mail::Down { reference, .. }] = &mail[..] else {
+        panic!("{mail:?}");
+    };
+    assert_eq!(Some(reference), monitors.last());
+    // Room is free again as soon as one is connected or given up.
+    let kernel = net.kernel("a@h");
+    kernel.handle_connect_failed(now, &Atom::from_static("v@h"));
+    let to = named("server", "z@h");
+    let again = kernel.monitor(now, &p, &to);
+    kernel.send(now, &p, &to, payload);
+    let mail = net.node("a@h").take("p");
+    let of = |mail: &Mail| matches!(mail, Mail::Down { reference, .. } if *reference == again);
+    assert!(!mail.iter().any(of), "{mail:?}");
+}
+
+#[test]
 fn what_waited_for_another_incarnation_ends_when_the_node_comes() {
     let mut net = Net::new(&["a@h", "b@h"]);
     let p = net.spawn("a@h", "p");
