@@ -3,7 +3,7 @@
 #![no_main]
 
 use bytes::BytesMut;
-use enmesh_term::{Atom, CachedReader, Limits, compress_atoms, decode_bare, expand_atoms};
+use enmesh_term::{Atom, CachedAtoms, CachedReader, Limits, compress_atoms, decode_bare, expand_atoms};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
@@ -12,11 +12,11 @@ fuzz_target!(|data: &[u8]| {
     let few = [Atom::from_static("a"), Atom::from_static("a longer one than fits in place")];
 
     let mut expanded = BytesMut::new();
-    match expand_atoms(data, &few, 1 << 20, &mut expanded) {
+    match expand_atoms(data, CachedAtoms::new(&few), 1 << 20, &mut expanded) {
         Ok((used, true)) => {
             assert!(used <= data.len() && expanded.len() <= 1 << 20);
             let term = decode_bare(&expanded, &limits);
-            let read = CachedReader::new(&data[..used], &few).term(&limits);
+            let read = CachedReader::new(&data[..used], CachedAtoms::new(&few)).term(&limits);
             assert_eq!(term.is_ok(), read.is_ok());
         }
         Ok((used, false)) => assert!(used <= data.len() && expanded.is_empty()),
@@ -41,7 +41,7 @@ fuzz_target!(|data: &[u8]| {
     }
     if let Ok(used) = compressed {
         let mut again = BytesMut::new();
-        let (taken, is_changed) = expand_atoms(&small, &names, usize::MAX, &mut again).unwrap();
+        let (taken, is_changed) = expand_atoms(&small, CachedAtoms::new(&names), usize::MAX, &mut again).unwrap();
         assert_eq!(taken, small.len());
         let again = if is_changed { &again[..] } else { &small[..] };
         if decoded.is_ok() {

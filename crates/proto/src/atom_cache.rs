@@ -1,7 +1,7 @@
 //! The atom cache of one direction of a link (erl_ext_dist, "Distribution Header").
 
 use bytes::{Buf, BufMut, BytesMut};
-use enmesh_term::{Atom, compress_atoms};
+use enmesh_term::{Atom, CachedAtoms, compress_atoms};
 
 use crate::framing::FrameError;
 
@@ -27,19 +27,22 @@ fn no_slots() -> Slots {
 pub(crate) struct PeerAtoms {
     slots: Option<Slots>,
     atoms: Vec<Atom>,
-    /// What the references of the packet at hand mean.
-    table: Vec<Atom>,
+    /// Where in `atoms` what the references of the packet at hand mean is.
+    table: Vec<u16>,
 }
 
 impl PeerAtoms {
     /// What the references of the last packet mean.
-    pub(crate) fn table(&self) -> &[Atom] {
-        &self.table
+    #[inline]
+    pub(crate) fn table(&self) -> CachedAtoms<'_> {
+        CachedAtoms::at(&self.atoms, &self.table)
     }
 
     /// The same, to be kept until the rest of a fragmented message has come.
-    pub(crate) fn take_table(&mut self) -> Vec<Atom> {
-        std::mem::take(&mut self.table)
+    pub(crate) fn copy_table(&self) -> Vec<Atom> {
+        let atoms = self.table.iter();
+        let atoms = atoms.filter_map(|&place| self.atoms.get(usize::from(place)));
+        atoms.cloned().collect()
     }
 
     /// Takes the list of atoms at the start of `rest`, and leaves what follows it there.
@@ -65,10 +68,9 @@ impl PeerAtoms {
                 self.learn(slot, name)?;
             }
             let place = self.slots.as_ref().map_or(0, |slots| slots[slot]);
-            let atom = usize::from(place).checked_sub(1);
-            let atom = atom.and_then(|at| self.atoms.get(at));
-            let atom = atom.ok_or(FrameError::UnknownAtom { slot })?;
-            self.table.push(atom.clone());
+            let place = place.checked_sub(1);
+            self.table
+                .push(place.ok_or(FrameError::UnknownAtom { slot })?);
         }
         Ok(())
     }
@@ -78,6 +80,8 @@ impl PeerAtoms {
         let atom = Atom::new(name).map_err(|_| FrameError::BadHeader)?;
         let place = &mut self.slots.get_or_insert_with(no_slots)[slot];
         match usize::from(*place).checked_sub(1) {
+            // No node does that, and an earlier reference of this packet would change its meaning.
+            Some(_) if self.table.contains(&(*place - 1)) => return Err(FrameError::BadHeader),
             Some(at) => self.atoms[at] = atom,
             None => {
                 self.atoms.push(atom);

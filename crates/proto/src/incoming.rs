@@ -1,7 +1,7 @@
 //! Packets of a link that is up, to messages.
 
 use bytes::{Bytes, BytesMut};
-use enmesh_term::{Atom, DecodeError, expand_atoms};
+use enmesh_term::{CachedAtoms, DecodeError, expand_atoms};
 
 use crate::atom_cache::PeerAtoms;
 use crate::control::{Control, Message};
@@ -53,13 +53,34 @@ impl Incoming {
         }
     }
 
-    /// Takes one packet that is no tick, and gives the message that it completes.
-    pub(crate) fn take(&mut self, packet: Packet<'_>) -> Result<Option<Message>, LinkError> {
+    /// Takes one packet that is no tick, and gives the message that it completes to `deliver`.
+    ///
+    /// It is not returned, because it is big, and moving it from one to the next would cost more
+    /// than reading it.
+    #[inline]
+    pub(crate) fn take(
+        &mut self,
+        packet: Packet<'_>,
+        deliver: impl FnOnce(Message) -> Result<(), LinkError>,
+    ) -> Result<(), LinkError> {
+        match (self.form, packet.bytes) {
+            (Form::Header { .. }, [packet::VERSION, packet::WHOLE, rest @ ..]) => {
+                let mut rest = rest;
+                let control = self.begin(&mut rest)?;
+                let payload = self.payload(&control, &packet, rest)?;
+                deliver(Message { control, payload })
+            }
+            _ => match self.take_rarer(packet)? {
+                Some(message) => deliver(message),
+                None => Ok(()),
+            },
+        }
+    }
+
+    #[inline(never)]
+    fn take_rarer(&mut self, packet: Packet<'_>) -> Result<Option<Message>, LinkError> {
         match (self.form, packet.bytes) {
             (Form::PassThrough, bytes) => pass_through(&packet, bytes).map(Some),
-            (Form::Header { .. }, [packet::VERSION, packet::WHOLE, rest @ ..]) => {
-                self.whole(&packet, rest).map(Some)
-            }
             (
                 Form::Header {
                     fragments: true, ..
@@ -85,6 +106,7 @@ impl Incoming {
     }
 
     /// Reads the header and the control message; the payload or its first part is left in `rest`.
+    #[inline]
     fn begin(&mut self, rest: &mut &[u8]) -> Result<Control, LinkError> {
         self.atoms.read_header(rest)?;
         if !self.form.has_cache() && !self.atoms.table().is_empty() {
@@ -95,17 +117,22 @@ impl Incoming {
         Ok(control)
     }
 
-    fn whole(&mut self, packet: &Packet<'_>, mut rest: &[u8]) -> Result<Message, LinkError> {
-        let control = self.begin(&mut rest)?;
-        let payload = match has_payload(&control, rest)? {
+    /// The payload of a whole message.
+    #[inline]
+    fn payload(
+        &mut self,
+        control: &Control,
+        packet: &Packet<'_>,
+        rest: &[u8],
+    ) -> Result<Option<Bytes>, LinkError> {
+        Ok(match has_payload(control, rest)? {
             false => None,
             true => {
                 let table = self.atoms.table();
                 let expanded = expand(&mut self.scratch, rest, table, self.max_message)?;
                 Some(expanded.unwrap_or_else(|| packet.share(rest)))
             }
-        };
-        Ok(Message { control, payload })
+        })
     }
 
     fn first(
@@ -115,7 +142,7 @@ impl Incoming {
         mut rest: &[u8],
     ) -> Result<Option<Message>, LinkError> {
         let control = self.begin(&mut rest)?;
-        let atoms = self.atoms.take_table();
+        let atoms = self.atoms.copy_table();
         let begun = self
             .fragments
             .begin(sequence, count, control, atoms, rest)?;
@@ -128,7 +155,8 @@ impl Incoming {
             false => None,
             true => {
                 let (scratch, max) = (&mut self.scratch, self.max_message);
-                let expanded = expand(scratch, &whole.payload, &whole.atoms, max)?;
+                let expanded =
+                    expand(scratch, &whole.payload, CachedAtoms::new(&whole.atoms), max)?;
                 Some(expanded.unwrap_or_else(|| Bytes::from(whole.payload)))
             }
         };
@@ -141,7 +169,7 @@ impl Incoming {
 fn expand(
     scratch: &mut BytesMut,
     payload: &[u8],
-    atoms: &[Atom],
+    atoms: CachedAtoms<'_>,
     max: usize,
 ) -> Result<Option<Bytes>, FrameError> {
     if atoms.is_empty() {
@@ -171,7 +199,7 @@ fn pass_through(packet: &Packet<'_>, bytes: &[u8]) -> Result<Message, LinkError>
     let [packet::VERSION, bare @ ..] = rest else {
         return Err(FrameError::NotPassThrough.into());
     };
-    let (control, used) = Control::decode_bare(bare, &[])?;
+    let (control, used) = Control::decode_bare(bare, CachedAtoms::default())?;
     let rest = &bare[used..];
     let payload = match (has_payload(&control, rest)?, rest) {
         (false, _) => None,

@@ -391,29 +391,31 @@ impl Link {
             }
             return Ok(true);
         }
-        let message = if len < SHARE_FROM {
+        let (counters, actions) = (&mut self.counters, &mut self.actions);
+        let deliver = |message: Message| {
+            counters.frames_in += 1;
+            let remote = message.control.remote();
+            if remote.is_some_and(|pid| pid.node().as_bytes() != peer.name.as_str().as_bytes()) {
+                return Err(LinkError::ForeignProcess {
+                    peer: peer.name.clone(),
+                });
+            }
+            actions.push_back(Action::Deliver(message));
+            Ok(())
+        };
+        if len < SHARE_FROM {
             let bytes = &inbox[..len];
-            let message = incoming.take(Packet { bytes, owner: None });
+            let taken = incoming.take(Packet { bytes, owner: None }, deliver);
             inbox.advance(len);
-            message?
+            taken?;
         } else {
             let owner = inbox.split_to(len).freeze();
-            incoming.take(Packet {
+            let packet = Packet {
                 bytes: &owner,
                 owner: Some(&owner),
-            })?
-        };
-        let Some(message) = message else {
-            return Ok(true);
-        };
-        self.counters.frames_in += 1;
-        let remote = message.control.remote();
-        if remote.is_some_and(|pid| pid.node().as_bytes() != peer.name.as_str().as_bytes()) {
-            return Err(LinkError::ForeignProcess {
-                peer: peer.name.clone(),
-            });
+            };
+            incoming.take(packet, deliver)?;
         }
-        self.actions.push_back(Action::Deliver(message));
         Ok(true)
     }
 

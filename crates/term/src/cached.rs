@@ -6,6 +6,47 @@ use bytes::{BufMut, BytesMut};
 use crate::limits::MAX_DEPTH;
 use crate::{Atom, DecodeError, Encoder, tag};
 
+/// What the atom cache references of one message mean.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CachedAtoms<'t> {
+    atoms: &'t [Atom],
+    /// Where in `atoms` the atom of each reference is; `None` if it is where its number says.
+    places: Option<&'t [u16]>,
+}
+
+impl<'t> CachedAtoms<'t> {
+    /// Reference `n` means the atom at place `n` of `atoms`.
+    #[must_use]
+    pub const fn new(atoms: &'t [Atom]) -> Self {
+        let places = None;
+        Self { atoms, places }
+    }
+
+    /// Reference `n` means the atom at that place of `atoms` that place `n` of `places` names.
+    #[must_use]
+    pub const fn at(atoms: &'t [Atom], places: &'t [u16]) -> Self {
+        let places = Some(places);
+        Self { atoms, places }
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.places.map_or(self.atoms.is_empty(), <[u16]>::is_empty)
+    }
+
+    /// The atom that reference `index` means.
+    #[must_use]
+    #[inline]
+    pub fn get(&self, index: u8) -> Option<&'t Atom> {
+        let index = usize::from(index);
+        match self.places {
+            None => self.atoms.get(index),
+            Some(places) => self.atoms.get(usize::from(*places.get(index)?)),
+        }
+    }
+}
+
 /// Appends the bare term at the start of `input` to `out` with every atom cache reference replaced
 /// by the atom of `atoms` that it means, and says how long the term is in `input` and whether it
 /// has any reference. Without one nothing is appended.
@@ -17,7 +58,7 @@ use crate::{Atom, DecodeError, Encoder, tag};
 /// `out` is then as it was.
 pub fn expand_atoms(
     input: &[u8],
-    atoms: &[Atom],
+    atoms: CachedAtoms<'_>,
     max: usize,
     out: &mut BytesMut,
 ) -> Result<(usize, bool), DecodeError> {
@@ -58,7 +99,7 @@ trait Visit {
 }
 
 struct Expand<'t> {
-    atoms: &'t [Atom],
+    atoms: CachedAtoms<'t>,
 }
 
 impl Visit for Expand<'_> {
@@ -67,7 +108,7 @@ impl Visit for Expand<'_> {
     }
 
     fn reference(&self, index: u8) -> Result<Option<&Atom>, DecodeError> {
-        let atom = self.atoms.get(usize::from(index));
+        let atom = self.atoms.get(index);
         atom.map(Some).ok_or(DecodeError::AtomCacheRef)
     }
 }

@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 
-use crate::cached::{expand_atoms, span};
+use crate::cached::{CachedAtoms, expand_atoms, span};
 use crate::decode::decode_body;
 use crate::token::Reader;
 use crate::{Atom, DecodeError, Limits, Pid, Reference, Term, tag};
@@ -16,13 +16,13 @@ type Result<T> = std::result::Result<T, DecodeError>;
 #[derive(Clone, Copy, Debug)]
 pub struct CachedReader<'a> {
     rest: &'a [u8],
-    atoms: &'a [Atom],
+    atoms: CachedAtoms<'a>,
 }
 
 impl<'a> CachedReader<'a> {
     /// A reader of `bytes`, whose atom cache references mean these atoms.
     #[must_use]
-    pub const fn new(bytes: &'a [u8], atoms: &'a [Atom]) -> Self {
+    pub const fn new(bytes: &'a [u8], atoms: CachedAtoms<'a>) -> Self {
         Self { rest: bytes, atoms }
     }
 
@@ -36,6 +36,7 @@ impl<'a> CachedReader<'a> {
     ///
     /// # Errors
     /// If it is cut off.
+    #[inline]
     pub fn tuple(&mut self) -> Result<Option<usize>> {
         let mut reader = Reader::<true>::new(self.rest);
         let count = match reader.u8()? {
@@ -51,6 +52,7 @@ impl<'a> CachedReader<'a> {
     ///
     /// # Errors
     /// If it is cut off.
+    #[inline]
     pub fn int(&mut self) -> Result<Option<i64>> {
         let mut reader = Reader::<true>::new(self.rest);
         let int = match reader.u8()? {
@@ -66,6 +68,7 @@ impl<'a> CachedReader<'a> {
     ///
     /// # Errors
     /// If it is cut off, is no atom after all, or a reference means nothing.
+    #[inline]
     pub fn atom(&mut self) -> Result<Option<Atom>> {
         let mut reader = Reader::<true>::new(self.rest);
         match *self.rest.first().ok_or(DecodeError::Truncated)? {
@@ -85,6 +88,7 @@ impl<'a> CachedReader<'a> {
     ///
     /// # Errors
     /// As for [`CachedReader::atom`].
+    #[inline]
     pub fn pid(&mut self) -> Result<Option<Pid>> {
         let mut reader = Reader::<true>::new(self.rest);
         let tag = reader.u8()?;
@@ -153,19 +157,27 @@ impl<'a> CachedReader<'a> {
     ///
     /// # Errors
     /// If it is cut off.
+    #[inline]
     pub fn skip(&mut self) -> Result<()> {
-        self.rest = &self.rest[span(self.rest)?..];
+        // The unused field of a send is an atom, and that is what is passed over most.
+        let len = match *self.rest {
+            [tag::ATOM_CACHE_REF, ..] => 2,
+            [tag::SMALL_ATOM_UTF8, len, ..] => 2 + usize::from(len),
+            _ => span(self.rest)?,
+        };
+        self.rest = self.rest.get(len..).ok_or(DecodeError::Truncated)?;
         Ok(())
     }
 }
 
 impl Reader<'_, true> {
-    fn cached_atom(&mut self, atoms: &[Atom]) -> Result<Atom> {
+    #[inline]
+    fn cached_atom(&mut self, atoms: CachedAtoms<'_>) -> Result<Atom> {
         let Some((&tag::ATOM_CACHE_REF, rest)) = self.rest.split_first() else {
             return self.owned_atom();
         };
         self.rest = rest;
-        let atom = atoms.get(usize::from(self.u8()?));
+        let atom = atoms.get(self.u8()?);
         atom.cloned().ok_or(DecodeError::AtomCacheRef)
     }
 

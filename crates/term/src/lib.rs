@@ -8,7 +8,7 @@
 //! | [`encode`], [`encode_into`], [`Encoder`] | terms to bytes |
 //! | [`decode_bare`], [`decode_shared_bare`], [`decode_ref_bare`], [`encode_bare`] | the same without the version byte 131 |
 //! | [`ToTerm`], [`FromTerm`] | Rust values to terms and back; `to_term` and `from_term` of feature `serde` do it for all that serde knows |
-//! | [`expand_atoms`], [`compress_atoms`], [`CachedReader`] | terms whose atoms are atom cache references |
+//! | [`CachedAtoms`], [`expand_atoms`], [`compress_atoms`], [`CachedReader`] | terms whose atoms are atom cache references |
 //! | [`Atom`], [`Binary`], [`Pid`], [`Port`], [`Reference`], [`Fun`], [`Export`], [`NativeRecord`] | what only Erlang has |
 //!
 //! Bytes of a peer cannot make this crate panic, recurse without bound, or allocate more than a
@@ -55,7 +55,7 @@ pub use self::serde::{SerdeError, from_term, to_term};
 pub use atom::{Atom, AtomTooLong, MAX_ATOM_CHARS};
 pub use bare::{decode_bare, decode_ref_bare, decode_shared_bare, encode_bare};
 pub use binary::Binary;
-pub use cached::{compress_atoms, expand_atoms};
+pub use cached::{CachedAtoms, compress_atoms, expand_atoms};
 pub use cached_reader::CachedReader;
 pub use decode::{decode, decode_prefix, decode_shared};
 pub use encode::{Encoder, encode, encode_into};

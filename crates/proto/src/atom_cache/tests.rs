@@ -11,7 +11,8 @@ fn table(cache: &mut PeerAtoms, header: &str) -> Result<Vec<String>, FrameError>
     let mut rest = &header[..];
     cache.read_header(&mut rest)?;
     assert_eq!(rest, b"rest");
-    let names = cache.table().iter().map(|atom| atom.as_str().to_owned());
+    let names = cache.copy_table();
+    let names = names.iter().map(|atom| atom.as_str().to_owned());
     Ok(names.collect())
 }
 
@@ -58,6 +59,8 @@ fn a_bad_header_is_refused() {
     assert_eq!(bad("01 08 07 01 ff"), FrameError::BadHeader);
     let long = format!("01 18 07 0100 '{}'", "a".repeat(256));
     assert_eq!(bad(&long), FrameError::BadHeader);
+    let twice = "02 88 00 07 01 'a' 07 01 'b'";
+    assert_eq!(bad(twice), FrameError::BadHeader);
     assert_eq!(bad("01 03 07"), FrameError::UnknownAtom { slot: 0x307 });
 }
 
@@ -175,7 +178,7 @@ proptest! {
         let mut cache = PeerAtoms::default();
         let mut rest = &bytes[..];
         while !rest.is_empty() && cache.read_header(&mut rest).is_ok() {
-            prop_assert!(cache.table().len() <= MAX_REFS);
+            prop_assert!(cache.table.len() <= MAX_REFS);
         }
     }
 }

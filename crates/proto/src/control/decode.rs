@@ -1,6 +1,6 @@
 //! Control messages from bytes.
 
-use enmesh_term::{Atom, CachedReader, DecodeError, Limits, Pid, Reference, Term};
+use enmesh_term::{Atom, CachedAtoms, CachedReader, DecodeError, Limits, Pid, Reference, Term};
 
 use super::{AltactFlags, AltactTarget, Control, ProcId, SpawnResult, op};
 
@@ -58,7 +58,7 @@ impl Control {
         match bytes.split_first() {
             None => Err(DecodeError::Truncated.into()),
             Some((&TERM_VERSION, bare)) => {
-                let (control, used) = Self::decode_bare(bare, &[])?;
+                let (control, used) = Self::decode_bare(bare, CachedAtoms::default())?;
                 Ok((control, used + 1))
             }
             Some((&found, _)) => Err(DecodeError::BadVersion { found }.into()),
@@ -67,10 +67,44 @@ impl Control {
 
     /// The control message that `bytes` begin with, without a version byte and with atom cache
     /// references that mean `atoms`, and how many bytes it takes.
+    #[inline]
     pub(crate) fn decode_bare(
         bytes: &[u8],
-        atoms: &[Atom],
+        atoms: CachedAtoms<'_>,
     ) -> Result<(Control, usize), ControlError> {
+        match Self::decode_usual(bytes, atoms) {
+            Some(usual) => Ok(usual),
+            None => Self::decode_any(bytes, atoms),
+        }
+    }
+
+    /// The messages that most are, without what a rarer one needs: a control message is big, and
+    /// to move it about would be most of the time that one of these takes. `None` before all
+    /// others, and before what is wrong with them.
+    #[inline]
+    fn decode_usual(bytes: &[u8], atoms: CachedAtoms<'_>) -> Option<(Control, usize)> {
+        let mut reader = CachedReader::new(bytes, atoms);
+        let arity = reader.tuple().ok()??;
+        let token = None;
+        let control = match (reader.int().ok()??, arity) {
+            (op::SEND, 3) => {
+                reader.skip().ok()?;
+                let to = reader.pid().ok()??;
+                Control::Send { to, token }
+            }
+            (op::REG_SEND, 4) => {
+                let from = reader.pid().ok()??;
+                reader.skip().ok()?;
+                let to = reader.atom().ok()??;
+                Control::RegSend { from, to, token }
+            }
+            _ => return None,
+        };
+        Some((control, bytes.len() - reader.rest().len()))
+    }
+
+    #[inline(never)]
+    fn decode_any(bytes: &[u8], atoms: CachedAtoms<'_>) -> Result<(Control, usize), ControlError> {
         let bytes = &bytes[..bytes.len().min(MAX_CONTROL)];
         let mut reader = CachedReader::new(bytes, atoms);
         let arity = reader.tuple()?.ok_or(ControlError::NotOperation)?;

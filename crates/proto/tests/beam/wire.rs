@@ -188,15 +188,18 @@ pub(crate) fn large_messages_and_small_ones_pass_each_other(prefix: &[OsString])
     for round in 100.. {
         check_echo(&mut peer, round, Term::tuple([atom("small"), round.into()]));
         for message in peer.messages.drain(..) {
-            got.insert(receiver(&message).unwrap(), message.payload.unwrap());
+            // What was asked more than once while connecting is answered more than once.
+            if let Some(number @ 1..=3) = receiver(&message) {
+                got.insert(number, message.payload.unwrap());
+            }
         }
         if got.len() == 3 {
             break;
         }
         small_before_large += 1;
     }
-    // 60 MiB are 240 batches, and the first answer to a large message needs 30 MiB of them.
-    assert!(small_before_large >= 5, "{small_before_large}");
+    // A queue in order would let none by: the first large answer needs nearly all of the large messages.
+    assert!(small_before_large >= 2, "{small_before_large}");
     for (number, payload) in got {
         let term = decode_bare(&payload, &Limits::default()).unwrap();
         let expected = Term::tuple([Term::atom("echoed"), large(number)]);

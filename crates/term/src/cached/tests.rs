@@ -24,13 +24,14 @@ fn check_both_ways(bare: &[u8]) -> Vec<u8> {
     let small = &small[6..];
     let mut again = BytesMut::from(&b"before"[..]);
     let max = bare.len();
-    let (used, is_changed) = expand_atoms(small, &names, max, &mut again).expect("known atoms");
+    let (used, is_changed) =
+        expand_atoms(small, CachedAtoms::new(&names), max, &mut again).expect("known atoms");
     assert_eq!((used, is_changed), (small.len(), !names.is_empty()));
     if is_changed {
         assert_eq!(&again[6..], bare);
-        let refused = expand_atoms(small, &names, max - 1, &mut again);
+        let refused = expand_atoms(small, CachedAtoms::new(&names), max - 1, &mut again);
         assert!(matches!(refused, Err(DecodeError::TooLarge { .. })));
-        let unknown = expand_atoms(small, &names[1..], usize::MAX, &mut again);
+        let unknown = expand_atoms(small, CachedAtoms::new(&names[1..]), usize::MAX, &mut again);
         assert_eq!(unknown, Err(DecodeError::AtomCacheRef));
         assert_eq!(again.len(), 6 + bare.len(), "what fails leaves nothing");
     } else {
@@ -110,7 +111,7 @@ fn what_is_cut_off_or_unknown_is_refused() {
     let mut out = BytesMut::new();
     let nested = fun("outer", &fun("module", b"a\x01"));
     for cut in 0..nested.len() {
-        let result = expand_atoms(&nested[..cut], &[], 1000, &mut out);
+        let result = expand_atoms(&nested[..cut], CachedAtoms::default(), 1000, &mut out);
         assert!(result.is_err(), "{cut}");
         assert!(out.is_empty());
     }
@@ -122,11 +123,14 @@ fn what_is_cut_off_or_unknown_is_refused() {
         b"\xff",
         b"R",
     ] {
-        assert!(expand_atoms(bad, &[], 1000, &mut out).is_err(), "{bad:?}");
+        assert!(
+            expand_atoms(bad, CachedAtoms::default(), 1000, &mut out).is_err(),
+            "{bad:?}"
+        );
     }
     let mut short_size = fun("m", b"j");
     short_size[4] -= 1;
-    let refused = expand_atoms(&short_size, &[], 1000, &mut out);
+    let refused = expand_atoms(&short_size, CachedAtoms::default(), 1000, &mut out);
     assert_eq!(refused, Err(DecodeError::BadFun));
 }
 
@@ -135,10 +139,10 @@ fn a_term_has_no_depth_for_the_pass() {
     let mut deep = b"h\x01".repeat(1_000_000);
     deep.extend(b"R\0");
     let mut out = BytesMut::new();
-    let result = expand_atoms(&deep, &[atom("x")], usize::MAX, &mut out);
+    let result = expand_atoms(&deep, CachedAtoms::new(&[atom("x")]), usize::MAX, &mut out);
     assert_eq!(result, Ok((deep.len(), true)));
     let funs = vec![112u8; 40_000];
-    assert!(expand_atoms(&funs, &[], 1000, &mut BytesMut::new()).is_err());
+    assert!(expand_atoms(&funs, CachedAtoms::default(), 1000, &mut BytesMut::new()).is_err());
 }
 
 #[test]
@@ -148,7 +152,7 @@ fn pieces_are_read_with_references_and_without() {
     let mut it = CachedReader::new(
         b"h\x05a\x06X\x52\0\0\0\0\x01\0\0\0\0\0\0\0\x07R\x01Z\0\x01\x77\x03b@h\0\0\0\x07\0\0\0\x05\
           h\x02R\x01w\x01xj",
-        &atoms,
+        CachedAtoms::new(&atoms),
     );
     assert_eq!(it.pid(), Ok(None));
     assert_eq!(it.tuple(), Ok(Some(5)));
@@ -165,6 +169,16 @@ fn pieces_are_read_with_references_and_without() {
     assert_eq!(it.term(&limits), Ok(pair));
     skipped.skip().unwrap();
     assert_eq!((it.rest(), skipped.rest()), (&b"j"[..], &b"j"[..]));
-    let mut unknown = CachedReader::new(b"R\x02", &atoms);
+    let mut unknown = CachedReader::new(b"R\x02", CachedAtoms::new(&atoms));
     assert_eq!(unknown.atom(), Err(DecodeError::AtomCacheRef));
+}
+
+#[test]
+fn references_may_mean_atoms_of_other_places() {
+    let atoms = [atom("zero"), atom("one")];
+    let cached = CachedAtoms::at(&atoms, &[1, 0, 9]);
+    assert_eq!(cached.get(0), Some(&atoms[1]));
+    assert_eq!(cached.get(1), Some(&atoms[0]));
+    assert_eq!((cached.get(2), cached.get(3)), (None, None));
+    assert!(!cached.is_empty() && CachedAtoms::at(&atoms, &[]).is_empty());
 }
