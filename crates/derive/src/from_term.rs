@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::{Index, parse_quote};
+use syn::parse_quote;
 
 use crate::attributes::FieldDefault;
 use crate::shape::{Bodies, Body, Container, Field, Layout, MapLayout};
@@ -140,26 +140,28 @@ impl Reader<'_> {
 
     fn read_tuple(&self, tag: Option<&str>) -> TokenStream {
         let term = self.term;
+        let support = quote!(#term::derive_support);
         let first = usize::from(tag.is_some());
         let count = self.body.present().count() + first;
-        let tag = tag.map(|tag| quote!(#term::derive_support::expect_tag(&__elements, #tag)?;));
+        let tag = match tag {
+            None => quote!(::core::option::Option::None),
+            Some(tag) => quote!(::core::option::Option::Some(#tag)),
+        };
         let places: Vec<usize> = self.body.present().map(|(at, _)| at).collect();
         let made = self.made(|at, field| {
-            let place = first + places.iter().position(|other| *other == at).unwrap_or(0);
-            let index = Index::from(place);
-            let read = self.read_value(field, &quote!(__elements[#index]));
-            match &field.name {
-                Some(name) => quote! {
-                    #read.map_err(|__error: #term::FromTermError| __error.within_field(#name))?
-                },
-                None => quote! {
-                    #read.map_err(|__error: #term::FromTermError| __error.within_index(#place))?
-                },
-            }
+            let read = self.read_value(field, &quote!(#support::next(&mut __elements)));
+            let within = match &field.name {
+                Some(name) => quote!(__error.within_field(#name)),
+                None => {
+                    let place = first + places.partition_point(|other| *other < at);
+                    quote!(__error.within_index(#place))
+                }
+            };
+            quote!(#read.map_err(|__error: #term::FromTermError| #within)?)
         });
+        let mutable = (count > first).then(|| quote!(mut));
         quote!({
-            let __elements: [#term::TermView<'_>; #count] = __term.tuple_of()?;
-            #tag
+            let #mutable __elements = #support::elements(__term, #tag, #count)?;
             #made
         })
     }

@@ -1,7 +1,10 @@
 //! What the code that `enmesh-derive` writes calls. Not for people: it may change at any time.
 
 use crate::to_term::charlist;
-use crate::{Atom, Encoder, FromTerm, FromTermError, Mismatch, PathStep, Term, TermView, ToTerm};
+use crate::{
+    Atom, Encoder, FromTerm, FromTermError, Mismatch, PathStep, Term, TermView, ToTerm,
+    ViewElements,
+};
 
 pub use bytes::BufMut;
 
@@ -28,17 +31,29 @@ pub fn is_struct(term: TermView<'_>, module: &str) -> Result<bool> {
 
 /// The second element of a pair that begins with this atom.
 pub fn content<'a>(term: TermView<'a>, tag: &'static str) -> Result<TermView<'a>> {
-    let pair: [TermView<'_>; 2] = term.tuple_of()?;
-    expect_tag(&pair, tag)?;
-    Ok(pair[1])
+    let mut pair = elements(term, Some(tag), 2)?;
+    Ok(next(&mut pair))
 }
 
-/// Makes sure that the first element is this atom.
-pub fn expect_tag(elements: &[TermView<'_>], tag: &'static str) -> Result<()> {
-    let first = elements
-        .first()
-        .map_or(Ok(()), |first| first.expect_atom(tag));
-    first.map_err(|error| error.within_index(0))
+/// The elements of a tuple of `count`, behind the tag if it has one.
+#[inline]
+pub fn elements<'a>(
+    term: TermView<'a>,
+    tag: Option<&'static str>,
+    count: usize,
+) -> Result<ViewElements<'a>> {
+    let mut elements = term.elements_of(count)?;
+    if let Some(tag) = tag {
+        let first = elements.element().expect_atom(tag);
+        first.map_err(|error| error.within_index(0))?;
+    }
+    Ok(elements)
+}
+
+/// The next of as many elements as were counted.
+#[inline]
+pub fn next<'a>(elements: &mut ViewElements<'a>) -> TermView<'a> {
+    elements.element()
 }
 
 /// Makes sure that the value of `__struct__` is this module.

@@ -177,9 +177,9 @@ macro_rules! tuples {
     ($($count:literal: $($element:ident $index:tt),*;)*) => {$(
         impl<$($element: FromTerm),*> FromTerm for ($($element,)*) {
             fn from_view(term: TermView<'_>) -> Result<Self> {
-                let elements: [TermView<'_>; $count] = term.tuple_of()?;
+                let mut elements = term.elements_of($count)?;
                 Ok(($(
-                    $element::from_view(elements[$index])
+                    $element::from_view(elements.element())
                         .map_err(|error| error.within_index($index))?,
                 )*))
             }

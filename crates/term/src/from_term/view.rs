@@ -280,18 +280,25 @@ impl<'a> TermView<'a> {
         Ok((count, ViewElements { elements, depth }))
     }
 
+    /// The elements of a tuple that has exactly `expected`.
+    #[inline]
+    pub(crate) fn elements_of(&self, expected: usize) -> Result<ViewElements<'a>> {
+        let (found, elements) = self.tuple()?;
+        if found != expected {
+            return Err(Mismatch::Length { expected, found }.into());
+        }
+        Ok(elements)
+    }
+
     /// All elements of a tuple that has exactly `N`.
     ///
     /// # Errors
     /// If it is no tuple, has another number of elements, or is too deep.
     pub fn tuple_of<const N: usize>(&self) -> Result<[Self; N]> {
-        let (found, mut elements) = self.tuple()?;
-        if found != N {
-            return Err(Mismatch::Length { expected: N, found }.into());
-        }
+        let mut elements = self.elements_of(N)?;
         let mut array = [*self; N];
         for slot in &mut array {
-            *slot = elements.next().expect("there are as many as were counted");
+            *slot = elements.element();
         }
         Ok(array)
     }
@@ -359,7 +366,13 @@ enum Elements<'a> {
     Tuple(TupleIter<'a>),
 }
 
-impl ViewElements<'_> {
+impl<'a> ViewElements<'a> {
+    /// The next element, where the number of elements says that there is one.
+    #[inline]
+    pub(crate) fn element(&mut self) -> TermView<'a> {
+        self.next().expect("there are as many as were counted")
+    }
+
     /// Passes over what is left and makes sure that no improper tail follows.
     ///
     /// # Errors
