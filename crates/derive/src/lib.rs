@@ -59,7 +59,8 @@
 //! Variants are spelled in snake case, or as `rename_all` on the enum or `rename` on the variant
 //! says. `Ok` beside `Ok(Term)` is `ok` and `{ok, …}`, and variants of one tag with different
 //! numbers of fields are told apart by these. Untagged variants are tried in order after all
-//! others; `untagged` on the enum makes all of them so.
+//! others; `untagged` on the enum makes all of them so. Give tags to an enum that contains itself in
+//! several variants of one form: each level of a term that fits none of them doubles the tries.
 //!
 //! # Fields
 //!

@@ -6,9 +6,15 @@ use std::marker::PhantomData;
 
 use enmesh_derive::{FromTerm, ToTerm};
 use enmesh_term::{
-    Atom, Charlist, Encoder, FromTerm, Limits, Pid, Term, ToTerm, decode, decode_ref, encode,
+    Atom, Charlist, Encoder, FromTerm, Limits, MAX_TYPED_DEPTH, Mismatch, Pid, Term, ToTerm,
+    decode, decode_ref, encode,
 };
 use proptest::prelude::*;
+
+#[path = "../../term/tests/otp/any_term.rs"]
+mod any_term;
+
+use any_term::any_term;
 
 /// Claims that `value` is printed so as a term, is the same on the wire, and is read back.
 #[track_caller]
@@ -367,8 +373,68 @@ fn types_have_parameters_and_lifetimes() {
     assert_eq!(borrowed.to_term().to_string(), printed);
 }
 
+/// Whatever is made of lists, tuples and maps.
+#[derive(Debug, PartialEq, ToTerm, FromTerm)]
+#[term(untagged)]
+enum Any {
+    Int(i64),
+    Text(String),
+    List(Vec<Any>),
+    Pair(Box<Any>, Box<Any>),
+    Map(BTreeMap<String, Any>),
+    Struct { child: Box<Any> },
+    Other(Term),
+}
+
+#[derive(Debug, PartialEq, ToTerm, FromTerm)]
+enum Deep {
+    End,
+    Tuple(Box<Deep>),
+    Map { child: Box<Deep> },
+}
+
+#[test]
+fn the_deepest_value_fits_a_small_stack() {
+    let work = || {
+        // Three levels of the term for two of the value.
+        let deep = |times| {
+            (0..times).fold(Deep::End, |inner, _| {
+                let child = Box::new(Deep::Tuple(Box::new(inner)));
+                Deep::Map { child }
+            })
+        };
+        check_without_print(&deep(MAX_TYPED_DEPTH / 3));
+        let too_deep = deep(MAX_TYPED_DEPTH / 3 + 1).to_term();
+        let error = Deep::from_term(&too_deep).expect_err("too deep");
+        assert_eq!(error.mismatch(), &Mismatch::TooDeep);
+    };
+    let thread = std::thread::Builder::new().stack_size(512 << 10);
+    let thread = thread.spawn(work).expect("a thread");
+    thread.join().expect("no overflow and no failed assertion");
+}
+
+fn check_without_print(deep: &Deep) {
+    let mut bytes = Vec::new();
+    deep.encode_with(&mut Encoder::new(&mut bytes));
+    let view = decode_ref(&bytes, &Limits::default()).expect("our own encoding");
+    assert_eq!(Deep::from_ref(view).as_ref(), Ok(deep));
+    assert_eq!(Deep::from_term(&deep.to_term()).as_ref(), Ok(deep));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn any_term_is_a_value_or_an_error_whoever_owns_it(term in any_term(), tag in 0..4) {
+        let tag = ["move", "log_in", "ok", "point"][usize::try_from(tag).expect("small")];
+        for term in [term.clone(), Term::tuple([atom(tag), term.clone()]), Term::list([term])] {
+            let bytes = encode(&term);
+            let view = decode_ref(&bytes, &Limits::default()).expect("our own encoding");
+            prop_assert_eq!(Command::from_ref(view).ok(), Command::from_term(&term).ok());
+            prop_assert_eq!(Any::from_ref(view).ok(), Any::from_term(&term).ok());
+            prop_assert_eq!(Vec::<Value>::from_ref(view).ok(), Vec::from_term(&term).ok());
+        }
+    }
 
     #[test]
     fn reading_undoes_writing(

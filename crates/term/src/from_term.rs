@@ -4,9 +4,11 @@ mod container;
 mod error;
 mod scalar;
 mod view;
+mod view_elements;
 
 pub use error::{FromTermError, Mismatch, PathStep, TermKind};
-pub use view::{MAX_TYPED_DEPTH, TermView, ViewElements, ViewPairs};
+pub use view::{MAX_TYPED_DEPTH, TermView};
+pub use view_elements::{ViewElements, ViewPairs};
 
 use crate::{Term, TermRef};
 
@@ -61,12 +63,12 @@ pub trait FromTerm: Sized {
         Self::from_view(term.into())
     }
 
-    /// Reads the value from borrowed bytes, without a tree in between: the quickest way.
+    /// Reads the value from borrowed bytes, without a tree in between.
     ///
     /// # Errors
     /// As for [`FromTerm::from_view`].
     fn from_ref(term: TermRef<'_>) -> Result<Self, FromTermError> {
-        Self::from_view(term.into())
+        Self::from_view((&term).into())
     }
 
     /// What stands for a key that a map does not have.

@@ -3,7 +3,9 @@
 use num_bigint::BigInt;
 
 use crate::from_term::error::{FromTermError, Mismatch, TermKind};
-use crate::{Atom, Binary, ListIter, MapIter, Term, TermRef, TupleIter};
+use crate::from_term::view_elements::{Elements, Encoded, Pairs, ViewElements, ViewPairs};
+use crate::token::Reader;
+use crate::{Atom, Binary, Term, TermRef, tag};
 
 type Result<T> = std::result::Result<T, FromTermError>;
 
@@ -19,15 +21,21 @@ pub const MAX_TYPED_DEPTH: usize = 128;
 /// is there, so that `?` is all that an implementation of [`FromTerm`](crate::FromTerm) needs.
 #[derive(Clone, Copy, Debug)]
 pub struct TermView<'a> {
-    term: Repr<'a>,
+    pub(super) term: Repr<'a>,
     /// How many containers are around.
-    depth: u8,
+    pub(super) depth: u8,
 }
 
+/// Kept small: a value of many fields is read through as many of these.
 #[derive(Clone, Copy, Debug)]
-enum Repr<'a> {
+pub(super) enum Repr<'a> {
     Owned(&'a Term),
-    Borrowed(TermRef<'a>),
+    /// A borrowed term whose head was read already.
+    Head(&'a TermRef<'a>),
+    /// Checked bytes that begin with a term. Its head is read by whoever asks what it is.
+    Encoded(&'a [u8]),
+    /// An element of a list that came as a string.
+    Byte(u8),
 }
 
 impl<'a> From<&'a Term> for TermView<'a> {
@@ -39,55 +47,73 @@ impl<'a> From<&'a Term> for TermView<'a> {
     }
 }
 
-impl<'a> From<TermRef<'a>> for TermView<'a> {
-    fn from(term: TermRef<'a>) -> Self {
+impl<'a> From<&'a TermRef<'a>> for TermView<'a> {
+    fn from(term: &'a TermRef<'a>) -> Self {
         Self {
-            term: Repr::Borrowed(term),
+            term: Repr::Head(term),
             depth: 0,
         }
     }
 }
 
+/// The head of the term that checked bytes begin with.
+#[inline]
+pub(super) fn head(bytes: &[u8]) -> TermRef<'_> {
+    TermRef::read(&mut Reader::new(bytes)).expect("the bytes were checked")
+}
+
 impl<'a> TermView<'a> {
+    /// Looks at the term in the way that fits what owns it.
+    #[inline]
+    fn look<T>(
+        &self,
+        owned: impl FnOnce(&'a Term) -> T,
+        borrowed: impl FnOnce(&TermRef<'a>) -> T,
+    ) -> T {
+        match self.term {
+            Repr::Owned(term) => owned(term),
+            Repr::Head(term) => borrowed(term),
+            Repr::Encoded(bytes) => borrowed(&head(bytes)),
+            Repr::Byte(byte) => borrowed(&TermRef::Int(i64::from(byte))),
+        }
+    }
+
     /// What kind of term it is.
     #[must_use]
     pub fn kind(&self) -> TermKind {
-        match self.term {
-            Repr::Owned(term) => match term {
-                Term::Atom(_) => TermKind::Atom,
-                Term::Int(_) | Term::BigInt(_) => TermKind::Integer,
-                Term::Float(_) => TermKind::Float,
-                Term::Binary(_) => TermKind::Binary,
-                Term::BitString { .. } => TermKind::BitString,
-                Term::List(_) => TermKind::List,
-                Term::ImproperList(..) => TermKind::ImproperList,
-                Term::Tuple(_) => TermKind::Tuple,
-                Term::Map(_) => TermKind::Map,
-                Term::Pid(_) => TermKind::Pid,
-                Term::Port(_) => TermKind::Port,
-                Term::Reference(_) => TermKind::Reference,
-                Term::Fun(_) | Term::Export(_) => TermKind::Fun,
-                Term::Record(_) => TermKind::Record,
-            },
-            Repr::Borrowed(term) => match term {
-                TermRef::Atom(_) => TermKind::Atom,
-                TermRef::Int(_) | TermRef::BigInt(_) => TermKind::Integer,
-                TermRef::Float(_) => TermKind::Float,
-                TermRef::Binary(_) => TermKind::Binary,
-                TermRef::BitString { .. } => TermKind::BitString,
-                TermRef::List(list) => match list.improper_tail() {
-                    None => TermKind::List,
-                    Some(_) => TermKind::ImproperList,
-                },
-                TermRef::Tuple(_) => TermKind::Tuple,
-                TermRef::Map(_) => TermKind::Map,
-                TermRef::Pid(_) => TermKind::Pid,
-                TermRef::Port(_) => TermKind::Port,
-                TermRef::Reference(_) => TermKind::Reference,
-                TermRef::Fun(_) | TermRef::Export(_) => TermKind::Fun,
-                TermRef::Record(_) => TermKind::Record,
-            },
-        }
+        let owned = |term: &Term| match term {
+            Term::Atom(_) => TermKind::Atom,
+            Term::Int(_) | Term::BigInt(_) => TermKind::Integer,
+            Term::Float(_) => TermKind::Float,
+            Term::Binary(_) => TermKind::Binary,
+            Term::BitString { .. } => TermKind::BitString,
+            Term::List(_) => TermKind::List,
+            Term::ImproperList(..) => TermKind::ImproperList,
+            Term::Tuple(_) => TermKind::Tuple,
+            Term::Map(_) => TermKind::Map,
+            Term::Pid(_) => TermKind::Pid,
+            Term::Port(_) => TermKind::Port,
+            Term::Reference(_) => TermKind::Reference,
+            Term::Fun(_) | Term::Export(_) => TermKind::Fun,
+            Term::Record(_) => TermKind::Record,
+        };
+        let borrowed = |term: &TermRef<'a>| match term {
+            TermRef::Atom(_) => TermKind::Atom,
+            TermRef::Int(_) | TermRef::BigInt(_) => TermKind::Integer,
+            TermRef::Float(_) => TermKind::Float,
+            TermRef::Binary(_) => TermKind::Binary,
+            TermRef::BitString { .. } => TermKind::BitString,
+            TermRef::List(list) if list.improper_tail().is_some() => TermKind::ImproperList,
+            TermRef::List(_) => TermKind::List,
+            TermRef::Tuple(_) => TermKind::Tuple,
+            TermRef::Map(_) => TermKind::Map,
+            TermRef::Pid(_) => TermKind::Pid,
+            TermRef::Port(_) => TermKind::Port,
+            TermRef::Reference(_) => TermKind::Reference,
+            TermRef::Fun(_) | TermRef::Export(_) => TermKind::Fun,
+            TermRef::Record(_) => TermKind::Record,
+        };
+        self.look(owned, borrowed)
     }
 
     /// The error that `expected` (with its article) is not what is here.
@@ -99,17 +125,23 @@ impl<'a> TermView<'a> {
 
     /// Whether it is the atom of this name.
     #[must_use]
+    #[inline]
     pub fn is_atom(&self, name: &str) -> bool {
-        match self.term {
-            Repr::Owned(term) => term.is_atom(name),
-            Repr::Borrowed(term) => term.as_atom().is_some_and(|atom| atom == *name),
+        // What most terms are is looked at where it is, here and below.
+        if let Repr::Encoded([tag::SMALL_ATOM_UTF8, len, rest @ ..]) = self.term {
+            return rest.get(..usize::from(*len)) == Some(name.as_bytes());
         }
+        self.look(
+            |term| term.is_atom(name),
+            |term| term.as_atom().is_some_and(|atom| atom == *name),
+        )
     }
 
     /// Makes sure that it is the atom of this name.
     ///
     /// # Errors
     /// If it is anything else.
+    #[inline]
     pub fn expect_atom(&self, name: &'static str) -> Result<()> {
         if self.is_atom(name) {
             return Ok(());
@@ -122,18 +154,20 @@ impl<'a> TermView<'a> {
     /// # Errors
     /// If it is none.
     pub fn atom(&self) -> Result<Atom> {
-        let atom = match self.term {
-            Repr::Owned(term) => term.as_atom().cloned(),
-            Repr::Borrowed(term) => term.as_atom().map(|atom| atom.to_atom()),
-        };
-        atom.ok_or_else(|| self.mismatch("an atom"))
+        let owned = |term: &Term| term.as_atom().cloned();
+        let borrowed = |term: &TermRef<'a>| term.as_atom().map(|atom| atom.to_atom());
+        self.leaf("an atom", owned, borrowed)
     }
 
     /// The integer, if it is one of 64 bits.
+    #[inline]
     pub(crate) fn as_int(&self) -> Option<i64> {
         match self.term {
-            Repr::Owned(term) => term.as_int(),
-            Repr::Borrowed(term) => term.as_int(),
+            Repr::Encoded([tag::SMALL_INTEGER, byte, ..]) => Some(i64::from(*byte)),
+            Repr::Encoded([tag::INTEGER, a, b, c, d, ..]) => {
+                Some(i64::from(i32::from_be_bytes([*a, *b, *c, *d])))
+            }
+            _ => self.look(Term::as_int, TermRef::as_int),
         }
     }
 
@@ -142,77 +176,82 @@ impl<'a> TermView<'a> {
     /// # Errors
     /// If it is none.
     pub fn integer(&self) -> Result<BigInt> {
-        match self.term {
-            Repr::Owned(Term::Int(int)) => Ok((*int).into()),
-            Repr::Borrowed(TermRef::Int(int)) => Ok(int.into()),
-            Repr::Owned(Term::BigInt(big)) => Ok(BigInt::clone(big)),
-            Repr::Borrowed(TermRef::BigInt(big)) => Ok(big.to_bigint()),
-            _ => Err(self.mismatch("an integer")),
-        }
+        let owned = |term: &Term| match term {
+            Term::Int(int) => Some((*int).into()),
+            Term::BigInt(big) => Some(BigInt::clone(big)),
+            _ => None,
+        };
+        let borrowed = |term: &TermRef<'a>| match term {
+            TermRef::Int(int) => Some((*int).into()),
+            TermRef::BigInt(big) => Some(big.to_bigint()),
+            _ => None,
+        };
+        self.leaf("an integer", owned, borrowed)
     }
 
     /// The float.
     pub(crate) fn as_float(&self) -> Option<f64> {
-        match self.term {
-            Repr::Owned(Term::Float(float)) => Some(*float),
-            Repr::Borrowed(TermRef::Float(float)) => Some(float),
+        let borrowed = |term: &TermRef<'a>| match term {
+            TermRef::Float(float) => Some(*float),
             _ => None,
+        };
+        self.look(Term::as_float, borrowed)
+    }
+
+    #[inline]
+    pub(crate) fn is_tuple(&self) -> bool {
+        if let Repr::Encoded([tag, ..]) = self.term {
+            return matches!(*tag, tag::SMALL_TUPLE | tag::LARGE_TUPLE);
         }
+        let borrowed = |term: &TermRef<'a>| matches!(term, TermRef::Tuple(_));
+        self.look(|term| matches!(term, Term::Tuple(_)), borrowed)
     }
 
-    pub(crate) const fn is_tuple(&self) -> bool {
-        matches!(
-            self.term,
-            Repr::Owned(Term::Tuple(_)) | Repr::Borrowed(TermRef::Tuple(_))
-        )
+    pub(crate) fn is_map(&self) -> bool {
+        let borrowed = |term: &TermRef<'a>| matches!(term, TermRef::Map(_));
+        self.look(|term| matches!(term, Term::Map(_)), borrowed)
     }
 
-    pub(crate) const fn is_map(&self) -> bool {
-        matches!(
-            self.term,
-            Repr::Owned(Term::Map(_)) | Repr::Borrowed(TermRef::Map(_))
+    #[cfg(feature = "serde")]
+    pub(crate) fn is_sequence(&self) -> bool {
+        let borrowed = |term: &TermRef<'a>| matches!(term, TermRef::List(_) | TermRef::Tuple(_));
+        self.look(
+            |term| matches!(term, Term::List(_) | Term::Tuple(_)),
+            borrowed,
         )
     }
 
     #[cfg(feature = "serde")]
-    pub(crate) const fn is_sequence(&self) -> bool {
-        matches!(
-            self.term,
-            Repr::Owned(Term::List(_)) | Repr::Borrowed(TermRef::List(_))
-        ) || self.is_tuple()
-    }
-
-    #[cfg(feature = "serde")]
-    pub(crate) const fn is_integer(&self) -> bool {
-        matches!(
-            self.term,
-            Repr::Owned(Term::Int(_) | Term::BigInt(_))
-                | Repr::Borrowed(TermRef::Int(_) | TermRef::BigInt(_))
+    pub(crate) fn is_integer(&self) -> bool {
+        let borrowed = |term: &TermRef<'a>| matches!(term, TermRef::Int(_) | TermRef::BigInt(_));
+        self.look(
+            |term| matches!(term, Term::Int(_) | Term::BigInt(_)),
+            borrowed,
         )
     }
 
     /// Whether it is any atom.
     #[cfg(feature = "serde")]
-    pub(crate) const fn is_atomic(&self) -> bool {
-        matches!(
-            self.term,
-            Repr::Owned(Term::Atom(_)) | Repr::Borrowed(TermRef::Atom(_))
-        )
+    pub(crate) fn is_atomic(&self) -> bool {
+        let borrowed = |term: &TermRef<'a>| matches!(term, TermRef::Atom(_));
+        self.look(|term| matches!(term, Term::Atom(_)), borrowed)
     }
 
     /// The bytes, if it is a binary.
+    #[inline]
     pub(crate) fn as_bytes(&self) -> Option<&'a [u8]> {
-        match self.term {
-            Repr::Owned(Term::Binary(bytes)) => Some(bytes),
-            Repr::Borrowed(TermRef::Binary(bytes)) => Some(bytes),
-            _ => None,
+        if let Repr::Encoded([tag::BINARY, a, b, c, d, rest @ ..]) = self.term {
+            return rest.get(..u32::from_be_bytes([*a, *b, *c, *d]) as usize);
         }
+        let owned = |term: &'a Term| term.as_binary().map(Binary::as_slice);
+        self.look(owned, TermRef::as_binary)
     }
 
     /// The bytes of a binary.
     ///
     /// # Errors
     /// If it is none.
+    #[inline]
     pub fn bytes(&self) -> Result<&'a [u8]> {
         self.as_bytes().ok_or_else(|| self.mismatch("a binary"))
     }
@@ -253,31 +292,38 @@ impl<'a> TermView<'a> {
     /// # Errors
     /// If it is no list, or too deep.
     pub fn list(&self) -> Result<ViewElements<'a>> {
-        let elements = match self.term {
-            Repr::Owned(Term::List(elements)) => Elements::Owned(elements.iter()),
-            Repr::Borrowed(TermRef::List(list)) => Elements::List(list.iter()),
-            _ => return Err(self.mismatch("a list")),
-        };
-        Ok(ViewElements {
-            elements,
-            depth: self.deeper()?,
-        })
+        let owned = |term: &'a Term| Some(Elements::Owned(term.as_list()?.iter()));
+        let borrowed = |term: &TermRef<'a>| Some(Elements::of_list(term.as_list()?));
+        let elements = self.look(owned, borrowed);
+        let elements = elements.ok_or_else(|| self.mismatch("a list"))?;
+        let depth = self.deeper()?;
+        Ok(ViewElements { elements, depth })
     }
 
     /// The elements of a tuple and their number.
     ///
     /// # Errors
     /// If it is no tuple, or too deep.
+    #[inline]
     pub fn tuple(&self) -> Result<(usize, ViewElements<'a>)> {
         let (count, elements) = match self.term {
-            Repr::Owned(Term::Tuple(elements)) => {
-                (elements.len(), Elements::Owned(elements.iter()))
+            Repr::Owned(Term::Tuple(terms)) => (terms.len(), Elements::Owned(terms.iter())),
+            Repr::Encoded([tag::SMALL_TUPLE, count, body @ ..]) => {
+                let count = usize::from(*count);
+                (count, Elements::Encoded(Encoded::new(count, body)))
             }
-            Repr::Borrowed(TermRef::Tuple(tuple)) => (tuple.len(), Elements::Tuple(tuple.iter())),
-            _ => return Err(self.mismatch("a tuple")),
+            _ => self.other_tuple()?,
         };
         let depth = self.deeper()?;
         Ok((count, ViewElements { elements, depth }))
+    }
+
+    #[inline(never)]
+    fn other_tuple(&self) -> Result<(usize, Elements<'a>)> {
+        let tuple = self.look(|_| None, TermRef::as_tuple);
+        let tuple = tuple.ok_or_else(|| self.mismatch("a tuple"))?;
+        let encoded = Encoded::new(tuple.len(), tuple.body);
+        Ok((tuple.len(), Elements::Encoded(encoded)))
     }
 
     /// The elements of a tuple that has exactly `expected`.
@@ -308,11 +354,17 @@ impl<'a> TermView<'a> {
     /// # Errors
     /// If it is no map, or too deep.
     pub fn map(&self) -> Result<(usize, ViewPairs<'a>)> {
-        let (count, pairs) = match self.term {
-            Repr::Owned(Term::Map(pairs)) => (pairs.len(), Pairs::Owned(pairs.iter())),
-            Repr::Borrowed(TermRef::Map(map)) => (map.len(), Pairs::Borrowed(map.iter())),
-            _ => return Err(self.mismatch("a map")),
+        let owned = |term: &'a Term| {
+            let pairs = term.as_map()?;
+            Some((pairs.len(), Pairs::Owned(pairs.iter())))
         };
+        let borrowed = |term: &TermRef<'a>| {
+            let map = term.as_map()?;
+            let terms = Encoded::new(map.len() * 2, map.body);
+            Some((map.len(), Pairs::Encoded(terms)))
+        };
+        let found = self.look(owned, borrowed);
+        let (count, pairs) = found.ok_or_else(|| self.mismatch("a map"))?;
         let depth = self.deeper()?;
         Ok((count, ViewPairs { pairs, depth }))
     }
@@ -322,12 +374,8 @@ impl<'a> TermView<'a> {
     /// # Errors
     /// If a map in it has a key twice.
     pub fn to_term(&self) -> Result<Term> {
-        match self.term {
-            Repr::Owned(term) => Ok(term.clone()),
-            Repr::Borrowed(term) => term
-                .to_term()
-                .map_err(|_| FromTermError::new(Mismatch::DuplicateKey)),
-        }
+        let term = self.look(|term| Ok(term.clone()), TermRef::to_term);
+        term.map_err(|_| Mismatch::DuplicateKey.into())
     }
 
     fn deeper(&self) -> Result<u8> {
@@ -344,100 +392,7 @@ impl<'a> TermView<'a> {
         owned: impl FnOnce(&Term) -> Option<T>,
         borrowed: impl FnOnce(&TermRef<'a>) -> Option<T>,
     ) -> Result<T> {
-        let leaf = match &self.term {
-            Repr::Owned(term) => owned(term),
-            Repr::Borrowed(term) => borrowed(term),
-        };
+        let leaf = self.look(owned, borrowed);
         leaf.ok_or_else(|| self.mismatch(expected))
-    }
-}
-
-/// The elements of a list or tuple.
-#[derive(Clone, Debug)]
-pub struct ViewElements<'a> {
-    elements: Elements<'a>,
-    depth: u8,
-}
-
-#[derive(Clone, Debug)]
-enum Elements<'a> {
-    Owned(std::slice::Iter<'a, Term>),
-    List(ListIter<'a>),
-    Tuple(TupleIter<'a>),
-}
-
-impl<'a> ViewElements<'a> {
-    /// The next element, where the number of elements says that there is one.
-    #[inline]
-    pub(crate) fn element(&mut self) -> TermView<'a> {
-        self.next().expect("there are as many as were counted")
-    }
-
-    /// Passes over what is left and makes sure that no improper tail follows.
-    ///
-    /// # Errors
-    /// If one does.
-    pub fn finish(mut self) -> Result<()> {
-        let expected = "a list";
-        let found = TermKind::ImproperList;
-        let Elements::List(list) = &mut self.elements else {
-            return Ok(());
-        };
-        list.by_ref().for_each(drop);
-        match list.improper_tail() {
-            None => Ok(()),
-            Some(_) => Err(Mismatch::Kind { expected, found }.into()),
-        }
-    }
-}
-
-impl<'a> Iterator for ViewElements<'a> {
-    type Item = TermView<'a>;
-
-    #[inline]
-    fn next(&mut self) -> Option<TermView<'a>> {
-        let term = match &mut self.elements {
-            Elements::Owned(terms) => Repr::Owned(terms.next()?),
-            Elements::List(terms) => Repr::Borrowed(terms.next()?),
-            Elements::Tuple(terms) => Repr::Borrowed(terms.next()?),
-        };
-        let depth = self.depth;
-        Some(TermView { term, depth })
-    }
-}
-
-/// The keys of a map with their values.
-#[derive(Clone, Debug)]
-pub struct ViewPairs<'a> {
-    pairs: Pairs<'a>,
-    depth: u8,
-}
-
-#[derive(Clone, Debug)]
-enum Pairs<'a> {
-    Owned(std::slice::Iter<'a, (Term, Term)>),
-    Borrowed(MapIter<'a>),
-}
-
-impl<'a> Iterator for ViewPairs<'a> {
-    type Item = (TermView<'a>, TermView<'a>);
-
-    #[inline]
-    fn next(&mut self) -> Option<Self::Item> {
-        let (key, value) = match &mut self.pairs {
-            Pairs::Owned(pairs) => {
-                let (key, value) = pairs.next()?;
-                (Repr::Owned(key), Repr::Owned(value))
-            }
-            Pairs::Borrowed(pairs) => {
-                let (key, value) = pairs.next()?;
-                (Repr::Borrowed(key), Repr::Borrowed(value))
-            }
-        };
-        let depth = self.depth;
-        Some((
-            TermView { term: key, depth },
-            TermView { term: value, depth },
-        ))
     }
 }

@@ -24,7 +24,7 @@ fn takes<T: DeserializeOwned + Debug + PartialEq>(term: &Term, value: T) {
     assert_eq!(from_term(term).as_ref(), Ok(&value));
     let bytes = encode(term);
     let view = decode_ref(&bytes, &Limits::default()).expect("our own encoding");
-    assert_eq!(from_term(view), Ok(value));
+    assert_eq!(from_term(&view), Ok(value));
 }
 
 #[track_caller]
@@ -214,6 +214,6 @@ proptest! {
         prop_assert_eq!(owned.as_ref(), Ok(&value));
         let bytes = encode(&term);
         let view = decode_ref(&bytes, &Limits::default()).expect("our own encoding");
-        prop_assert_eq!(from_term(view), Ok(value));
+        prop_assert_eq!(from_term(&view), Ok(value));
     }
 }
