@@ -416,3 +416,32 @@ fn wake_all(wakes: Vec<Waker>) {
         waker.wake();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mailbox::{Mailbox, MailboxOptions};
+    use enmesh_identity::Creation;
+    use enmesh_otp::{AutoConnect, KernelConfig};
+    use std::time::Duration;
+
+    #[test]
+    fn the_node_goes_on_after_a_step_of_the_kernel_has_panicked() {
+        let config = KernelConfig {
+            node: "a@127.0.0.1".parse().unwrap(),
+            creation: Creation::from_seed(9),
+            visible: false,
+            net_ticktime: Duration::from_secs(60),
+            auto_connect: AutoConnect::Never,
+            echo: false,
+            seed: 7,
+        };
+        let driver = KernelDriver::new(Kernel::new(Instant::now(), config), 1 << 20);
+        let panicking = std::panic::AssertUnwindSafe(|| driver.with(|_, _| panic!("as planned")));
+        assert!(std::panic::catch_unwind(panicking).is_err());
+        let mut mailbox = Mailbox::new(&driver, &MailboxOptions::default()).unwrap();
+        let own = mailbox.pid().clone();
+        mailbox.try_send(&own, "still here").unwrap();
+        assert!(mailbox.try_recv().unwrap().is_some());
+    }
+}

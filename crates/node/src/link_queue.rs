@@ -27,10 +27,10 @@ const LARGE_BUDGET: usize = 64 << 20;
 const MAX_WAITING: usize = 128 << 20;
 
 /// How many bytes of small messages the link's task takes at once, which bounds its turn.
-const TAKEN_AT_ONCE: usize = 256 * 1024;
+const TAKEN_AT_ONCE: usize = 128 * 1024;
 
-/// What a message without payload counts as, in bytes.
-const OVERHEAD: usize = 64;
+/// What a message without payload counts as, in bytes: its place in the queue.
+const OVERHEAD: usize = size_of::<Outgoing>();
 
 /// A message, and which messages it must not overtake.
 #[derive(Debug)]
@@ -238,4 +238,97 @@ fn wake_senders(mut inner: MutexGuard<'_, Inner>) {
 /// What a message counts as.
 pub(crate) fn size(message: &Message) -> usize {
     OVERHEAD + message.payload.as_ref().map_or(0, Bytes::len)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use enmesh_proto::Control;
+    use enmesh_term::{Atom, Pid};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn message(payload: usize) -> Message {
+        Message {
+            control: Control::Send {
+                to: Pid::new(Atom::from_static("a@h"), 1, 0, 4),
+                token: None,
+            },
+            payload: Some(Bytes::from(vec![0; payload])),
+        }
+    }
+
+    /// As many small messages as the budget allows.
+    fn fill(queue: &LinkQueue) -> usize {
+        (0..)
+            .take_while(|_| queue.try_push(1, message(1024), None).is_ok())
+            .count()
+    }
+
+    #[test]
+    fn a_sender_over_the_budget_is_woken_when_the_link_has_taken_enough() {
+        let (queue, woken) = (LinkQueue::default(), Arc::new(Woken::default()));
+        let waker = Waker::from(Arc::clone(&woken));
+        let count = fill(&queue);
+        assert!(count * 1024 <= SMALL_BUDGET);
+        for _ in 0..2 {
+            let refused = queue.try_push(1, message(1), Some(&waker));
+            assert!(matches!(refused, Err(Refused::Full(payload)) if payload.len() == 1));
+        }
+        let mut taken = VecDeque::new();
+        assert!(queue.take(&mut taken));
+        assert!(taken.len() < count, "a turn is bounded");
+        assert_eq!(woken.0.load(Ordering::Relaxed), 1, "once for both");
+        assert!(queue.try_push(1, message(1), None).is_ok());
+    }
+
+    #[test]
+    fn large_messages_have_a_budget_of_their_own() {
+        let queue = LinkQueue::default();
+        assert!(queue.try_push(1, message(LARGE_BUDGET + 1), None).is_ok());
+        let second = queue.try_push(1, message(SMALL + 1), None);
+        assert!(matches!(second, Err(Refused::Full(_))));
+        assert!(
+            queue.try_push(2, message(10), None).is_ok(),
+            "small ones go"
+        );
+        let mut taken = VecDeque::new();
+        assert!(queue.take(&mut taken));
+        assert_eq!(taken.len(), 2);
+        assert!(!queue.has_room(SMALL + 1, None), "the link still holds it");
+        queue.large_written(size(&taken[0].message));
+        assert!(queue.has_room(SMALL + 1, None));
+    }
+
+    #[test]
+    fn what_nobody_waits_for_piles_up_to_a_bound_and_then_ends_the_link() {
+        let queue = LinkQueue::default();
+        let mut taken = VecDeque::new();
+        for _ in 0..=MAX_WAITING / (16 << 20) {
+            queue.push(0, message(16 << 20));
+        }
+        assert!(!queue.take(&mut taken));
+    }
+
+    #[test]
+    fn the_end_of_the_link_is_told_to_who_waits() {
+        let (queue, woken) = (LinkQueue::default(), Arc::new(Woken::default()));
+        fill(&queue);
+        let waker = Waker::from(Arc::clone(&woken));
+        assert!(!queue.has_room(0, Some(&waker)));
+        queue.close();
+        assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+        let refused = queue.try_push(1, message(3), None);
+        assert!(matches!(refused, Err(Refused::Closed(payload)) if payload.len() == 3));
+    }
 }

@@ -279,3 +279,91 @@ fn is_owed(mail: &Mail) -> bool {
             | Mail::Pg { .. }
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(byte: u8) -> Mail {
+        Mail::Message(Bytes::from(vec![97, byte]))
+    }
+
+    fn take(inbox: &Inbox, taken: &mut Taken) -> Option<u8> {
+        match inbox.next(taken, None).unwrap()? {
+            Item::Message(bytes) => Some(bytes[1]),
+            Item::Other(mail) => match *mail {
+                Mail::Priority(bytes) => Some(bytes[1]),
+                other => panic!("{other:?}"),
+            },
+        }
+    }
+
+    #[test]
+    fn what_was_taken_and_not_handed_out_still_counts() {
+        let inbox = Inbox::new(&MailboxOptions::default().capacity(2));
+        let mut taken = Taken::default();
+        for byte in [1, 2] {
+            assert!(matches!(
+                inbox.deliver(message(byte)),
+                Delivered::Waits(None)
+            ));
+        }
+        assert_eq!(take(&inbox, &mut taken), Some(1));
+        assert!(matches!(inbox.deliver(message(3)), Delivered::Waits(_)));
+        assert!(matches!(inbox.deliver(message(4)), Delivered::Overflow));
+        assert_eq!(take(&inbox, &mut taken), Some(2));
+        assert_eq!(take(&inbox, &mut taken), Some(3));
+        assert_eq!(take(&inbox, &mut taken), None);
+    }
+
+    #[test]
+    fn priority_goes_before_what_was_taken_already() {
+        let inbox = Inbox::new(&MailboxOptions::default());
+        let mut taken = Taken::default();
+        for byte in [1, 2, 3] {
+            inbox.deliver(message(byte));
+        }
+        assert_eq!(take(&inbox, &mut taken), Some(1));
+        for byte in [8, 9] {
+            inbox.deliver(Mail::Priority(Bytes::from(vec![97, byte])));
+        }
+        for expected in [8, 9, 2, 3] {
+            assert_eq!(take(&inbox, &mut taken), Some(expected));
+        }
+    }
+
+    #[test]
+    fn a_full_mailbox_that_drops_keeps_what_a_monitor_owes_it() {
+        let options = MailboxOptions::default().overflow(Overflow::DropNewest);
+        let inbox = Inbox::new(&options.capacity(1));
+        inbox.deliver(message(1));
+        assert!(matches!(inbox.deliver(message(2)), Delivered::Lost));
+        let pid = Pid::new(enmesh_term::Atom::from_static("a@h"), 1, 0, 4);
+        let exit = Mail::Exit {
+            from: pid,
+            reason: Term::atom("gone"),
+        };
+        assert!(matches!(inbox.deliver(exit), Delivered::Waits(_)));
+        assert_eq!(inbox.lost(), 1);
+    }
+
+    #[test]
+    fn bytes_are_bounded_but_for_one_message_alone() {
+        let inbox = Inbox::new(&MailboxOptions::default().max_bytes(10));
+        assert!(matches!(inbox.deliver(message(1)), Delivered::Waits(_)));
+        assert!(matches!(inbox.deliver(message(2)), Delivered::Overflow));
+    }
+
+    #[test]
+    fn nothing_is_handed_out_after_the_end() {
+        let inbox = Inbox::new(&MailboxOptions::default());
+        let mut taken = Taken::default();
+        inbox.deliver(message(1));
+        inbox.deliver(message(2));
+        assert_eq!(take(&inbox, &mut taken), Some(1));
+        inbox.end(Term::atom("enough"));
+        let ended = inbox.next(&mut taken, None).unwrap_err();
+        assert_eq!(ended, Term::atom("enough"));
+        assert!(matches!(inbox.deliver(message(3)), Delivered::Lost));
+    }
+}
