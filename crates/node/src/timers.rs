@@ -29,6 +29,9 @@ pub(crate) struct Timers {
 struct Inner {
     slots: BTreeMap<TimerId, Arc<Slot>>,
     last_number: u64,
+    /// When the watching task looks next. Most timers are cancelled long before they are due, so
+    /// it is not told of that: it looks once in vain and goes on with the next.
+    armed: Option<Instant>,
 }
 
 impl Timers {
@@ -40,13 +43,13 @@ impl Timers {
             due,
             number: inner.last_number,
         };
-        let is_first = inner
-            .slots
-            .first_key_value()
-            .is_none_or(|(id, _)| due < id.due);
+        let is_earlier = inner.armed.is_none_or(|armed| due < armed);
+        if is_earlier {
+            inner.armed = Some(due);
+        }
         inner.slots.insert(id, slot);
         drop(inner);
-        if is_first {
+        if is_earlier {
             self.earlier.notify_one();
         }
         id
@@ -60,7 +63,11 @@ impl Timers {
     /// Watches the deadlines for ever.
     pub(crate) async fn watch(&self) {
         loop {
-            let first = self.lock().slots.first_key_value().map(|(id, _)| id.due);
+            let first = {
+                let mut inner = self.lock();
+                inner.armed = inner.slots.first_key_value().map(|(id, _)| id.due);
+                inner.armed
+            };
             tokio::select! {
                 () = self.earlier.notified() => {}
                 () = until(first) => self.fire(Instant::now()),
@@ -94,5 +101,47 @@ impl Timers {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // Nothing in here can panic between two fields that belong together.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::slot::Outcome;
+    use std::time::Duration;
+
+    async fn outcome(slot: &Slot) -> Outcome {
+        std::future::poll_fn(|context| slot.poll(context)).await
+    }
+
+    #[tokio::test]
+    async fn each_slot_times_out_when_it_is_due_unless_cancelled() {
+        let timers = Timers::default();
+        let (late, early, cancelled) = (
+            Arc::new(Slot::default()),
+            Arc::new(Slot::default()),
+            Arc::new(Slot::default()),
+        );
+        let now = Instant::now();
+        let in_ms = |ms| now + Duration::from_millis(ms);
+        let waiting = async {
+            // The watch sleeps until the cancelled one by now, and is to wake earlier.
+            let first = timers.set(in_ms(20), Arc::clone(&cancelled));
+            tokio::task::yield_now().await;
+            timers.set(in_ms(40), Arc::clone(&late));
+            timers.set(in_ms(5), Arc::clone(&early));
+            timers.cancel(first);
+            assert_eq!(outcome(&early).await, Outcome::TimedOut);
+            assert!(Instant::now() >= in_ms(5));
+            assert_eq!(outcome(&late).await, Outcome::TimedOut);
+            assert!(Instant::now() >= in_ms(40));
+            let patience = Duration::from_millis(1);
+            let pending = tokio::time::timeout(patience, outcome(&cancelled)).await;
+            assert!(pending.is_err(), "{pending:?}");
+        };
+        tokio::select! {
+            () = timers.watch() => unreachable!(),
+            () = waiting => {}
+        }
     }
 }
