@@ -129,11 +129,14 @@ impl Global {
         self.strays.suspect(now);
     }
 
-    /// A peer is not connected any more: it is not of our partition either. Its names and locks go
-    /// as their monitors fire.
+    /// A peer is not connected any more: it is not of our partition either, and its names and
+    /// locks are gone. To be told before what its monitors and calls come to, so that nobody is
+    /// given a name of it meanwhile.
     pub(crate) fn handle_nodedown(&mut self, now: Instant, peer: &Atom) {
         self.connected.remove(peer);
         self.mesh.nodedown(now, peer);
+        self.names.lost(peer);
+        self.locks.lost(peer);
         self.forget(now, peer);
     }
 

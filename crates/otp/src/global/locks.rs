@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use enmesh_term::{Pid, Term};
+use enmesh_term::{Atom, Pid, Term};
 
 /// The most locks that are held here at one time; one more is refused as if it were taken.
 pub(super) const MAX_LOCKS: usize = 65_536;
@@ -137,6 +137,19 @@ impl Locks {
             self.free_at(&resource, at, true);
         }
         true
+    }
+
+    /// Frees what the processes of a node that is lost held.
+    pub(super) fn lost(&mut self, node: &Atom) {
+        let mut watches = Vec::new();
+        for held in self.table.values() {
+            for (holder, watch) in &held.holders {
+                watches.extend(watch.filter(|_| holder.node() == node));
+            }
+        }
+        for watch in watches {
+            self.died(watch);
+        }
     }
 
     /// Whether names and partitions are being changed.

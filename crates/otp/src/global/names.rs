@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use enmesh_term::{Pid, Term};
+use enmesh_term::{Atom, Pid, Term};
 
 /// The most names that are kept; one more is refused.
 pub(super) const MAX_NAMES: usize = 1 << 20;
@@ -126,6 +126,18 @@ impl Names {
     pub(super) fn died(&mut self, watch: u64) -> Option<Registration> {
         let name = self.watched.get(&watch)?.clone();
         self.remove(&name)
+    }
+
+    /// Frees the names of a node that is lost.
+    pub(super) fn lost(&mut self, node: &Atom) {
+        if self.per_pid.keys().any(|pid| pid.node() == node) {
+            let is_lost = |(_, found): &(&Term, &Registration)| found.pid.node() == node;
+            let lost = self.table.iter().filter(is_lost);
+            let lost: Vec<Term> = lost.map(|(name, _)| name.clone()).collect();
+            for name in lost {
+                self.remove(&name);
+            }
+        }
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &Term> {

@@ -124,6 +124,10 @@ impl<H: Clone + Debug> Kernel<H> {
             &mut self.hidden
         };
         list.retain(|node| node != peer);
+        if up.flags.contains(Flags::PUBLISHED) {
+            // Before its calls fail: one that goes on then must not count on that node's names.
+            self.global.handle_nodedown(now, peer);
+        }
         self.fail(peer);
         self.settle();
         self.tell_watchers(up.visible, || Mail::Nodedown {

@@ -264,7 +264,6 @@ impl<H: Clone + Debug> Kernel<H> {
 
     /// It is not any more.
     pub(super) fn services_nodedown(&mut self, node: &Atom) {
-        self.global.handle_nodedown(self.now, node);
         for scope in self.scopes.values_mut() {
             scope.pg.handle_nodedown(node);
         }

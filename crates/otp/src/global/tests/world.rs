@@ -321,6 +321,7 @@ impl World {
         let (now, name) = (self.now, self.nodes[peer].name.clone());
         self.say(|| format!("n{at}: nodedown {name}"));
         self.nodes[at].up.remove(&peer);
+        self.nodes[at].global.handle_nodedown(now, &name);
         self.drop_calls(at, peer);
         let node = &mut self.nodes[at];
         node.watchers.retain(|(_, watcher, _)| *watcher != peer);
@@ -332,7 +333,6 @@ impl World {
             node.global
                 .handle_down(now, id, &Term::atom("noconnection"));
         }
-        node.global.handle_nodedown(now, &name);
         self.drain(at);
     }
 
