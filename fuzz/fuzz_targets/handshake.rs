@@ -1,5 +1,6 @@
 //! Whatever a peer sends before it is authenticated, in chunks, waits or ends the link; it never
-//! brings the link up, since the fuzzer does not know the cookie.
+//! brings the link up, since the fuzzer does not know the cookie. So it is over TLS too, and for
+//! peers that want a name.
 #![no_main]
 
 use std::sync::Arc;
@@ -10,13 +11,16 @@ use enmesh_identity::{Cookie, Creation};
 use enmesh_proto::{Action, Link, LinkConfig, LocalNode, Question, Verdict};
 use libfuzzer_sys::fuzz_target;
 
-fn config() -> Arc<LinkConfig> {
+fn config(is_wide: bool) -> Arc<LinkConfig> {
     let local = LocalNode {
         name: "r@h".parse().unwrap(),
         creation: Creation::from_seed(7),
         visible: true,
     };
-    Arc::new(LinkConfig::new(local, Cookie::new("c").unwrap()))
+    let mut config = LinkConfig::new(local, Cookie::new("c").unwrap());
+    config.wide_handshake = is_wide;
+    config.name_seed = Some(7);
+    Arc::new(config)
 }
 
 fn run(mut link: Link, inbound: Verdict, chunk: usize, data: &[u8]) {
@@ -46,9 +50,9 @@ fn run(mut link: Link, inbound: Verdict, chunk: usize, data: &[u8]) {
 
 fuzz_target!(|data: &[u8]| {
     let Some((&chunk, data)) = data.split_first() else { return };
-    let (chunk, now) = (usize::from(chunk).max(1), Instant::now());
-    let wanted = "b@h".parse().unwrap();
-    run(Link::dial(now, config(), wanted, 1), Verdict::Accept, chunk, data);
-    run(Link::accept(now, config(), 2), Verdict::Accept, chunk, data);
-    run(Link::accept(now, config(), 2), Verdict::AskAlive, chunk, data);
+    let (config, chunk) = (config(chunk & 128 != 0), usize::from(chunk & 127).max(1));
+    let (now, wanted) = (Instant::now(), "b@h".parse().unwrap());
+    run(Link::dial(now, config.clone(), wanted, 1), Verdict::Accept, chunk, data);
+    run(Link::accept(now, config.clone(), 2), Verdict::Accept, chunk, data);
+    run(Link::accept(now, config, 2), Verdict::AskAlive, chunk, data);
 });
