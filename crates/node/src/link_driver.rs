@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use enmesh_membership::LinkId;
-use enmesh_proto::{Action, Link, LinkError, Message, Question, Verdict};
+use enmesh_proto::{Action, Link, LinkError, Message, Output, Question, Verdict};
 use enmesh_term::Atom;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
@@ -82,7 +82,7 @@ pub(crate) async fn drive(stream: Stream, link: Link, wires: Wires) -> LinkEnd {
         peer: None,
         undecodable: 0,
         inbox: BytesMut::new(),
-        outbox: BytesMut::new(),
+        outbox: Output::default(),
         room: READ_MIN,
         taken: VecDeque::new(),
         large: 0,
@@ -108,7 +108,7 @@ struct Driver {
     undecodable: u64,
     inbox: BytesMut,
     /// One batch on its way to the socket.
-    outbox: BytesMut,
+    outbox: Output,
     room: usize,
     /// Messages from the queue for the link.
     taken: VecDeque<Outgoing>,
@@ -133,7 +133,7 @@ impl Driver {
             if let Err(error) = self.drain_actions().await {
                 self.close(error);
             }
-            if let Err(error) = self.fill_outbox() {
+            if let Err(error) = self.fill_outbox(writer.is_write_vectored()) {
                 self.close(error);
             }
             if self.outbox.is_empty()
@@ -233,14 +233,15 @@ impl Driver {
 
     /// The next batch, once the last one is written. Messages are taken from the queue as long as
     /// the link holds little, so that it is the queue's budget that tells senders to wait.
-    fn fill_outbox(&mut self) -> Result<(), LinkError> {
+    fn fill_outbox(&mut self, in_pieces: bool) -> Result<(), LinkError> {
         if !self.outbox.is_empty() {
             return Ok(());
         }
         if self.closing.is_none() && self.link.is_up() {
             self.fill_link()?;
         }
-        self.outbox = self.link.take_output(Instant::now()).unwrap_or_default();
+        let batch = self.link.take_pieces(Instant::now()).unwrap_or_default();
+        self.outbox = if in_pieces { batch } else { batch.joined() };
         let pending = self.link.pending_output();
         if pending < self.large {
             self.wires.queue.large_written(self.large - pending);
@@ -365,7 +366,7 @@ async fn transfer<R, W>(
     inbox: &mut BytesMut,
     reading: bool,
     writer: &mut W,
-    outbox: &mut BytesMut,
+    outbox: &mut Output,
     reads_first: bool,
 ) -> Step
 where

@@ -1,6 +1,6 @@
 //! What a link runs over: a TCP connection, or TLS on one.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
@@ -248,6 +248,30 @@ impl AsyncWrite for Writer {
                 std::task::ready!(Pin::new(half).poll_flush(cx))?;
                 Poll::Ready(Ok(std::mem::take(taken)))
             }
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(half) => Pin::new(half).poll_write_vectored(cx, bufs),
+            // One piece at a time, as `is_write_vectored` says.
+            #[cfg(feature = "tls")]
+            writer @ Self::Tls { .. } => {
+                let first = bufs.iter().find(|piece| !piece.is_empty());
+                Pin::new(writer).poll_write(cx, first.map_or(&[], |piece| piece))
+            }
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(half) => half.is_write_vectored(),
+            #[cfg(feature = "tls")]
+            Self::Tls { .. } => false,
         }
     }
 

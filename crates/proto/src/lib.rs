@@ -31,6 +31,7 @@ mod hex;
 mod incoming;
 mod link;
 mod outgoing;
+mod output;
 mod packet;
 
 pub use allowed::Allowed;
@@ -44,3 +45,4 @@ pub use link::{
     Action, Direction, Link, LinkConfig, LinkConfigError, LinkCounters, LinkError, LocalNode,
     PeerInfo,
 };
+pub use output::Output;

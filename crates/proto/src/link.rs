@@ -16,7 +16,8 @@ use crate::framing::Prefix;
 use crate::handshake::{Handshake, MAX_HANDSHAKE_MESSAGE, Progress, Question, Verdict};
 use crate::incoming::{Incoming, Packet, SHARE_FROM};
 use crate::outgoing::Outgoing;
-use crate::packet::Form;
+use crate::output::Output;
+use crate::packet::{self, Form};
 pub use config::{Direction, LinkConfig, LinkConfigError, LocalNode, PeerInfo};
 pub use error::LinkError;
 use ticks::{Check, Ticks};
@@ -249,11 +250,17 @@ impl Link {
     ///
     /// That is every small message that waits, and at most about 256 KiB of fragments. Take no more
     /// before that is written, or small messages wait for it needlessly.
-    pub fn take_output(&mut self, _now: Instant) -> Option<BytesMut> {
+    pub fn take_output(&mut self, now: Instant) -> Option<BytesMut> {
+        self.take_pieces(now).map(Output::into_bytes)
+    }
+
+    /// The same in pieces, for a writer that takes several at once: large payloads are not copied.
+    pub fn take_pieces(&mut self, _now: Instant) -> Option<Output> {
+        let mut batch = Output::default();
         if let State::Up { outgoing, .. } = &mut self.state {
-            outgoing.fill(&mut self.output);
+            outgoing.fill(&mut self.output, &mut batch);
         }
-        if self.output.is_empty() {
+        if batch.is_empty() && self.output.is_empty() {
             return None;
         }
         if let State::Up { ticks, .. } = &mut self.state {
@@ -265,8 +272,9 @@ impl Link {
         } else {
             self.output.split()
         };
-        self.counters.bytes_out += output.len() as u64;
-        Some(output)
+        batch.push(output.freeze());
+        self.counters.bytes_out += batch.remaining() as u64;
+        Some(batch)
     }
 
     /// Whether [`Link::take_output`] has something to give.
@@ -403,7 +411,8 @@ impl Link {
             actions.push_back(Action::Deliver(message));
             Ok(())
         };
-        if len < SHARE_FROM {
+        // A fragment is copied to those before it anyway; the buffer of reads is used again then.
+        if len < SHARE_FROM || packet::is_fragment(inbox) {
             let bytes = &inbox[..len];
             let taken = incoming.take(Packet { bytes, owner: None }, deliver);
             inbox.advance(len);

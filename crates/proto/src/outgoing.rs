@@ -2,11 +2,12 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use crate::atom_cache::OwnAtoms;
 use crate::control::Control;
 use crate::link::LinkError;
+use crate::output::Output;
 use crate::packet::{self, Form};
 
 /// The longest part of a payload in one fragment, and the longest payload that needs none, in
@@ -136,16 +137,17 @@ impl Outgoing {
         Ok(())
     }
 
-    /// Puts a batch of fragments into `output`, behind what is there.
-    pub(crate) fn fill(&mut self, output: &mut BytesMut) {
-        let full = output.len() + BATCH;
-        while output.len() < full
+    /// Puts a batch of fragments into `batch`, behind what is there and in `output`; what is left
+    /// in `output` goes behind all.
+    pub(crate) fn fill(&mut self, output: &mut BytesMut, batch: &mut Output) {
+        let full = batch.remaining() + output.len() + BATCH;
+        while batch.remaining() + output.len() < full
             && let Some(flow) = self.turns.pop_front()
         {
             let Some(mut lane) = self.lanes.remove(&flow) else {
                 continue;
             };
-            self.step(output, &mut lane);
+            self.step(output, batch, &mut lane);
             if lane.cut.is_some() || !lane.behind.is_empty() {
                 self.lanes.insert(flow, lane);
                 self.turns.push_back(flow);
@@ -176,17 +178,18 @@ impl Outgoing {
         lane.behind.push_back(Parcel { control, payload });
     }
 
-    /// Puts the next packet of a lane into the output.
-    fn step(&mut self, output: &mut BytesMut, lane: &mut Lane) {
+    /// Puts the next packet of a lane into the output. The part of a payload is not copied.
+    fn step(&mut self, output: &mut BytesMut, batch: &mut Output, lane: &mut Lane) {
         if let Some(cut) = &mut lane.cut {
             let part = cut.rest.split_to(cut.rest.len().min(FRAGMENT));
             self.large -= part.len();
-            output.reserve(part.len() + OVERHEAD);
+            output.reserve(OVERHEAD);
             output.put_u32(1 + 1 + 8 + 8 + part.len() as u32);
             output.put_slice(&[packet::VERSION, packet::NEXT]);
             output.put_u64(cut.sequence);
             output.put_u64(cut.left);
-            output.put_slice(&part);
+            batch.push(output.split().freeze());
+            batch.push(part);
             cut.left -= 1;
             if cut.left == 0 {
                 lane.cut = None;

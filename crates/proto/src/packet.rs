@@ -14,6 +14,11 @@ pub(crate) const FIRST: u8 = 69;
 /// The second byte of a packet with a further fragment.
 pub(crate) const NEXT: u8 = 70;
 
+/// Whether a packet is a part of a message, if it is one at all.
+pub(crate) fn is_fragment(packet: &[u8]) -> bool {
+    matches!(packet, [VERSION, FIRST | NEXT, ..])
+}
+
 /// The form of every packet of a link. The flags of both sides decide it, and packets of the other
 /// form end the link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
