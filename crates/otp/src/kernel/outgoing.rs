@@ -10,7 +10,7 @@ use enmesh_term::{Atom, Pid, Reference, Term};
 
 use crate::kernel::peer::{MAX_WAITING_BYTES, Peer, State, lower};
 use crate::kernel::peers::MAX_SEEN;
-use crate::kernel::serve::LAST_SERVICE;
+use crate::kernel::serve::{FIRST_OF_GLOBAL, LAST_SERVICE};
 use crate::{Action, Address, AutoConnect, Kernel, Pids};
 
 /// The most nodes that are being connected at once because signals wait for them; one more counts
@@ -149,11 +149,12 @@ impl<H: Clone + Debug> Kernel<H> {
     }
 }
 
-/// The flow of what a process of ours sends. The services share one: what one of them says must
-/// not overtake what another has said before.
+/// The flow of what a process of ours sends. Those of `global` share one: what one of them says
+/// must not overtake what another has said before. Nobody else's large message may hold up theirs,
+/// which sit inside a lock of the whole cluster.
 pub(super) fn flow(from: &Pid) -> u64 {
     match Pids::number(from) {
-        ..=LAST_SERVICE => 0,
+        FIRST_OF_GLOBAL..=LAST_SERVICE => 0,
         number => u64::from(number),
     }
 }
@@ -161,4 +162,21 @@ pub(super) fn flow(from: &Pid) -> u64 {
 /// A term as a payload.
 pub(super) fn payload(term: &Term) -> Bytes {
     Bytes::from(enmesh_term::encode_bare(term))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_answer_of_another_service_holds_up_nothing_of_global() {
+        let pids = Pids::new(
+            &"a@h".parse().unwrap(),
+            enmesh_identity::Creation::from_seed(9),
+        );
+        let flows: Vec<u64> = (1..=LAST_SERVICE + 1)
+            .map(|_| flow(&pids.fresh()))
+            .collect();
+        assert_eq!(flows, [1, 2, 3, 4, 5, 0, 0, 0, 9]);
+    }
 }

@@ -22,6 +22,9 @@ pub(super) enum Asked {
 /// The number of the last process that every node has; they begin with 1.
 pub(super) const LAST_SERVICE: u32 = 8;
 
+/// The number of the first of the three processes of `global`, which are the last of those.
+pub(super) const FIRST_OF_GLOBAL: u32 = 6;
+
 /// Starts the processes that every node has.
 pub(super) fn begin<H>(processes: &mut Processes<H>, config: &KernelConfig) -> (Services, Global) {
     let mut start = |service: ServiceName, names: &[&'static str]| -> Pid {
@@ -52,6 +55,7 @@ pub(super) fn begin<H>(processes: &mut Processes<H>, config: &KernelConfig) -> (
         node: processes.node().clone(),
         seed: config.seed,
     };
+    debug_assert_eq!(Pids::number(&global.server), FIRST_OF_GLOBAL);
     debug_assert_eq!(Pids::number(&global.registrar), LAST_SERVICE);
     (Services::new(pids), Global::new(global))
 }
