@@ -1,10 +1,12 @@
 //! `global` of BEAM nodes with members among them.
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use enmesh_interop::{Beam, Epmd, NetNs, Otp, poll_until};
 
 use crate::bench::{Member, SOON, beam, list, says, sees};
+use crate::cases::stays_so;
 
 /// How long one call of `global` may take in a cluster that is whole; it takes milliseconds on a
 /// machine that has nothing else to do.
@@ -234,4 +236,69 @@ fn global_works_in_a_mixed_cluster() {
     cluster.is_whole();
     cluster.works();
     cluster.no_beam_was_cut_off();
+}
+
+/// One link alone is cut, without a word to either end: the member is cut off by all, and each time it comes back it is again,
+/// as long as the cut lasts. It must come back ever more seldom, and cost the BEAM nodes nothing.
+#[test]
+fn a_half_cut_link_does_not_make_a_member_flap() {
+    let (hall, room) = (NetNs::new().unwrap(), NetNs::new().unwrap());
+    for address in ["10.1.0.10/32", "10.1.0.11/32"] {
+        let add = ["address", "add", address, "dev", "lo"];
+        hall.run("ip", add).unwrap();
+    }
+    room.wire("10.0.7.2/24", &hall, "10.0.7.1/24").unwrap();
+    let route = ["route", "add", "default", "via", "10.0.7.1"];
+    room.run("ip", route).unwrap();
+    let _epmds = [Epmd::start(&hall).unwrap(), Epmd::start(&room).unwrap()];
+    let ticks = ["-kernel", "net_ticktime", "4"];
+    let (one, two, member) = ("b0@10.1.0.10", "b1@10.1.0.11", "a1@10.0.7.2");
+    let mut near = beam(Otp::R25, &hall, one, &ticks);
+    let mut far = beam(Otp::R29, &hall, two, &ticks);
+    let topology = list(&[one, two]);
+    let args = [
+        "--visible",
+        "--echo",
+        "--net-ticktime",
+        "4s",
+        "--topology",
+        &topology,
+    ];
+    let member = Member::start(&room, member, &args);
+    sees(&mut near, &[member.name(), two]);
+    sees(&mut far, &[member.name(), one]);
+    assert_eq!(near.eval("global:sync()").unwrap(), "ok");
+
+    let mark = member.mark();
+    let far_address: IpAddr = "10.1.0.11".parse().unwrap();
+    room.sever(far_address).unwrap();
+    let down = member.disconnected(mark, one);
+    assert_eq!(down["reason"], "away", "the BEAM on the sound link says so");
+    stays_so(
+        "the BEAM nodes keep each other",
+        Duration::from_secs(45),
+        || {
+            for (beam, other) in [(&mut near, two), (&mut far, one)] {
+                let seen = beam.connected()?;
+                anyhow::ensure!(seen.iter().any(|name| name == other), "it sees {seen:?}");
+                anyhow::ensure!(beam.eval("global:set_lock({x, self()}, [node()])")? == "true");
+            }
+            Ok(())
+        },
+    );
+    let times =
+        member.count(|record| record["message"] == "node connected" && record["node"] == one);
+    assert!((2..=5).contains(&times), "it has come back {times} times");
+
+    room.heal().unwrap();
+    let healed = Duration::from_secs(120);
+    for (beam, other) in [(&mut near, two), (&mut far, one)] {
+        let wanted = format!("['{}','{other}']", member.name());
+        beam.wait_eval(healed, "lists:sort(nodes())", &wanted)
+            .unwrap();
+        let find = format!("node(global:whereis_name({{echo, '{}'}}))", member.name());
+        beam.wait_eval(healed, &find, &format!("'{}'", member.name()))
+            .unwrap();
+    }
+    assert_eq!(near.eval("global:sync()").unwrap(), "ok");
 }
