@@ -2,15 +2,19 @@
 
 use std::collections::HashMap;
 
-use enmesh_term::Atom;
+use enmesh_term::{Atom, Term};
 
 use crate::control::Control;
 use crate::framing::FrameError;
 
 /// The most messages that may be incomplete at once.
 pub(crate) const MAX_SEQUENCES: usize = 256;
-/// The most bytes of incomplete messages, headers and control messages left out.
+/// The most bytes of incomplete messages, with what is kept of their control messages and atoms.
 pub(crate) const MAX_PARTIAL: usize = 256 << 20;
+/// What a byte of a control message may take in memory: an empty list has one, and is a whole term.
+const CONTROL_COST: usize = size_of::<Term>();
+/// What an atom that a message refers to may take in memory beside its text.
+const ATOM_COST: usize = 64;
 
 /// A message of which some fragments are there.
 #[derive(Debug)]
@@ -19,6 +23,8 @@ pub(crate) struct Sequence {
     /// What the atom cache references of the payload mean.
     pub(crate) atoms: Vec<Atom>,
     pub(crate) payload: Vec<u8>,
+    /// What the control message and the atoms count as, in bytes.
+    overhead: usize,
     /// The number of the fragment that is due; they count down to 1.
     due: u64,
 }
@@ -27,18 +33,18 @@ pub(crate) struct Sequence {
 #[derive(Debug, Default)]
 pub(crate) struct Fragments {
     open: HashMap<u64, Sequence>,
-    /// How many bytes of payload are there.
+    /// How many bytes they count as.
     bytes: usize,
 }
 
 impl Fragments {
     /// Takes the first fragment of a message that has `count` of them, and gives the message if
-    /// that is all. Nothing is reserved for what is announced.
+    /// that is all. Nothing is reserved for what is announced. The control message had
+    /// `control_len` bytes.
     pub(crate) fn begin(
         &mut self,
-        id: u64,
-        count: u64,
-        control: Control,
+        (id, count): (u64, u64),
+        (control, control_len): (Control, usize),
         atoms: Vec<Atom>,
         part: &[u8],
     ) -> Result<Option<Sequence>, FrameError> {
@@ -49,10 +55,13 @@ impl Fragments {
             return Err(FrameError::SequenceTwice { sequence: id });
         }
         let payload = part.to_vec();
+        let told = atoms.iter().map(|atom| atom.as_bytes().len() + ATOM_COST);
+        let overhead = control_len * CONTROL_COST + told.sum::<usize>();
         let sequence = Sequence {
             control,
             atoms,
             payload,
+            overhead,
             due,
         };
         if due == 0 {
@@ -61,7 +70,7 @@ impl Fragments {
         if self.open.len() >= MAX_SEQUENCES {
             return Err(FrameError::TooManySequences);
         }
-        self.charge(part.len())?;
+        self.charge(overhead + part.len())?;
         self.open.insert(id, sequence);
         Ok(None)
     }
@@ -92,7 +101,8 @@ impl Fragments {
             return Ok(None);
         }
         let whole = self.open.remove(&id);
-        self.bytes -= len;
+        let overhead = whole.as_ref().map_or(0, |whole| whole.overhead);
+        self.bytes -= len + overhead;
         Ok(whole)
     }
 

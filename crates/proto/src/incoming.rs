@@ -141,11 +141,13 @@ impl Incoming {
         count: u64,
         mut rest: &[u8],
     ) -> Result<Option<Message>, LinkError> {
+        let len = rest.len();
         let control = self.begin(&mut rest)?;
+        let control = (control, len - rest.len());
         let atoms = self.atoms.copy_table();
         let begun = self
             .fragments
-            .begin(sequence, count, control, atoms, rest)?;
+            .begin((sequence, count), control, atoms, rest)?;
         begun.map(|whole| self.assembled(whole)).transpose()
     }
 
