@@ -4,6 +4,8 @@
 mod bench;
 #[path = "otp/cases.rs"]
 mod cases;
+#[path = "otp/connecting.rs"]
+mod connecting;
 #[path = "otp/epmd.rs"]
 mod epmd;
 #[path = "otp/functions.rs"]
@@ -63,6 +65,9 @@ for_each_release! {
     crate::neighbours::erl_call_is_answered as erl_call_is_answered,
     crate::users::rust_calls_elixir as rust_calls_elixir,
     crate::users::a_blocked_runtime_harms_no_link as a_blocked_runtime_harms_no_link,
+    crate::connecting::our_signals_connect_as_configured as our_signals_connect_as_configured,
+    crate::connecting::a_beam_that_does_not_dial_is_dialled as a_beam_that_does_not_dial,
+    crate::connecting::nodeup_and_nodedown_stand_around_the_messages as nodeup_and_nodedown,
     crate::epmd::epmd_restarts_under_us as epmd_restarts_under_us,
     crate::epmd::ours_serves_beam_nodes as ours_serves_beam_nodes,
     crate::epmd::no_epmd_at_all as no_epmd_at_all,

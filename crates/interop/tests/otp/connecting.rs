@@ -1,0 +1,212 @@
+//! `dist_auto_connect` of either side, and the place of nodeup and nodedown among the messages.
+
+use enmesh::{Atom, AutoConnect, Cookie, Mailbox, Node, NodeName, NodeTypes, Received, Term};
+use enmesh_interop::{Beam, Epmd, NetNs, Otp};
+
+use crate::bench::{COOKIE, Member, SOON, beam, list, says, sees};
+use crate::rust_node::block_on;
+
+const BEAM: &str = "b@127.0.0.1";
+const US: &str = "r@127.0.0.1";
+
+/// A process that sends back what it gets, and sends a thousand numbers if it gets none.
+const ECHO: &str = "Loop = fun Loop() -> receive \
+        {From, count} -> [From ! N || N <- lists:seq(1, 1000)], Loop(); \
+        {From, Word} -> From ! Word, Loop() end end, \
+    register(echo, spawn(Loop)), ok";
+
+/// A BEAM with a process that echoes, and a node of ours that knows nobody.
+struct Bench {
+    beam: Beam,
+    node: Node,
+    mailbox: Mailbox,
+    _epmd: Epmd,
+    _ns: NetNs,
+}
+
+impl Bench {
+    fn start(otp: Otp, when: AutoConnect) -> Self {
+        let ns = NetNs::new().unwrap();
+        let epmd = Epmd::start(&ns).unwrap();
+        let mut beam = beam(otp, &ns, BEAM, &[]);
+        assert_eq!(beam.eval(ECHO).unwrap(), "ok");
+        let builder = Node::builder(US.parse().unwrap(), Cookie::new(COOKIE).unwrap());
+        let builder = builder.visible(true).dist_auto_connect(when);
+        let node = ns.enter(|| block_on(builder.start())).unwrap().unwrap();
+        let mailbox = node.anonymous_mailbox().unwrap();
+        mailbox.monitor_nodes(Some(NodeTypes::All));
+        Self {
+            beam,
+            node,
+            mailbox,
+            _epmd: epmd,
+            _ns: ns,
+        }
+    }
+
+    fn next(&mut self) -> Received {
+        let within = async { tokio::time::timeout(SOON, self.mailbox.recv()).await };
+        block_on(within).expect("something comes in").unwrap()
+    }
+
+    fn tell(&self, word: &'static str) {
+        let to = (Atom::from_static("echo"), Atom::from_static(BEAM));
+        let message = Term::tuple([self.mailbox.pid().clone().into(), Term::atom(word)]);
+        block_on(self.mailbox.send(to, &message)).unwrap();
+    }
+
+    /// A message brings the node up, and what it answers comes after that.
+    fn connects_by_itself(&mut self) {
+        self.tell("hello");
+        self.is_up();
+        self.answers("hello");
+    }
+
+    /// A message is lost and a monitor fires: nobody connects.
+    fn is_barred(&mut self) {
+        self.tell("hello");
+        let to = (Atom::from_static("echo"), Atom::from_static(BEAM));
+        let monitor = self.mailbox.monitor(to);
+        match self.next() {
+            Received::Down {
+                reference, reason, ..
+            } => {
+                assert_eq!(reference, monitor);
+                assert!(reason.is_atom("noconnection"), "{reason}");
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(self.beam.connected().unwrap(), Vec::<String>::new());
+    }
+
+    fn connects_when_told(&mut self) {
+        let beam: NodeName = BEAM.parse().unwrap();
+        block_on(self.node.connect(beam)).unwrap();
+        self.is_up();
+        self.tell("hello");
+        self.answers("hello");
+    }
+
+    fn is_up(&mut self) {
+        match self.next() {
+            Received::Nodeup { node, visible, .. } => {
+                assert_eq!((node.as_str(), visible), (BEAM, true))
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn answers(&mut self, word: &'static str) {
+        let message = self.next().into_message().unwrap();
+        assert!(message.term().unwrap().is_atom(word), "{message:?}");
+    }
+
+    fn is_cut_by_the_beam(&mut self) {
+        let cut = format!("erlang:disconnect_node('{US}')");
+        assert_eq!(self.beam.eval(&cut).unwrap(), "true");
+        self.is_down();
+    }
+
+    fn is_down(&mut self) {
+        match self.next() {
+            Received::Nodedown { node, reason, .. } => {
+                assert_eq!(node.as_str(), BEAM);
+                assert!(reason.is_atom("connection_closed"), "{reason}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// What the three words mean for our signals, as they do for those of a BEAM.
+pub(crate) fn our_signals_connect_as_configured(otp: Otp) {
+    let mut bench = Bench::start(otp, AutoConnect::Always);
+    for _ in 0..3 {
+        bench.connects_by_itself();
+        bench.is_cut_by_the_beam();
+    }
+    let mut bench = Bench::start(otp, AutoConnect::Once);
+    bench.connects_by_itself();
+    for _ in 0..2 {
+        bench.is_cut_by_the_beam();
+        bench.is_barred();
+        bench.connects_when_told();
+    }
+    let mut bench = Bench::start(otp, AutoConnect::Never);
+    bench.is_barred();
+    // A connection that the peer makes serves both.
+    let ping = format!("net_adm:ping('{US}')");
+    assert_eq!(bench.beam.eval(&ping).unwrap(), "pong");
+    bench.is_up();
+    bench.tell("hello");
+    bench.answers("hello");
+    bench.is_cut_by_the_beam();
+    bench.is_barred();
+    bench.connects_when_told();
+}
+
+/// A BEAM that never connects by itself, or only once, is dialled and answers all the same.
+pub(crate) fn a_beam_that_does_not_dial_is_dialled(otp: Otp) {
+    let ns = NetNs::new().unwrap();
+    let _epmd = Epmd::start(&ns).unwrap();
+    let ping = |node: &str| format!("net_adm:ping('{node}')");
+    let idle = Member::start(&ns, "s@127.0.0.1", &[]);
+    for (when, first) in [("never", "pang"), ("once", "pong")] {
+        let mut b = beam(otp, &ns, BEAM, &["-kernel", "dist_auto_connect", when]);
+        assert_eq!(b.eval(&ping("s@127.0.0.1")).unwrap(), first, "{when}");
+        b.eval("erlang:disconnect_node('s@127.0.0.1')").unwrap();
+        says(&mut b, "nodes(connected)", "[]");
+        assert_eq!(b.eval(&ping("s@127.0.0.1")).unwrap(), "pang", "{when}");
+        let r = Member::start(&ns, US, &["--echo", "--topology", &list(&[BEAM])]);
+        r.connected(0, BEAM);
+        assert_eq!(b.eval(&ping(US)).unwrap(), "pong", "{when}");
+        let echo = format!("{{echo, '{US}'}} ! {{self(), hi}}, receive M -> M end");
+        assert_eq!(b.eval(&echo).unwrap(), "{echo,hi}", "{when}");
+        // Cut by the BEAM, which may not come back by itself, it is dialled again.
+        let mark = r.mark();
+        let cut = format!("erlang:disconnect_node('{US}')");
+        assert_eq!(b.eval(&cut).unwrap(), "true");
+        r.disconnected(mark, BEAM);
+        r.connected(mark, BEAM);
+        sees(&mut b, &[US]);
+        assert_eq!(b.eval(&ping(US)).unwrap(), "pong", "{when}");
+    }
+    drop(idle);
+}
+
+/// Nodeup, all that the connection brings, what hung on it, nodedown: in this order, each time.
+pub(crate) fn nodeup_and_nodedown_stand_around_the_messages(otp: Otp) {
+    let mut bench = Bench::start(otp, AutoConnect::Always);
+    let mut last = 0;
+    for _ in 0..5 {
+        let to = (Atom::from_static("echo"), Atom::from_static(BEAM));
+        let monitor = bench.mailbox.monitor(to);
+        bench.tell("count");
+        // The BEAM closes behind the last number.
+        bench.tell("bye");
+        match bench.next() {
+            Received::Nodeup { connection_id, .. } => {
+                assert!(connection_id > last, "{connection_id} after {last}");
+                last = connection_id;
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(bench.node.nodes(), [BEAM.parse().unwrap()]);
+        for number in 1..=1000 {
+            let message = bench.next().into_message().unwrap();
+            assert_eq!(message.decode::<i64>(), Ok(number));
+        }
+        bench.answers("bye");
+        let cut = format!("erlang:disconnect_node('{US}')");
+        assert_eq!(bench.beam.eval(&cut).unwrap(), "true");
+        match bench.next() {
+            Received::Down { reference, .. } => assert_eq!(reference, monitor),
+            other => panic!("{other:?}"),
+        }
+        match bench.next() {
+            Received::Nodedown { connection_id, .. } => assert_eq!(connection_id, last),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(bench.node.nodes(), []);
+    }
+}
