@@ -77,20 +77,7 @@ pub(crate) enum LinkEnd {
 pub(crate) async fn drive(stream: Stream, link: Link, wires: Wires) -> LinkEnd {
     // A socket that refuses the option is about to fail anyway.
     let _ = stream.set_nodelay();
-    let mut driver = Driver {
-        link,
-        peer: None,
-        undecodable: 0,
-        inbox: BytesMut::new(),
-        outbox: Output::default(),
-        room: READ_MIN,
-        taken: VecDeque::new(),
-        large: 0,
-        reads_first: false,
-        asking: false,
-        closing: None,
-        wires,
-    };
+    let mut driver = Driver::new(link, wires);
     let (mut reader, mut writer) = stream.into_split();
     let end = driver.run(&mut reader, &mut writer).await;
     // Who waits for room is told now, and not when the peer has taken leave.
@@ -124,6 +111,23 @@ struct Driver {
 }
 
 impl Driver {
+    fn new(link: Link, wires: Wires) -> Self {
+        Self {
+            link,
+            peer: None,
+            undecodable: 0,
+            inbox: BytesMut::new(),
+            outbox: Output::default(),
+            room: READ_MIN,
+            taken: VecDeque::new(),
+            large: 0,
+            reads_first: false,
+            asking: false,
+            closing: None,
+            wires,
+        }
+    }
+
     async fn run<R, W>(&mut self, reader: &mut R, writer: &mut W) -> LinkEnd
     where
         R: AsyncRead + Unpin,
@@ -392,3 +396,6 @@ where
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

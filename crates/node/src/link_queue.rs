@@ -17,8 +17,9 @@ use tokio::sync::Notify;
 /// The longest payload, in bytes, that counts as small: what travels in one fragment.
 pub(crate) const SMALL: usize = 64 * 1024;
 
-/// How many bytes of small messages may wait before senders do.
-const SMALL_BUDGET: usize = 512 * 1024;
+/// How many bytes of small messages may wait before senders do. With what the link has on its way
+/// and the fragments that go between, it is less than 1 MiB that a small message waits for.
+const SMALL_BUDGET: usize = 320 * 1024;
 
 /// How many bytes of large messages may wait before senders do; one message alone may be longer.
 const LARGE_BUDGET: usize = 64 << 20;

@@ -42,7 +42,7 @@ impl Process {
     /// Sends a message. A node that is not connected is connected first; a message to nobody is
     /// dropped, as Erlang does, and so is one whose link ends before it was written.
     ///
-    /// Waits while the link to that node has more than 512 KiB of small messages to write (or 64
+    /// Waits while the link to that node has more than 320 KiB of small messages to write (or 64
     /// MiB of those over 64 KiB, which have a budget of their own).
     ///
     /// Cancel safe: a dropped future has sent everything or nothing.

@@ -139,8 +139,13 @@ impl Outgoing {
 
     /// Puts a batch of fragments into `batch`, behind what is there and in `output`; what is left
     /// in `output` goes behind all.
+    ///
+    /// It is one fragment if there are many small messages already: more of these will wait for
+    /// the end of this batch.
     pub(crate) fn fill(&mut self, output: &mut BytesMut, batch: &mut Output) {
-        let full = batch.remaining() + output.len() + BATCH;
+        let small = batch.remaining() + output.len();
+        let share = if small < FRAGMENT { BATCH } else { FRAGMENT };
+        let full = small + share;
         while batch.remaining() + output.len() < full
             && let Some(flow) = self.turns.pop_front()
         {

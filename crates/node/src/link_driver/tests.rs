@@ -1,0 +1,143 @@
+//! How long what a user sends waits for what others send.
+
+use bytes::{Buf, Bytes};
+use enmesh_identity::{Cookie, Creation, NodeName};
+use enmesh_otp::{AutoConnect, Kernel, KernelConfig};
+use enmesh_proto::{Control, LinkConfig, LocalNode};
+use enmesh_term::Pid;
+
+use super::*;
+use crate::link_queue::Refused;
+
+const MIB: usize = 1 << 20;
+
+fn config(name: &str) -> Arc<LinkConfig> {
+    let local = LocalNode {
+        name: name.parse().unwrap(),
+        creation: Creation::from_seed(9),
+        visible: true,
+    };
+    Arc::new(LinkConfig::new(local, Cookie::new("secret").unwrap()))
+}
+
+/// Has `link` read `bytes`, lets it have its way, and gives what it says to that.
+fn hear(link: &mut Link, bytes: BytesMut) -> BytesMut {
+    let (now, mut inbox) = (Instant::now(), bytes);
+    link.handle_bytes(now, &mut inbox).unwrap();
+    while let Some(action) = link.poll_action() {
+        if let Action::Ask(question) = action {
+            let verdict = match question {
+                Question::Authenticated(_) => Verdict::Admit,
+                _ => Verdict::Accept,
+            };
+            link.handle_verdict(now, verdict).unwrap();
+            link.handle_bytes(now, &mut inbox).unwrap();
+        }
+    }
+    link.take_output(now).unwrap_or_default()
+}
+
+/// A link that is up, and nobody who reads at its other end.
+fn link_up() -> Link {
+    let now = Instant::now();
+    let peer: NodeName = "b@127.0.0.1".parse().unwrap();
+    let mut ours = Link::dial(now, config("a@127.0.0.1"), peer, 1);
+    let mut theirs = Link::accept(now, config("b@127.0.0.1"), 2);
+    let mut said = ours.take_output(now).unwrap();
+    while !said.is_empty() {
+        let answer = hear(&mut theirs, said);
+        said = hear(&mut ours, answer);
+    }
+    assert!(ours.is_up());
+    ours
+}
+
+fn driver() -> Driver {
+    let kernel = KernelConfig {
+        node: "a@127.0.0.1".parse().unwrap(),
+        creation: Creation::from_seed(9),
+        visible: true,
+        net_ticktime: Duration::from_secs(60),
+        auto_connect: AutoConnect::Always,
+        echo: false,
+        seed: 7,
+    };
+    let mut plan =
+        enmesh_membership::Plan::new(enmesh_membership::PlanConfig::new(kernel.node.clone(), 7));
+    let wires = Wires {
+        id: plan.handle_accepted(Instant::now()),
+        reports: mpsc::channel(1).0,
+        verdicts: mpsc::channel(1).1,
+        stop: CancellationToken::new(),
+        kernel: KernelDriver::new(Kernel::new(Instant::now(), kernel), MIB),
+        queue: Arc::default(),
+    };
+    Driver::new(link_up(), wires)
+}
+
+fn message(payload: Vec<u8>) -> Message {
+    Message {
+        control: Control::Send {
+            to: Pid::new(Atom::from_static("b@127.0.0.1"), 1, 0, 9),
+            token: None,
+        },
+        payload: Some(payload.into()),
+    }
+}
+
+/// Takes what is on its way to the socket for written.
+fn written(driver: &mut Driver) -> Bytes {
+    let mut outbox = std::mem::take(&mut driver.outbox);
+    outbox.copy_to_bytes(outbox.remaining())
+}
+
+/// As many messages of this length as the queue takes from users.
+fn fill(queue: &LinkQueue, len: usize) -> usize {
+    let refused = |flow| queue.try_push(flow, message(vec![0; len]), None);
+    (0..)
+        .find(|&at| matches!(refused(100 + at), Err(Refused::Full(_))))
+        .unwrap() as usize
+}
+
+/// What is counted: bytes that are written between the moment in which the queue takes a small
+/// message and the moment in which that is written itself.
+#[test]
+fn a_small_message_waits_for_one_mib_of_others_at_most() {
+    const MARK: &[u8] = b"the small one itself";
+    let mut worst = 0;
+    for len in [10, 1000, 10_000, 60_000] {
+        let mut driver = driver();
+        let queue = Arc::clone(&driver.wires.queue);
+        let room = fill(&LinkQueue::default(), len);
+        for round in 0..40 {
+            // Large ones of many flows never end, and small ones come as fast as they are taken.
+            while queue.has_room(2 * MIB, None) {
+                let large = message(vec![1; 2 * MIB]);
+                queue.try_push(round % 16, large, None).unwrap();
+            }
+            queue.try_push(99, message(vec![0; len]), None).unwrap();
+            driver.fill_outbox(round % 2 == 0).unwrap();
+            let mut others = driver.outbox.remaining();
+            for at in 1..room {
+                let flow = 100 + at as u64;
+                queue.try_push(flow, message(vec![0; len]), None).unwrap();
+            }
+            queue.try_push(7777, message(MARK.to_vec()), None).unwrap();
+            written(&mut driver);
+            loop {
+                driver.fill_outbox(round % 2 == 0).unwrap();
+                let batch = written(&mut driver);
+                let found = batch.windows(MARK.len()).position(|it| it == MARK);
+                others += found.unwrap_or(batch.len());
+                if found.is_some() {
+                    break;
+                }
+                // Nobody is told to wait while there is room for one more.
+                let _ = queue.try_push(100, message(vec![0; len]), None);
+            }
+            worst = worst.max(others);
+        }
+    }
+    assert!(worst > 64 * 1024, "nothing was in the way: {worst}");
+    assert!(worst <= MIB, "{worst} bytes went before");
+}
