@@ -34,6 +34,10 @@ impl Text {
         self.text.is_empty()
     }
 
+    fn is_full(&self) -> bool {
+        self.text.len() >= self.limit
+    }
+
     pub(super) fn into_string(self) -> String {
         self.text
     }
@@ -88,7 +92,8 @@ impl Text {
     }
 }
 
-/// The text of `layout` with `args` in it; `None` where a BEAM would fail with `badarg`.
+/// The text of `layout` with `args` in it; `None` where a BEAM would fail with `badarg`. What
+/// comes after the text is full is not looked at: a short layout can ask for very much.
 pub(super) fn format(layout: &Term, args: &Term) -> Option<Text> {
     let layout = match layout {
         Term::Atom(name) => name.as_str().to_owned(),
@@ -102,6 +107,9 @@ pub(super) fn format(layout: &Term, args: &Term) -> Option<Text> {
     let mut text = Text::default();
     let mut rest = layout.chars();
     while let Some(c) = rest.next() {
+        if text.is_full() {
+            return Some(text);
+        }
         if c == '~' {
             let directive = Directive::parse(&mut rest, &mut args)?;
             directive.write(&mut args, &mut text)?;
@@ -373,5 +381,8 @@ mod tests {
             Some(&" ".repeat(MAX_WIDTH)),
         );
         check("~999999999999999999999s", &[Term::charlist("")], None);
+        let many = format!("{}~y", "~512c".repeat(MAX_TEXT / MAX_WIDTH));
+        let spaces = vec![Term::Int(32); MAX_TEXT / MAX_WIDTH];
+        check(&many, &spaces, Some(&" ".repeat(MAX_TEXT)));
     }
 }
