@@ -12,7 +12,7 @@ use bytes::Bytes;
 use enmesh_otp::Mail;
 use enmesh_term::{Pid, Term};
 
-use super::options::{MailboxOptions, Overflow};
+use super::options::{DEFAULT_CAPACITY, DEFAULT_MAX_BYTES, MailboxOptions, Overflow};
 
 /// What a message counts as beside its own bytes.
 const OVERHEAD: usize = 64;
@@ -115,14 +115,17 @@ impl Inbox {
         let count = self.count.load(Ordering::Relaxed) + 1;
         let bytes = self.bytes.load(Ordering::Relaxed) + size;
         if count > self.capacity || bytes > self.max_bytes.max(size) {
-            // Signals that the owner asked for, by a link, a monitor or a call, are as many as it
-            // made of these: dropping one would leave it waiting for ever.
+            // To drop a signal that the owner asked for, by a link or a monitor, would leave it
+            // waiting for ever. But anybody can link to it and call `exit/2`.
+            let is_far_over = count > self.capacity.saturating_add(DEFAULT_CAPACITY)
+                || bytes > self.max_bytes.saturating_add(DEFAULT_MAX_BYTES).max(size);
             match self.overflow {
                 Overflow::Exit => return Delivered::Overflow,
                 Overflow::DropNewest if !is_owed(&mail) => {
                     self.lost.fetch_add(1, Ordering::Relaxed);
                     return Delivered::Lost;
                 }
+                Overflow::DropNewest if is_far_over => return Delivered::Overflow,
                 Overflow::DropNewest => {}
             }
         }
@@ -261,12 +264,38 @@ impl Inbox {
     }
 }
 
-/// The bytes that a mail brought from elsewhere; terms count as a guess.
+/// The bytes that a mail holds beside [`OVERHEAD`].
 fn size(mail: &Mail) -> usize {
     match mail {
         Mail::Message(bytes) | Mail::Priority(bytes) => bytes.len(),
+        Mail::Exit { reason, .. } | Mail::Down { reason, .. } => OVERHEAD + weight(reason),
+        Mail::Pg { group, pids, .. } => {
+            OVERHEAD + weight(group) + pids.len() * (size_of::<Pid>() + OVERHEAD)
+        }
         _ => OVERHEAD,
     }
+}
+
+/// About how many bytes a term holds. Recurses once a level of the term, which decoding has
+/// bounded.
+fn weight(term: &Term) -> usize {
+    let all = |terms: &[Term]| terms.iter().map(weight).sum::<usize>();
+    let inside = match term {
+        Term::Binary(bytes) => bytes.len(),
+        Term::BitString { bytes, .. } => bytes.len(),
+        Term::List(terms) | Term::Tuple(terms) => all(terms),
+        Term::ImproperList(terms, tail) => all(terms) + weight(tail),
+        Term::Map(pairs) => pairs
+            .iter()
+            .map(|(key, value)| weight(key) + weight(value))
+            .sum(),
+        Term::Atom(_) | Term::Int(_) | Term::Float(_) => 0,
+        Term::Fun(fun) => fun.encoding().len(),
+        Term::Record(record) => record.fields().iter().map(|(_, value)| weight(value)).sum(),
+        Term::BigInt(big) => usize::try_from(big.bits() / 8).unwrap_or(usize::MAX / 2),
+        _ => OVERHEAD,
+    };
+    size_of::<Term>() + inside
 }
 
 fn is_owed(mail: &Mail) -> bool {

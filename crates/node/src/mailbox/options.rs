@@ -14,7 +14,8 @@ pub enum Overflow {
     #[default]
     Exit,
     /// The message is dropped and counted ([`Mailbox::dropped`](crate::Mailbox::dropped)). What a
-    /// link, monitor or call of the mailbox's own owes it is kept all the same.
+    /// link or monitor of the mailbox's own owes it is kept all the same, up to 65,536 signals or
+    /// 64 MiB more than the mailbox holds; then the process ends as by [`Overflow::Exit`].
     DropNewest,
 }
 
@@ -55,7 +56,8 @@ impl MailboxOptions {
         self
     }
 
-    /// The most bytes that may wait, each message counted as its own bytes and 64 more: 64 MiB.
+    /// The most bytes that may wait, each message counted as its own bytes and 64 more, the
+    /// reasons of exits and DOWNs as about what they take: 64 MiB.
     /// One message alone may be longer.
     pub fn max_bytes(mut self, bytes: usize) -> Self {
         self.max_bytes = bytes;
