@@ -26,31 +26,48 @@ pub struct ProcessGroups {
     scope: Atom,
 }
 
+/// Why a scope is not served. Nothing changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ScopeError {
+    /// The name has more than 255 characters.
+    #[error("the name of the scope is too long")]
+    Name(#[from] AtomTooLong),
+    /// A process is registered under this name, or the node serves 1,024 scopes already.
+    #[error("the name of the scope is taken by a process, or there are 1,024 scopes")]
+    Refused,
+}
+
 impl Node {
     /// The scope of that name, which this node serves from then on. `pg` is the default scope of
     /// Erlang and Elixir.
     ///
     /// # Errors
-    /// [`AtomTooLong`] over 255 characters.
-    pub fn pg(&self, scope: &str) -> Result<ProcessGroups, AtomTooLong> {
-        Ok(ProcessGroups::open(&self.shared.kernel, Atom::new(scope)?))
+    /// See [`ScopeError`].
+    pub fn pg(&self, scope: &str) -> Result<ProcessGroups, ScopeError> {
+        ProcessGroups::open(&self.shared.kernel, Atom::new(scope)?)
     }
 }
 
 impl ProcessGroups {
-    pub(crate) fn open(driver: &Arc<KernelDriver>, scope: Atom) -> Self {
-        driver.with(|kernel, now| kernel.pg_start(now, scope.clone()));
-        Self {
+    pub(crate) fn open(driver: &Arc<KernelDriver>, scope: Atom) -> Result<Self, ScopeError> {
+        if !driver.with(|kernel, now| kernel.pg_start(now, scope.clone())) {
+            return Err(ScopeError::Refused);
+        }
+        Ok(Self {
             driver: Arc::clone(driver),
             scope,
-        }
+        })
     }
 
     /// A process of this node joins a group; once more if it is in it. It leaves when it ends.
-    pub fn join(&self, group: &(impl ToTerm + ?Sized), pid: &Pid) {
+    ///
+    /// False if it did not join: it is no process of this node that lives, or the node has its
+    /// full number of memberships in this scope, 262,144, or groups whose names have 32 MiB.
+    pub fn join(&self, group: &(impl ToTerm + ?Sized), pid: &Pid) -> bool {
         let group = group.to_term();
         self.driver
-            .with(|kernel, now| kernel.pg_join(now, &self.scope, group, pid));
+            .with(|kernel, now| kernel.pg_join(now, &self.scope, group, pid))
     }
 
     /// Takes one membership back; false if there was none.

@@ -103,7 +103,7 @@ pub use events::{Event, Events};
 pub use functions::{Arguments, Raise};
 pub use gen_server::{Answer, Caller, GenServer, Request, Stop};
 pub use global_names::GlobalError;
-pub use groups::ProcessGroups;
+pub use groups::{ProcessGroups, ScopeError};
 pub use mailbox::{
     Ended, Mailbox, MailboxError, MailboxOptions, Message, MessageError, Overflow, Received,
 };

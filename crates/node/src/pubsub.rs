@@ -7,7 +7,7 @@ use enmesh_otp::{Broadcast, PubSubAdapter};
 use enmesh_term::{AtomTooLong, Pid, Term, ToTerm};
 use tracing::debug;
 
-use crate::groups::ProcessGroups;
+use crate::groups::{ProcessGroups, ScopeError};
 use crate::kernel_driver::KernelDriver;
 use crate::mailbox::{Ended, Mailbox, MailboxError, MailboxOptions, Message, Overflow, Received};
 use crate::node::Node;
@@ -60,6 +60,9 @@ pub enum PubSubError {
     /// There can be no process for it; `taken` if this node has it open already: clone that handle.
     #[error("no process for the PubSub")]
     Mailbox(#[from] MailboxError),
+    /// There can be no groups for it.
+    #[error("no process groups for the PubSub")]
+    Scope(#[from] ScopeError),
 }
 
 /// A subscription to one topic; ends when it is dropped. It holds as much as a mailbox does; what
@@ -91,7 +94,7 @@ impl Node {
         let driver = &self.shared.kernel;
         let adapter = PubSubAdapter::new(name, pool_size)?;
         let worker = self.mailbox_with(adapter.group().as_str(), &options())?;
-        let groups = ProcessGroups::open(driver, PubSubAdapter::scope());
+        let groups = ProcessGroups::open(driver, PubSubAdapter::scope())?;
         for group in adapter.groups() {
             groups.join(group, worker.pid());
         }
@@ -100,7 +103,7 @@ impl Node {
         let serving = serve(worker, Arc::downgrade(&topics));
         driver
             .workers
-            .spawn(serving)
+            .spawn(|| serving)
             .ok_or(MailboxError::ShutDown)?;
         let shared = Arc::new(Shared {
             driver: Arc::clone(driver),
@@ -134,10 +137,11 @@ impl PubSub {
     }
 
     /// Sends a message to every subscriber of a topic, on this node and all others. Waits for
-    /// slow links as [`Process::send`] does.
+    /// slow links as [`Process::send`] does, but only after all other nodes were sent it.
     ///
     /// # Errors
-    /// See [`SendError`]; then some may have got it.
+    /// See [`SendError`]; every node to which it could be sent has been sent it all the same. If
+    /// the future is dropped, those behind slow links may miss it.
     pub async fn broadcast(
         &self,
         topic: &str,
@@ -153,12 +157,24 @@ impl PubSub {
         let message = message.to_term();
         topics.dispatch(worker, topic.as_bytes(), &message);
         let payload = encode(&Broadcast::new(topic, message).into_term());
-        for pid in groups.members(adapter.group()) {
-            if pid.node() != driver.node() {
-                send::send(driver, worker.pid(), &pid.into(), payload.clone()).await?;
+        let mut members = groups.members(adapter.group());
+        members.retain(|pid| pid.node() != driver.node());
+        let mut sent = Ok(());
+        let mut slow = Vec::new();
+        for pid in members {
+            let to = pid.into();
+            match send::try_send(driver, worker.pid(), &to, payload.clone()) {
+                Ok(()) => {}
+                Err(SendError::Busy) => slow.push(to),
+                Err(error) => sent = Err(error),
             }
         }
-        Ok(())
+        for to in slow {
+            if let Err(error) = send::send(driver, worker.pid(), &to, payload.clone()).await {
+                sent = Err(error);
+            }
+        }
+        sent
     }
 }
 

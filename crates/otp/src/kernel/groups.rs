@@ -75,19 +75,22 @@ impl<H: Clone + Debug> Kernel<H> {
     }
 
     /// Serves a pg scope, if it is not served yet. `pg` is from the beginning. A scope whose name
-    /// a process has registered is not served, nor one beyond 1,024.
-    pub fn pg_start(&mut self, now: Instant, scope: Atom) {
+    /// a process has registered is not served, nor one beyond 1,024: then it is `false`.
+    pub fn pg_start(&mut self, now: Instant, scope: Atom) -> bool {
         self.now = now;
+        if self.scopes.contains_key(&scope) {
+            return true;
+        }
         if self.scopes.len() >= MAX_SCOPES || self.processes.named(&scope).is_some() {
-            return;
+            return false;
         }
         let owner = Owner::Service(ServiceName::Groups(scope.clone()));
         let Ok((number, pid)) = self.processes.insert(owner, true) else {
-            return;
+            return false;
         };
         if self.processes.register(number, scope.clone()).is_err() {
             self.processes.remove(number);
-            return;
+            return false;
         }
         let mut pg = Pg::new(scope.clone(), pid);
         for (node, peer) in &self.peers {
@@ -99,17 +102,18 @@ impl<H: Clone + Debug> Kernel<H> {
         let watchers = BTreeSet::new();
         self.scopes.insert(scope, Scope { pg, watchers });
         self.settle();
+        true
     }
 
-    /// A process of ours joins a group, once more if it is in already.
-    pub fn pg_join(&mut self, now: Instant, scope: &Atom, group: Term, pid: &Pid) {
+    /// A process of ours joins a group, once more if it is in already. `false` if there is no such
+    /// process or scope, or our node has its full number of memberships.
+    pub fn pg_join(&mut self, now: Instant, scope: &Atom, group: Term, pid: &Pid) -> bool {
         self.now = now;
-        if self.processes.find(pid).is_some()
-            && let Some(scope) = self.scopes.get_mut(scope)
-        {
-            scope.pg.join(group, pid.clone());
-            self.settle();
-        }
+        let lives = self.processes.find(pid).is_some();
+        let scope = self.scopes.get_mut(scope).filter(|_| lives);
+        let joined = scope.is_some_and(|scope| scope.pg.join(group, pid.clone()));
+        self.settle();
+        joined
     }
 
     /// Takes one membership back; `false` if there was none.

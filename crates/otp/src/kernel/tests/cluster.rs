@@ -173,3 +173,18 @@ fn the_echo_process_answers_and_has_a_global_name() {
     assert!(echo.is_some());
     assert_eq!(net.kernel("b@h").whereis_global(&name), echo);
 }
+
+#[test]
+fn what_cannot_be_served_or_joined_is_said() {
+    let mut net = Net::new(&["a@h"]);
+    let p = net.spawn("a@h", "p");
+    let (now, group) = (net.now, Term::atom("group"));
+    let kernel = net.kernel("a@h");
+    let taken = Atom::from_static("rex");
+    assert!(!kernel.pg_start(now, taken.clone()));
+    assert!(!kernel.pg_join(now, &taken, group.clone(), &p));
+    assert!(kernel.pg_start(now, PG), "it is served already");
+    assert!(kernel.pg_join(now, &PG, group.clone(), &p));
+    kernel.exit(now, &p, Term::atom("normal"));
+    assert!(!kernel.pg_join(now, &PG, group, &p));
+}
