@@ -167,7 +167,7 @@ impl Node {
         self.shared
             .kernel
             .workers
-            .spawn(task)
+            .spawn(|| task)
             .ok_or(MailboxError::ShutDown)?;
         Ok(process)
     }

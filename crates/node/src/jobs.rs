@@ -50,7 +50,8 @@ impl Jobs {
         self.functions.insert((module, function), closure)
     }
 
-    /// Runs a function in a task of its own; a panic is an outcome.
+    /// Runs a function in a task of its own; a panic is an outcome. `false` if there can be no
+    /// task.
     pub(crate) fn start(
         &mut self,
         workers: &Workers,
@@ -58,22 +59,27 @@ impl Jobs {
         name: &(Atom, Atom),
         args: Vec<Term>,
         caller: Atom,
-    ) {
+    ) -> bool {
         let function = self.functions.get(name).cloned();
-        let driver = self.driver.clone();
-        let task = async move {
-            let outcome = match function {
-                Some(function) => run(function, Arguments { args, caller }).await,
-                None => JobOutcome::Exited(Term::atom("undef")),
+        // Made only once there is a place for the task: its end takes the lock that is held here.
+        let task = || {
+            let end = End {
+                driver: self.driver.clone(),
+                job,
+                outcome: JobOutcome::Exited(Term::atom("killed")),
             };
-            if let Some(driver) = driver.upgrade() {
-                driver.job_ended(job, outcome);
+            async move {
+                let mut end = end;
+                end.outcome = match function {
+                    Some(function) => run(function, Arguments { args, caller }).await,
+                    None => JobOutcome::Exited(Term::atom("undef")),
+                };
             }
         };
-        // Without workers the node is about to end, and so is everybody's wait for this.
-        if let Some(handle) = workers.spawn(task) {
-            self.running.insert(job, handle);
-        }
+        let handle = workers.spawn(task);
+        let is_started = handle.is_some();
+        self.running.extend(handle.map(|handle| (job, handle)));
+        is_started
     }
 
     pub(crate) fn ended(&mut self, job: JobId) {
@@ -101,6 +107,23 @@ impl fmt::Debug for Jobs {
             .field("functions", &self.functions.keys())
             .field("running", &self.running.len())
             .finish_non_exhaustive()
+    }
+}
+
+/// Tells that a function has ended once its task is gone, however that came about. An aborted task
+/// is not gone before what it does at the moment has let its thread go.
+struct End {
+    driver: Weak<KernelDriver>,
+    job: JobId,
+    outcome: JobOutcome,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        if let Some(driver) = self.driver.upgrade() {
+            let nothing = JobOutcome::Returned(Term::nil());
+            driver.job_ended(self.job, std::mem::replace(&mut self.outcome, nothing));
+        }
     }
 }
 

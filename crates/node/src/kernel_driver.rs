@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use enmesh_identity::NodeName;
 use enmesh_membership::DownReason;
-use enmesh_otp::{Action, Kernel, Mail, SystemLimit};
+use enmesh_otp::{Action, JobId, JobOutcome, Kernel, Mail, SystemLimit};
 use enmesh_proto::{Message, PeerInfo};
 use enmesh_term::{Atom, Pid, Term};
 use tokio::sync::Notify;
@@ -31,8 +31,6 @@ use crate::workers::Workers;
 pub(crate) enum Handle {
     Mailbox(Arc<Inbox>),
     Slot(Arc<Slot>),
-    /// In whose name users ask without a mailbox of their own; it takes no mail.
-    Nobody,
 }
 
 /// The kernel of one node, shared by everything that runs it or uses it.
@@ -69,7 +67,7 @@ impl KernelDriver {
     /// Takes a new kernel into the hands of the driver.
     pub(crate) fn new(mut kernel: Kernel<Handle>, max_message: usize) -> Arc<Self> {
         let node = kernel.node().clone();
-        let client = kernel.spawn(Handle::Nobody, true);
+        let client = kernel.spawn_asker();
         let client = client.expect("a new kernel has room for a process");
         Arc::new_cyclic(|driver| Self {
             state: Mutex::new(State {
@@ -230,7 +228,7 @@ impl KernelDriver {
     }
 
     /// A served function has ended.
-    pub(crate) fn job_ended(&self, job: enmesh_otp::JobId, outcome: enmesh_otp::JobOutcome) {
+    pub(crate) fn job_ended(&self, job: JobId, outcome: JobOutcome) {
         let mut wakes = Vec::new();
         let mut state = self.lock();
         let now = Instant::now();
@@ -347,7 +345,11 @@ impl KernelDriver {
                 caller,
             } => {
                 let name = (module, function);
-                state.jobs.start(&self.workers, job, &name, args, caller);
+                if !state.jobs.start(&self.workers, job, &name, args, caller) {
+                    // Nobody waits for what never began.
+                    let outcome = JobOutcome::Exited(Term::atom("system_limit"));
+                    state.kernel.handle_job(now, job, outcome);
+                }
             }
             Action::Abort(job) => state.jobs.abort(job),
             Action::Connect(node) => {
@@ -393,7 +395,6 @@ impl State {
                 }
             },
             Handle::Slot(slot) => wakes.extend(slot.deliver(mail)),
-            Handle::Nobody => {}
         }
     }
 

@@ -1,5 +1,6 @@
 //! Where the user's code runs that the node calls: threads apart from those of links and ticks.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use tokio::runtime::Runtime;
@@ -10,6 +11,8 @@ use tracing::error;
 #[derive(Debug, Default)]
 pub(crate) struct Workers {
     state: Mutex<State>,
+    /// The threads could not be made once.
+    has_failed: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -21,23 +24,27 @@ enum State {
 }
 
 impl Workers {
-    /// Runs `task`; `None` if the node has shut down or the threads cannot be made.
-    pub(crate) fn spawn(
-        &self,
-        task: impl Future<Output = ()> + Send + 'static,
-    ) -> Option<AbortHandle> {
+    /// Runs what `task` makes; `None` if the node has shut down or the threads cannot be made, and
+    /// then nothing is made.
+    pub(crate) fn spawn<F>(&self, task: impl FnOnce() -> F) -> Option<AbortHandle>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let State::Idle = *state {
             match new_runtime() {
                 Ok(runtime) => *state = State::Running(runtime),
                 Err(error) => {
-                    error!(%error, "cannot start the threads of served functions");
+                    // Every request of every node would say so again.
+                    if !self.has_failed.swap(true, Ordering::Relaxed) {
+                        error!(%error, "cannot start the threads of served functions");
+                    }
                     return None;
                 }
             }
         }
         match &*state {
-            State::Running(runtime) => Some(runtime.spawn(task).abort_handle()),
+            State::Running(runtime) => Some(runtime.spawn(task()).abort_handle()),
             _ => None,
         }
     }

@@ -506,3 +506,92 @@ async fn a_small_message_passes_a_large_one_of_another_process() {
     assert_eq!(big.try_recv().unwrap(), None, "the large one is on its way");
     assert_eq!(message(&mut big).await, block);
 }
+
+#[tokio::test]
+async fn a_server_that_kills_its_callers_harms_no_later_call() {
+    struct Killer;
+    impl GenServer for Killer {
+        async fn handle_call(
+            &mut self,
+            _request: Term,
+            from: &Caller,
+            me: &Process,
+        ) -> Result<Answer, Stop> {
+            me.exit_other(from.pid(), atom("kill"));
+            Ok(Answer::Reply(atom("ok")))
+        }
+    }
+    let (one, other) = pair().await;
+    other.start_server("killer", Killer).unwrap();
+    for _ in 0..3 {
+        let hello = atom("hello");
+        let called = one.call(("killer", &name(3)), &hello, PATIENCE).await;
+        assert_eq!(called, Ok(atom("ok")));
+    }
+}
+
+#[tokio::test]
+async fn reasons_fill_a_mailbox_as_messages_do() {
+    let (one, other) = pair().await;
+    let small = MailboxOptions::default().max_bytes(1 << 20).trap_exit(true);
+    let mut full = other.mailbox_with("full", &small).unwrap();
+    let sender = one.anonymous_mailbox().unwrap();
+    for _ in 0..20 {
+        sender.exit_other(full.pid(), Term::List(vec![Term::binary(vec![7; 100_000])]));
+    }
+    let deadline = Instant::now() + PATIENCE;
+    // Whoever takes them at once makes room, so none is taken before all are there.
+    while other.whereis(&enmesh::Atom::from_static("full")).is_some() {
+        assert!(Instant::now() < deadline, "2 MB of reasons fit 1 MiB");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let ended = full.recv().await.unwrap_err();
+    assert!(ended.is("mailbox_overflow"), "{ended}");
+}
+
+#[tokio::test]
+async fn nobody_fills_a_mailbox_that_drops_the_newest_with_exits() {
+    let (one, other) = pair().await;
+    let small = MailboxOptions::default()
+        .capacity(100)
+        .overflow(Overflow::DropNewest)
+        .trap_exit(true);
+    let mut full = other.mailbox_with("full", &small).unwrap();
+    let mut watcher = one.anonymous_mailbox().unwrap();
+    watcher.monitor(full.pid());
+    for _ in 0..=65_636 {
+        watcher.exit_other(full.pid(), atom("boom"));
+    }
+    match next(&mut watcher).await {
+        Received::Down { reason, .. } => assert_eq!(reason, atom("mailbox_overflow")),
+        other => panic!("{other:?}"),
+    }
+    assert!(full.recv().await.is_err());
+}
+
+/// What blocks its thread goes on when nobody waits for it any more, and what waits for a thread
+/// waits on: all of them count.
+#[tokio::test]
+async fn functions_that_were_given_up_count_until_they_end() {
+    let (one, other) = pair().await;
+    let (hold, held) = std::sync::mpsc::channel::<()>();
+    let held = std::sync::Arc::new(std::sync::Mutex::new(held));
+    let blocked = std::sync::Arc::clone(&held);
+    other.serve_function("rust", "block", move |_| {
+        let blocked = std::sync::Arc::clone(&blocked);
+        async move {
+            let _ = blocked.lock().unwrap_or_else(|e| e.into_inner()).recv();
+            Ok(Term::nil())
+        }
+    });
+    let call = |patience| one.rpc(other.name(), "rust", "block", vec![], patience);
+    let limit = Err(RpcError::Refused(atom("system_limit")));
+    let deadline = Instant::now() + PATIENCE;
+    while call(Duration::from_millis(10)).await != limit {
+        assert!(Instant::now() < deadline, "1,024 at most");
+    }
+    drop(hold);
+    while call(PATIENCE).await != Ok(Term::nil()) {
+        assert!(Instant::now() < deadline, "they have ended");
+    }
+}

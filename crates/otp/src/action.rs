@@ -150,7 +150,9 @@ pub enum Action<H> {
         /// The node that asked.
         caller: Atom,
     },
-    /// Nobody waits for this function any longer.
+    /// Nobody waits for this function any longer. To be answered by
+    /// [`Kernel::handle_job`](crate::Kernel::handle_job) with any outcome once it has ended: until
+    /// then it counts among those that run.
     Abort(JobId),
     /// Connect: somebody of ours needs that node. To be answered by
     /// [`Kernel::handle_nodeup`](crate::Kernel::handle_nodeup) or

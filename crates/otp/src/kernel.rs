@@ -230,6 +230,16 @@ impl<H: Clone + Debug> Kernel<H> {
         self.processes.insert(owner, trap_exit).map(|(_, pid)| pid)
     }
 
+    /// A process in whose name requests are made that have no mailbox behind them: it gets no mail
+    /// but in their slots, and whatever signal a peer sends to it, it lives as long as the node.
+    ///
+    /// # Errors
+    /// [`SystemLimit`] as for [`Kernel::spawn`].
+    pub fn spawn_asker(&mut self) -> Result<Pid, SystemLimit> {
+        let inserted = self.processes.insert(Owner::Asker, true);
+        inserted.map(|(_, pid)| pid)
+    }
+
     /// Whether exit signals become mail ([`Mail::Exit`](crate::Mail::Exit)) instead of ending the
     /// process.
     pub fn set_trap_exit(&mut self, pid: &Pid, trap_exit: bool) {

@@ -25,6 +25,9 @@ pub(crate) enum Owner<H> {
     Request(u64),
     /// Nobody: it was let in and ends at once.
     Nobody,
+    /// Requests without a mailbox behind them: it takes no messages, and like a service no signal
+    /// ends it.
+    Asker,
 }
 
 /// A service of the node.

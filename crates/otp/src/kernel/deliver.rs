@@ -83,7 +83,7 @@ impl<H: Clone + Debug> Kernel<H> {
                 self.reply(request, &payload);
                 true
             }
-            Some(Owner::Job(_) | Owner::Nobody) | None => self.lose(),
+            Some(Owner::Job(_) | Owner::Nobody | Owner::Asker) | None => self.lose(),
         }
     }
 

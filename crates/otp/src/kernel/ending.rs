@@ -73,8 +73,12 @@ impl<H: Clone + Debug> Kernel<H> {
         let Some(process) = self.processes.get(number) else {
             return;
         };
-        // A service lives as long as the node; a request ends with its reply.
-        if matches!(process.owner, Owner::Service(_) | Owner::Request(_)) {
+        // A service lives as long as the node, and so does who asks for users; a request ends with
+        // its reply.
+        if matches!(
+            process.owner,
+            Owner::Service(_) | Owner::Asker | Owner::Request(_)
+        ) {
             return;
         }
         if kind == ExitKind::Sent && reason.is_atom("kill") {

@@ -30,12 +30,14 @@ impl<H: Clone + Debug> Kernel<H> {
             self.refuse(id, from, Atom::from_static("badopt"));
             return;
         };
-        let Some(args) = payload.and_then(|payload| self.decode(&payload)) else {
-            self.refuse(id, from, Atom::from_static("badarg"));
-            return;
-        };
         let caller = from.node().clone();
-        let life = match self.admit(&module, &function, args, &caller) {
+        let args = payload.and_then(|payload| self.decode(&payload));
+        let admission = match args {
+            Some(args) => self.admit(&module, &function, args, &caller),
+            // A process finds its arguments unreadable, not the node.
+            None => Admission::Admitted(Life::Ends(Term::atom("badarg"))),
+        };
+        let life = match admission {
             Admission::Refused(reason) => return self.refuse(id, from, reason),
             Admission::Admitted(life) => life,
         };

@@ -64,7 +64,8 @@ impl Services {
     }
 
     /// Takes the end of a function; the reason with which its process ends. A job that was
-    /// forgotten has none: its process is dead, and the reason means nothing.
+    /// forgotten has none: its process is dead, and the reason means nothing; but now there is
+    /// room for another one.
     pub(crate) fn handle_job(&mut self, job: JobId, outcome: JobOutcome) -> Term {
         match self.jobs.end(job) {
             Some((purpose, frame)) => self.conclude(&purpose, &frame, outcome),
@@ -72,9 +73,10 @@ impl Services {
         }
     }
 
-    /// Ends a job whose process was killed, or for which nobody waits.
+    /// Ends a job whose process was killed, or for which nobody waits. It counts among those that
+    /// run until [`Services::handle_job`].
     pub(crate) fn forget_job(&mut self, job: JobId) {
-        if self.jobs.end(job).is_some() {
+        if self.jobs.abort(job) {
             self.actions.push_back(ServiceAction::Abort(job));
         }
     }

@@ -1,6 +1,6 @@
 //! The user's functions that run for other nodes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use enmesh_term::{Atom, Term};
 
@@ -37,13 +37,16 @@ pub(super) struct Frame {
 #[derive(Debug, Default)]
 pub(super) struct Jobs {
     running: HashMap<JobId, (Purpose, Frame)>,
+    /// Those for which nobody waits any more. They count until the driver says that they have
+    /// ended: a function that blocks its thread goes on for as long as it likes.
+    aborted: HashSet<JobId>,
     last: u64,
 }
 
 impl Jobs {
     /// Whether no more may start.
     pub(super) fn is_full(&self) -> bool {
-        self.running.len() >= MAX_JOBS
+        self.running.len() + self.aborted.len() >= MAX_JOBS
     }
 
     pub(super) fn start(&mut self, purpose: Purpose, frame: Frame) -> JobId {
@@ -53,7 +56,14 @@ impl Jobs {
         job
     }
 
+    /// What a job that has ended was for; `None` if nobody waits for it.
     pub(super) fn end(&mut self, job: JobId) -> Option<(Purpose, Frame)> {
+        self.aborted.remove(&job);
         self.running.remove(&job)
+    }
+
+    /// Nobody waits for this job any more; `false` if it is none that runs.
+    pub(super) fn abort(&mut self, job: JobId) -> bool {
+        self.running.remove(&job).is_some() && self.aborted.insert(job)
     }
 }

@@ -1,7 +1,7 @@
 //! Calls and requests to spawn.
 
-use enmesh_proto::{Control, Flags, SpawnResult};
-use enmesh_term::{Atom, Reference, Term};
+use enmesh_proto::{Control, Flags, Message, ProcId, SpawnResult};
+use enmesh_term::{Atom, Pid, Reference, Term};
 
 use super::wire::*;
 use crate::{Action, Address, JobOutcome, Mail};
@@ -387,4 +387,73 @@ fn a_clash_of_global_names_is_settled_by_the_node_that_is_asked() {
         reason: Term::atom("killed"),
     };
     assert!(net.node(node).others.contains(&ended));
+}
+
+#[test]
+fn who_asks_without_a_mailbox_survives_every_signal() {
+    let mut net = Net::pair();
+    let asker = net.kernel("a@h").spawn_asker().unwrap();
+    let q = net.spawn("b@h", "q");
+    let now = net.now;
+    net.kernel("b@h").link(now, &q, &asker);
+    for reason in ["kill", "boom", "normal"] {
+        let reason = Term::atom(reason);
+        net.kernel("b@h")
+            .exit_signal(now, &q, &asker, reason.clone());
+        net.kernel("b@h")
+            .send(now, &q, &asker.clone().into(), bare(&reason));
+    }
+    net.run();
+    let to = q.clone().into();
+    net.kernel("a@h")
+        .call(now, &asker, &to, &Term::atom("hello"), "slot");
+    net.run();
+    let (from, _) = gen_call(&net.node("b@h").take("q"));
+    let to = Address::Alias(alias_of(&from));
+    let payload = reply(&from, Term::Int(7));
+    net.kernel("b@h").send(now, &q, &to, payload);
+    net.run();
+    assert_eq!(net.node("a@h").take("slot"), [Mail::Reply(Term::Int(7))]);
+}
+
+/// Only `badopt` and `system_limit` are said in place of a process.
+#[test]
+fn arguments_that_cannot_be_read_end_the_process_and_not_the_request() {
+    let mut net = Net::pair();
+    let now = net.now;
+    let peer = Pid::new(B, 1, 0, 11);
+    let id = Reference::new(B, 11, &[1, 2, 3]).unwrap();
+    let control = Control::SpawnRequest {
+        id: id.clone(),
+        from: peer.clone(),
+        group_leader: peer,
+        module: Atom::from_static("erlang"),
+        function: Atom::from_static("node"),
+        arity: 0,
+        options: Term::List(vec![Term::atom("monitor")]),
+        token: None,
+    };
+    let payload = Some(bytes::Bytes::from_static(&[108, 0, 0]));
+    let message = Message { control, payload };
+    net.kernel("a@h").handle_message(now, &B, message);
+    net.node("a@h").drain();
+    let said: Vec<Message> = net.node("a@h").out.remove(&B).unwrap().into();
+    let [started, down] = &said[said.len() - 2..] else {
+        panic!("{said:?}");
+    };
+    let Control::SpawnReply {
+        result: SpawnResult::Started(pid),
+        ..
+    } = &started.control
+    else {
+        panic!("{started:?}");
+    };
+    let Control::PayloadMonitorExit {
+        from, reference, ..
+    } = &down.control
+    else {
+        panic!("{down:?}");
+    };
+    assert_eq!((from, reference), (&ProcId::Pid(pid.clone()), &id));
+    assert_eq!(term(down.payload.as_ref().unwrap()), Term::atom("badarg"));
 }

@@ -318,6 +318,13 @@ fn beyond_the_limit_requests_are_refused_until_a_job_ends() {
     ));
     services.forget_job(jobs[0]);
     assert_eq!(services.poll_action(), Some(ServiceAction::Abort(jobs[0])));
+    let refused = Admission::Refused(word_atom("system_limit"));
+    assert_eq!(
+        admit(&mut services, erpc(add())),
+        refused,
+        "an aborted function may go on for as long as it likes"
+    );
+    services.handle_job(jobs[0], JobOutcome::Returned(Term::nil()));
     started(&mut services, add());
 }
 
