@@ -7,6 +7,8 @@
 
 -define(WINDOW, 100).
 -define(BULK, 64 * 1024 * 1024).
+%% Milliseconds from one transfer to the next: the same load for everybody, whoever could do more.
+-define(BULK_EVERY, 250).
 
 start() ->
     register(echo, spawn(fun echo/0)),
@@ -124,9 +126,12 @@ flood(Sink, Message, Batch, Until) ->
     end.
 
 bulk(Binary, Peer) ->
+    Begin = now_ns(),
     {sink, Peer} ! Binary,
     {sink, Peer} ! {self(), count},
-    receive {count, _} -> bulk(Binary, Peer) end.
+    receive {count, _} -> ok end,
+    timer:sleep(max(0, ?BULK_EVERY - (now_ns() - Begin) div 1000000)),
+    bulk(Binary, Peer).
 
 callers(Number, Millis, Call) ->
     Call(),

@@ -86,7 +86,11 @@ fn rate(name: &'static str, label: &'static str, targets: Targets) -> Row {
 
 /// The promise is about the slowest small messages; how many there were is shown without one.
 fn beside_bulk() -> Row {
-    let mut row = rate("ping_beside_64m", "ping-pong beside 64 MiB messages", NONE);
+    let mut row = rate(
+        "ping_beside_64m",
+        "ping-pong beside 64 MiB every 250 ms",
+        NONE,
+    );
     row.longer = 3;
     row.measures.push((
         Figure::P99,

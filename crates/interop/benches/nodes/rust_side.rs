@@ -22,6 +22,8 @@ pub(crate) const COOKIE: &str = "bench";
 
 const WINDOW: u64 = 100;
 const BULK: usize = 64 * 1024 * 1024;
+/// From one transfer to the next: the same load for everybody, whoever could do more.
+const BULK_EVERY: Duration = Duration::from_millis(250);
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Is a node until its standard input ends.
@@ -135,6 +137,8 @@ async fn row(node: &Rc<Node>, line: &str) -> Result<Summary> {
     };
     let peer: NodeName = peer.parse()?;
     let time = Duration::from_millis(millis.parse()?);
+    // What waits for a connection has bounds of its own, which 64 MiB exceed.
+    node.connect(peer.clone()).await?;
     let small = || (Atom::from_static("hello"), 1, Term::binary(b"0123456789"));
     let bytes = |size: usize| Term::binary(vec![7; size]);
     match row {
@@ -255,8 +259,10 @@ async fn beside_bulk(
     let bulk = tokio::task::spawn_local(async move {
         let mut mailbox = sender.anonymous_mailbox()?;
         loop {
+            let next = tokio::time::Instant::now() + BULK_EVERY;
             mailbox.send(("sink", &to), &content).await?;
             count_of(&mut mailbox, &to).await?;
+            tokio::time::sleep_until(next).await;
         }
         #[allow(unreachable_code)] // It says what the loop's errors are.
         Ok::<(), anyhow::Error>(())
