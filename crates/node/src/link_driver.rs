@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::deadline::until;
 use crate::kernel_driver::{KernelDriver, atom_of};
-use crate::link_queue::{LinkQueue, Outgoing, SMALL, size};
+use crate::link_queue::{KEPT_PLACES, LinkQueue, Outgoing, SMALL, size};
 use crate::transport::{Stream, read_arrived};
 
 /// The least room to read into, in bytes; an idle link holds no more than this.
@@ -246,6 +246,9 @@ impl Driver {
         }
         let batch = self.link.take_pieces(Instant::now()).unwrap_or_default();
         self.outbox = if in_pieces { batch } else { batch.joined() };
+        if self.outbox.is_empty() && self.taken.capacity() > KEPT_PLACES {
+            self.taken = VecDeque::new();
+        }
         let pending = self.link.pending_output();
         if pending < self.large {
             self.wires.queue.large_written(self.large - pending);
@@ -259,9 +262,11 @@ impl Driver {
         if wants_more && !self.wires.queue.take(&mut self.taken) {
             return Err(LinkError::OutputFull);
         }
-        while let Some(Outgoing { flow, message }) = self.taken.pop_front() {
-            let size = size(&message);
-            match self.link.send(flow, &message.control, message.payload) {
+        // In place: a message is moved no more than it must be.
+        for Outgoing { flow, message } in &mut self.taken {
+            let size = size(message);
+            let payload = message.payload.take();
+            match self.link.send(*flow, &message.control, payload) {
                 Ok(()) if size > SMALL => self.large += size,
                 Ok(()) => {}
                 // The sender was told the bound; what is over it by some bytes of the control
@@ -274,6 +279,7 @@ impl Driver {
                 Err(error) => return Err(error),
             }
         }
+        self.taken.clear();
         Ok(())
     }
 

@@ -33,6 +33,9 @@ const TAKEN_AT_ONCE: usize = 128 * 1024;
 /// What a message without payload counts as, in bytes: its place in the queue.
 const OVERHEAD: usize = size_of::<Outgoing>();
 
+/// How many places of a queue an idle link keeps.
+pub(crate) const KEPT_PLACES: usize = 64;
+
 /// A message, and which messages it must not overtake.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
@@ -169,6 +172,9 @@ impl LinkQueue {
                 return;
             }
             inner.is_idle = true;
+            if inner.waiting.capacity() > KEPT_PLACES {
+                inner.waiting = VecDeque::new();
+            }
         }
         self.arrived.notified().await;
     }

@@ -180,7 +180,7 @@ impl fmt::Debug for Ended {
 }
 
 impl Ended {
-    /// The pid's process ended because of this reason word.
+    /// Whether the reason is this atom.
     pub fn is(&self, reason: &str) -> bool {
         self.reason.is_atom(reason)
     }

@@ -126,7 +126,8 @@ impl Node {
     }
 
     /// Calls a function of another node, as `erpc:call/5` does: in a process of its own there.
-    /// Dropping the future gives the call up, and the process there is not told.
+    /// Dropping the future gives the call up: the monitor is taken back, and a function of a Rust
+    /// member is dropped by that, while a process of Erlang goes on.
     ///
     /// ```no_run
     /// # async fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
@@ -164,7 +165,8 @@ impl Node {
     /// `rpc:call`, `erpc:call`, casts, multicalls and `spawn` reach it. Each call runs in a task of
     /// its own on threads of the node's own, at most 1,024 at once; one more is refused with
     /// `system_limit`. A panic ends the call with a reason; when the caller gives up, the task is
-    /// dropped at its next await. A function of the same names is replaced.
+    /// dropped at its next await. A function of the same names is replaced. One that holds a
+    /// [`Node`] keeps that running until [`Node::shutdown`].
     ///
     /// ```no_run
     /// # fn example(node: &enmesh::Node) {
