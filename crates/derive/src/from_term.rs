@@ -75,12 +75,17 @@ fn read_enum(bodies: &[Body], term: &TokenStream) -> TokenStream {
         };
         told.push(quote!(if #condition { return #read; }));
     }
+    let tries = (!tried.is_empty()).then(|| quote!(let __tries = #support::Tries::begin(__term);));
     quote! {
         #(#told)*
+        #tries
         #(
             let __tried = (|| -> ::core::result::Result<Self, #term::FromTermError> { #tried })();
-            if let ::core::result::Result::Ok(__value) = __tried {
-                return ::core::result::Result::Ok(__value);
+            match __tried {
+                ::core::result::Result::Ok(__value) => {
+                    return ::core::result::Result::Ok(__value);
+                }
+                ::core::result::Result::Err(__error) => __tries.failed(__term, &__error)?,
             }
         )*
         ::core::result::Result::Err(#support::unknown_variant(__term, &[#(#names),*]))
@@ -102,7 +107,8 @@ impl Reader<'_> {
                 quote!({ __term.expect_atom(#name)?; #made })
             }
             Layout::Transparent => self.made(|_, field| {
-                let read = self.read_value(field, &quote!(__term));
+                let inner = quote!(#term::derive_support::inside(__term)?);
+                let read = self.read_value(field, &inner);
                 quote!(#read?)
             }),
             Layout::Tuple { tag } => self.read_tuple(tag.as_deref()),

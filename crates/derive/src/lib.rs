@@ -60,7 +60,8 @@
 //! says. `Ok` beside `Ok(Term)` is `ok` and `{ok, …}`, and variants of one tag with different
 //! numbers of fields are told apart by these. Untagged variants are tried in order after all
 //! others; `untagged` on the enum makes all of them so. Give tags to an enum that contains itself in
-//! several variants of one form: each level of a term that fits none of them doubles the tries.
+//! several variants of one form: what each level of a term costs to try multiplies, and a term that
+//! was read 256 times over in vain is refused (`Mismatch::TooManyTries`).
 //!
 //! # Fields
 //!

@@ -449,3 +449,81 @@ proptest! {
         prop_assert_eq!(Forms::from_ref(view), Ok(forms));
     }
 }
+
+/// Nothing tells the first two apart but what lies at the very bottom.
+#[derive(Debug, PartialEq, ToTerm, FromTerm)]
+#[term(untagged)]
+enum Twins {
+    Left { child: Box<Twins>, side: u8 },
+    Right { child: Box<Twins>, side: String },
+    Leaf(u8),
+}
+
+fn twins(depth: usize, side: &Term, leaf: Term) -> Term {
+    (0..depth).fold(leaf, |child, _| {
+        let (keys, values) = (["child", "side"], [child, side.clone()]);
+        Term::Map(keys.map(Term::atom).into_iter().zip(values).collect())
+    })
+}
+
+#[test]
+fn a_term_that_fits_only_at_its_bottom_is_tried_within_bounds() {
+    let both = |term: &Term| {
+        let encoded = encode(term);
+        let borrowed = decode_ref(&encoded, &Limits::default()).expect("a term");
+        let (owned, borrowed) = (Twins::from_term(term), Twins::from_ref(borrowed));
+        assert_eq!(owned.is_ok(), borrowed.is_ok());
+        owned
+    };
+    // In the first, all fails at the bottom; in the second, at each level after its child was read.
+    let depth = MAX_TYPED_DEPTH - 1;
+    let misfit = twins(depth, &Term::Int(1), Term::atom("misfit"));
+    let right = twins(depth, &Term::binary("b"), Term::Int(1));
+    for term in [misfit, right] {
+        let error = both(&term).expect_err("too many tries");
+        assert_eq!(error.mismatch(), &Mismatch::TooManyTries);
+    }
+    let left = twins(depth, &Term::Int(1), Term::Int(1));
+    assert!(both(&left).is_ok(), "the first try fits at each level");
+    let shallow = twins(5, &Term::binary("b"), Term::Int(1));
+    assert!(both(&shallow).is_ok());
+}
+
+fn check_any(value: &Any) {
+    let term = value.to_term();
+    let encoded = encode(&term);
+    let borrowed = decode_ref(&encoded, &Limits::default()).expect("a term");
+    assert_eq!(Any::from_term(&term).as_ref(), Ok(value));
+    assert_eq!(Any::from_ref(borrowed).as_ref(), Ok(value));
+}
+
+#[test]
+fn one_wrong_form_at_each_level_is_never_too_many() {
+    let deepest = (1..MAX_TYPED_DEPTH).fold(Any::Int(1), |child, _| {
+        let child = Box::new(child);
+        Any::Struct { child }
+    });
+    check_any(&deepest);
+    let wide = Any::List((0..100_000).map(|_| Any::Text("a".to_owned())).collect());
+    check_any(&wide);
+}
+
+/// As its own only field, without a container between.
+#[derive(Debug, PartialEq, FromTerm)]
+struct Again(Option<Box<Again>>);
+
+#[derive(Debug, PartialEq, FromTerm)]
+#[term(untagged)]
+enum Same {
+    Leaf(u8),
+    Again(Box<Same>),
+}
+
+#[test]
+fn a_type_that_is_its_own_only_field_reads_no_term_for_ever() {
+    assert_eq!(Again::from_term(&Term::atom("nil")), Ok(Again(None)));
+    let error = Again::from_term(&Term::Int(1)).expect_err("never ends");
+    assert_eq!(error.mismatch(), &Mismatch::TooDeep);
+    assert_eq!(Same::from_term(&Term::Int(1)), Ok(Same::Leaf(1)));
+    assert!(Same::from_term(&Term::atom("misfit")).is_err());
+}

@@ -6,6 +6,7 @@ use crate::{
     ViewElements,
 };
 
+pub use crate::from_term::tries::Tries;
 pub use bytes::BufMut;
 
 type Result<T> = std::result::Result<T, FromTermError>;
@@ -54,6 +55,12 @@ pub fn elements<'a>(
 #[inline]
 pub fn next<'a>(elements: &mut ViewElements<'a>) -> TermView<'a> {
     elements.element()
+}
+
+/// The same term for the only field of a type that is as its field.
+#[inline]
+pub fn inside(term: TermView<'_>) -> Result<TermView<'_>> {
+    term.inside()
 }
 
 /// Makes sure that the value of `__struct__` is this module.

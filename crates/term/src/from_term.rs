@@ -3,6 +3,7 @@
 mod container;
 mod error;
 mod scalar;
+pub(crate) mod tries;
 mod view;
 mod view_elements;
 

@@ -49,6 +49,7 @@ mod token;
 mod unview;
 mod view;
 mod view_seq;
+mod weight;
 
 #[cfg(feature = "serde")]
 pub use self::serde::{SerdeError, from_term, to_term};

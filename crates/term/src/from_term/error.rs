@@ -92,6 +92,10 @@ pub enum Mismatch {
     /// Nested deeper than [`MAX_TYPED_DEPTH`](crate::MAX_TYPED_DEPTH).
     #[error("nested deeper than {} levels", crate::MAX_TYPED_DEPTH)]
     TooDeep,
+    /// An enum whose variants nothing tells apart was tried on so much of the term, again and
+    /// again, that no more is tried.
+    #[error("too many forms were tried")]
+    TooManyTries,
 }
 
 /// What kind of term there is.

@@ -24,6 +24,8 @@ pub struct TermView<'a> {
     pub(super) term: Repr<'a>,
     /// How many containers are around.
     pub(super) depth: u8,
+    /// It is what stands inside of a value without a container of its own.
+    pub(super) is_inside: bool,
 }
 
 /// Kept small: a value of many fields is read through as many of these.
@@ -43,6 +45,7 @@ impl<'a> From<&'a Term> for TermView<'a> {
         Self {
             term: Repr::Owned(term),
             depth: 0,
+            is_inside: false,
         }
     }
 }
@@ -52,6 +55,7 @@ impl<'a> From<&'a TermRef<'a>> for TermView<'a> {
         Self {
             term: Repr::Head(term),
             depth: 0,
+            is_inside: false,
         }
     }
 }
@@ -63,6 +67,17 @@ pub(super) fn head(bytes: &[u8]) -> TermRef<'_> {
 }
 
 impl<'a> TermView<'a> {
+    /// A term in a container, with so many containers around.
+    #[inline]
+    pub(super) const fn within(term: Repr<'a>, depth: u8) -> Self {
+        let is_inside = false;
+        Self {
+            term,
+            depth,
+            is_inside,
+        }
+    }
+
     /// Looks at the term in the way that fits what owns it.
     #[inline]
     fn look<T>(
@@ -376,6 +391,17 @@ impl<'a> TermView<'a> {
     pub fn to_term(&self) -> Result<Term> {
         let term = self.look(|term| Ok(term.clone()), TermRef::to_term);
         term.map_err(|_| Mismatch::DuplicateKey.into())
+    }
+
+    /// The same term for the only field of a type that has no container of its own. One such step is
+    /// free in each container; further ones count as depth, so that a type that has itself as its
+    /// only field reads no term for ever.
+    pub(crate) fn inside(mut self) -> Result<Self> {
+        if self.is_inside {
+            self.depth = self.deeper()?;
+        }
+        self.is_inside = true;
+        Ok(self)
     }
 
     fn deeper(&self) -> Result<u8> {

@@ -105,8 +105,7 @@ impl<'a> Iterator for ViewElements<'a> {
                 }
             }
         };
-        let depth = self.depth;
-        Some(TermView { term, depth })
+        Some(TermView::within(term, self.depth))
     }
 }
 
@@ -135,10 +134,9 @@ impl<'a> Iterator for ViewPairs<'a> {
             }
             Pairs::Encoded(terms) => (terms.next()?, terms.next()?),
         };
-        let depth = self.depth;
         Some((
-            TermView { term: key, depth },
-            TermView { term: value, depth },
+            TermView::within(key, self.depth),
+            TermView::within(value, self.depth),
         ))
     }
 }
