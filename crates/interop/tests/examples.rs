@@ -1,4 +1,5 @@
-//! Every example of crate `enmesh` beside a real BEAM, with Elixir in it where the example says so.
+//! Every example of crate `enmesh` beside a real BEAM of each release, with Elixir in it where the
+//! example says so.
 
 use std::time::Duration;
 
@@ -22,10 +23,10 @@ struct Peer {
 }
 
 impl Peer {
-    fn start() -> Self {
+    fn start(otp: Otp) -> Self {
         let ns = NetNs::new().unwrap();
         let epmd = Epmd::start(&ns).unwrap();
-        let beam = Beam::start(Otp::R25, &ns, BEAM, COOKIE, &["-pa", ELIXIR]).unwrap();
+        let beam = Beam::start(otp, &ns, BEAM, COOKIE, &["-pa", ELIXIR]).unwrap();
         let mut peer = Self {
             beam,
             _epmd: epmd,
@@ -55,6 +56,14 @@ impl Peer {
     }
 }
 
+/// Runs a test beside each release, one after the other.
+fn beside_each_release(test: impl Fn(Peer, Otp)) {
+    for otp in Otp::ALL {
+        eprintln!("beside {otp}");
+        test(Peer::start(otp), otp);
+    }
+}
+
 fn prints(example: &Example, wanted: &str) {
     let found = |line: &str| (line == wanted).then_some(());
     example.stdout().wait_for(SOON, found).unwrap();
@@ -62,34 +71,36 @@ fn prints(example: &Example, wanted: &str) {
 
 #[test]
 fn embed_tells_of_a_beam_that_comes_and_goes() {
-    let mut peer = Peer::start();
-    let mut example = peer.example("embed");
-    prints(&example, "web@127.0.0.1 is here");
-    peer.elixir_says("Node.list()", "['rust@127.0.0.1']");
-    peer.elixir_says("Node.disconnect(:\"rust@127.0.0.1\")", "true");
-    prints(&example, "web@127.0.0.1 is gone: connection_closed");
-    example.process().interrupt().unwrap();
-    assert!(example.process().wait_exit(SOON).unwrap().success());
+    beside_each_release(|mut peer, _| {
+        let mut example = peer.example("embed");
+        prints(&example, "web@127.0.0.1 is here");
+        peer.elixir_says("Node.list()", "['rust@127.0.0.1']");
+        peer.elixir_says("Node.disconnect(:\"rust@127.0.0.1\")", "true");
+        prints(&example, "web@127.0.0.1 is gone: connection_closed");
+        example.process().interrupt().unwrap();
+        assert!(example.process().wait_exit(SOON).unwrap().success());
+    });
 }
 
 #[test]
 fn gen_server_is_called_by_elixir_on_a_beam() {
-    let mut peer = Peer::start();
-    let _example = peer.example("gen_server");
-    peer.elixir_says("Node.list()", "['rust@127.0.0.1']");
-    let call =
-        |request: &str| format!("GenServer.call({{:counter, :\"rust@127.0.0.1\"}}, {request})");
-    peer.elixir_says(&call(":get"), "{ok,0}");
-    let cast = "GenServer.cast({:counter, :\"rust@127.0.0.1\"}, {:add, 3})";
-    peer.elixir_says(&format!("{{{cast}, {}}}", call(":get")), "{ok,{ok,3}}");
-    let refused = "{error,<<\"expected one of get, add\">>}";
-    peer.elixir_says(&call(":reset"), refused);
+    beside_each_release(|mut peer, _| {
+        let _example = peer.example("gen_server");
+        peer.elixir_says("Node.list()", "['rust@127.0.0.1']");
+        let call =
+            |request: &str| format!("GenServer.call({{:counter, :\"rust@127.0.0.1\"}}, {request})");
+        peer.elixir_says(&call(":get"), "{ok,0}");
+        let cast = "GenServer.cast({:counter, :\"rust@127.0.0.1\"}, {:add, 3})";
+        peer.elixir_says(&format!("{{{cast}, {}}}", call(":get")), "{ok,{ok,3}}");
+        let refused = "{error,<<\"expected one of get, add\">>}";
+        peer.elixir_says(&call(":reset"), refused);
+    });
 }
 
 #[test]
 fn call_elixir_calls_a_server_and_a_function_of_a_beam() {
-    let mut peer = Peer::start();
-    let shop = "
+    beside_each_release(|mut peer, otp| {
+        let shop = "
         defmodule Stock, do: defstruct [:item, :left]
         defmodule Shop do
           use GenServer
@@ -98,29 +109,31 @@ fn call_elixir_calls_a_server_and_a_function_of_a_beam() {
             do: {:reply, {:ok, struct(Stock, item: item, left: left - n)}, left - n}
         end
         elem(GenServer.start(Shop, 5, name: Shop), 0)";
-    peer.elixir_says(shop, "ok");
-    let mut example = peer.example("call_elixir");
-    prints(
-        &example,
-        "2 x apple left at web@127.0.0.1, which runs OTP 25",
-    );
-    assert!(example.process().wait_exit(SOON).unwrap().success());
+        peer.elixir_says(shop, "ok");
+        let mut example = peer.example("call_elixir");
+        prints(
+            &example,
+            &format!("2 x apple left at web@127.0.0.1, which runs {otp}"),
+        );
+        assert!(example.process().wait_exit(SOON).unwrap().success());
+    });
 }
 
 #[test]
 fn process_group_answers_what_a_beam_sends_to_the_group() {
-    let mut peer = Peer::start();
-    peer.says("element(1, pg:start(pg))", "ok");
-    let mut example = peer.example("process_group");
-    peer.says(
-        "[node(Pid) || Pid <- pg:get_members(workers)]",
-        "['rust@127.0.0.1']",
-    );
-    let shout = "[Pid] = pg:get_members(workers), Pid ! {shout, self(), <<\"hello\">>}, \
+    beside_each_release(|mut peer, _| {
+        peer.says("element(1, pg:start(pg))", "ok");
+        let mut example = peer.example("process_group");
+        peer.says(
+            "[node(Pid) || Pid <- pg:get_members(workers)]",
+            "['rust@127.0.0.1']",
+        );
+        let shout = "[Pid] = pg:get_members(workers), Pid ! {shout, self(), <<\"hello\">>}, \
                  receive Answer -> Answer after 10000 -> none end";
-    peer.says(shout, "{shouted,<<\"HELLO\">>}");
-    example.process().kill9().unwrap();
-    peer.says("pg:get_members(workers)", "[]");
+        peer.says(shout, "{shouted,<<\"HELLO\">>}");
+        example.process().kill9().unwrap();
+        peer.says("pg:get_members(workers)", "[]");
+    });
 }
 
 /// What Phoenix.PubSub's default adapter does on each node: a scope, a group of the adapter's
@@ -148,47 +161,52 @@ const BROADCAST: &str = "
 
 #[test]
 fn pubsub_hears_and_speaks_to_the_adapter_of_a_beam() {
-    let mut peer = Peer::start();
-    peer.says(ADAPTER, "ok");
-    let _example = peer.example("pubsub");
-    peer.says(BROADCAST, "1");
-    let taken = "'Elixir.Shop.PubSub.Adapter' ! {taken, self()}, receive Taken -> Taken end";
-    let invoice = "{<<\"invoices\">>,{invoiced,#{due => 15.0,order => 7}},'Elixir.Phoenix.PubSub'}";
-    peer.says(taken, &format!("[{invoice}]"));
+    beside_each_release(|mut peer, _| {
+        peer.says(ADAPTER, "ok");
+        let _example = peer.example("pubsub");
+        peer.says(BROADCAST, "1");
+        let taken = "'Elixir.Shop.PubSub.Adapter' ! {taken, self()}, receive Taken -> Taken end";
+        let invoice =
+            "{<<\"invoices\">>,{invoiced,#{due => 15.0,order => 7}},'Elixir.Phoenix.PubSub'}";
+        peer.says(taken, &format!("[{invoice}]"));
+    });
 }
 
 /// docs/joining.md, "What asks every node, and what it gets".
 #[test]
 fn what_a_beam_asks_of_every_node_is_refused_at_once() {
-    let mut peer = Peer::start();
-    let example = peer.example("embed");
-    prints(&example, "web@127.0.0.1 is here");
-    peer.elixir_says("Node.list()", "['rust@127.0.0.1']");
-    let at_once = |code: &str| {
-        let code = code.replace("RUST", ":\"rust@127.0.0.1\"");
-        format!("{{time, answer}} = :timer.tc(fn -> {code} end); {{div(time, 5_000_000), answer}}")
-    };
-    let undef = "{'EXIT',{undef,[{'Elixir.Shop',open,[],[]}]}}";
-    peer.elixir_says(
-        &at_once(":rpc.multicall(Node.list(), Shop, :open, [], 60_000)"),
-        &format!("{{0,{{[{{badrpc,{undef}}}],[]}}}}"),
-    );
-    peer.elixir_says(
-        &at_once("GenServer.multi_call(Node.list(), :shop, :open, 60_000)"),
-        "{0,{[],['rust@127.0.0.1']}}",
-    );
-    let task = "Task.Supervisor.async_nolink({Shop.Tasks, RUST}, IO, :puts, [\"x\"])";
-    peer.elixir_says(
-        &at_once(&format!(
-            "try do {task} catch :exit, {{reason, _}} -> reason end"
-        )),
-        "{0,noproc}",
-    );
-    peer.elixir_says(
-        &at_once(
-            "Process.flag(:trap_exit, true); pid = Node.spawn_link(RUST, Shop, :open, []); \
+    beside_each_release(|mut peer, _| {
+        let example = peer.example("embed");
+        prints(&example, "web@127.0.0.1 is here");
+        peer.elixir_says("Node.list()", "['rust@127.0.0.1']");
+        let at_once = |code: &str| {
+            let code = code.replace("RUST", ":\"rust@127.0.0.1\"");
+            format!(
+                "{{time, answer}} = :timer.tc(fn -> {code} end); {{div(time, 5_000_000), answer}}"
+            )
+        };
+        let undef = "{'EXIT',{undef,[{'Elixir.Shop',open,[],[]}]}}";
+        peer.elixir_says(
+            &at_once(":rpc.multicall(Node.list(), Shop, :open, [], 60_000)"),
+            &format!("{{0,{{[{{badrpc,{undef}}}],[]}}}}"),
+        );
+        peer.elixir_says(
+            &at_once("GenServer.multi_call(Node.list(), :shop, :open, 60_000)"),
+            "{0,{[],['rust@127.0.0.1']}}",
+        );
+        let task = "Task.Supervisor.async_nolink({Shop.Tasks, RUST}, IO, :puts, [\"x\"])";
+        peer.elixir_says(
+            &at_once(&format!(
+                "try do {task} catch :exit, {{reason, _}} -> reason end"
+            )),
+            "{0,noproc}",
+        );
+        peer.elixir_says(
+            &at_once(
+                "Process.flag(:trap_exit, true); pid = Node.spawn_link(RUST, Shop, :open, []); \
              receive do {:EXIT, ^pid, {reason, _}} -> reason end",
-        ),
-        "{0,undef}",
-    );
+            ),
+            "{0,undef}",
+        );
+    });
 }
