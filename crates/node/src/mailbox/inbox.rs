@@ -268,34 +268,12 @@ impl Inbox {
 fn size(mail: &Mail) -> usize {
     match mail {
         Mail::Message(bytes) | Mail::Priority(bytes) => bytes.len(),
-        Mail::Exit { reason, .. } | Mail::Down { reason, .. } => OVERHEAD + weight(reason),
+        Mail::Exit { reason, .. } | Mail::Down { reason, .. } => OVERHEAD + reason.weight(),
         Mail::Pg { group, pids, .. } => {
-            OVERHEAD + weight(group) + pids.len() * (size_of::<Pid>() + OVERHEAD)
+            OVERHEAD + group.weight() + pids.len() * (size_of::<Pid>() + OVERHEAD)
         }
         _ => OVERHEAD,
     }
-}
-
-/// About how many bytes a term holds. Recurses once a level of the term, which decoding has
-/// bounded.
-fn weight(term: &Term) -> usize {
-    let all = |terms: &[Term]| terms.iter().map(weight).sum::<usize>();
-    let inside = match term {
-        Term::Binary(bytes) => bytes.len(),
-        Term::BitString { bytes, .. } => bytes.len(),
-        Term::List(terms) | Term::Tuple(terms) => all(terms),
-        Term::ImproperList(terms, tail) => all(terms) + weight(tail),
-        Term::Map(pairs) => pairs
-            .iter()
-            .map(|(key, value)| weight(key) + weight(value))
-            .sum(),
-        Term::Atom(_) | Term::Int(_) | Term::Float(_) => 0,
-        Term::Fun(fun) => fun.encoding().len(),
-        Term::Record(record) => record.fields().iter().map(|(_, value)| weight(value)).sum(),
-        Term::BigInt(big) => usize::try_from(big.bits() / 8).unwrap_or(usize::MAX / 2),
-        _ => OVERHEAD,
-    };
-    size_of::<Term>() + inside
 }
 
 fn is_owed(mail: &Mail) -> bool {
