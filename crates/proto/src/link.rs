@@ -248,9 +248,9 @@ impl Link {
 
     /// What is to be written next; it counts as written from now on. `None` if there is nothing.
     ///
-    /// That is every small message that waits, and about 256 KiB of fragments, or one fragment if the
-    /// small messages alone have 64 KiB and more. Take no more
-    /// before that is written, or small messages wait for it needlessly.
+    /// That is every small message that waits, and about 256 KiB of fragments, or one fragment if
+    /// the small messages alone have 64 KiB and more. Take no more before that is written, or small
+    /// messages wait for it needlessly.
     pub fn take_output(&mut self, now: Instant) -> Option<BytesMut> {
         self.take_pieces(now).map(Output::into_bytes)
     }

@@ -23,7 +23,22 @@ Pid = fun(Node, Id, Serial, Creation) ->
     binary_to_term(<<131, 88, 119, (byte_size(Node)), Node/binary, Id:32, Serial:32, Creation:32>>)
 end,
 Ref = fun(Node, Id) -> binary_to_term(<<131, 90, 1:16, 119, (byte_size(Node)), Node/binary, 77:32, Id:32>>) end,
-%% Whether the member still answers a monitor of nobody. Its reference is looked for, since an atom may come from the cache.
+%% What the member said, as this node's own decoder understands it; `unread` if it refers to atoms of the cache.
+Said = fun
+    (<<112, Rest/binary>>) ->
+        case binary_to_term(Rest, [used]) of
+            {Said, Used} when Used =:= byte_size(Rest) -> {Said};
+            {Said, Used} -> <<_:Used/binary, Payload/binary>> = Rest, {Said, binary_to_term(Payload)}
+        end;
+    (<<131, 68, 0, Rest/binary>>) ->
+        case binary_to_term(<<131, Rest/binary>>, [used]) of
+            {Said, Used} when Used =:= byte_size(Rest) + 1 -> {Said};
+            {Said, Used} -> <<_:(Used - 1)/binary, Payload/binary>> = Rest, {Said, binary_to_term(<<131, Payload/binary>>)}
+        end;
+    (<<131, 68, _/binary>>) -> unread
+end,
+%% Whether the member still answers a monitor of nobody, and rightly. The reference is looked for, since an atom may come from the
+%% cache.
 Alive = fun(S, Packet, Me, Name) ->
     Reference = Ref(Name, 4711),
     gen_tcp:send(S, Packet([Bare({19, Me, nobody, Reference})])),
@@ -31,9 +46,11 @@ Alive = fun(S, Packet, Me, Name) ->
         case gen_tcp:recv(S, 0, 8000) of
             {ok, <<>>} -> Wait();
             {ok, Data} ->
+                Answer = Said(Data),
                 case binary:match(Data, <<77:32, 4711:32>>) of
                     nomatch -> Wait();
-                    _ -> kept
+                    _ when Answer =:= unread; Answer =:= {{28, nobody, Me, Reference}, noproc} -> kept;
+                    _ -> {wrong, Answer}
                 end;
             {error, closed} -> closed;
             {error, Why} when Why =:= econnreset; Why =:= enotconn -> closed;
@@ -52,19 +69,50 @@ Try = fun(What, Flags, Frames) ->
     Me = Pid(Name, 5, 0, 77),
     Us = Pid(<<"US">>, 3, 0, Creation),
     Alive(S, Packet, Me, Name) =:= kept orelse error({no_answer_at_all, What}),
-    [gen_tcp:send(S, Frame) || Frame <- Frames(#{me => Me, us => Us, packet => Packet, name => Name, creation => Creation})],
+    Send = fun({raw, Bytes}) -> inet:setopts(S, [{packet, raw}]), gen_tcp:send(S, Bytes); (Frame) -> gen_tcp:send(S, Frame) end,
+    [Send(Frame) || Frame <- Frames(#{me => Me, us => Us, packet => Packet, name => Name, creation => Creation})],
     Result = {What, Alive(S, Packet, Me, Name)},
     gen_tcp:close(S),
     Result
 end,
 Plain = All band bnot 16#802001,
 Headed = All band bnot 1,
+Uncached = Headed band bnot 16#2000,
+Modes = [{plain, Plain}, {headed, Headed}, {uncached, Uncached}],
 Control = fun(What, Make) ->
     [Try({Mode, What}, Flags, fun(#{packet := Packet} = Env) -> [Packet([Make(Env)])] end)
-        || {Mode, Flags} <- [{plain, Plain}, {headed, Headed}]]
+        || {Mode, Flags} <- Modes]
 end,
-Both = fun(What, Make) -> [Try({Mode, What}, Flags, Make) || {Mode, Flags} <- [{plain, Plain}, {headed, Headed}]] end,
+Both = fun(What, Make) -> [Try({Mode, What}, Flags, Make) || {Mode, Flags} <- Modes] end,
 Only = fun(What, Make) -> [Try({headed, What}, Headed, Make)] end,
+%% A signal in the name of a process of another node.
+Spoofed = fun(What, Make) -> Both(What, fun(#{packet := P} = Env) -> [P(Make(Env, Pid(<<"someone@else">>, 5, 0, 77)))] end) end,
+%% Whether one who does not get through the handshake is closed; Talk gets the socket, raw.
+Stranger = fun(What, Talk) ->
+    {ok, S} = gen_tcp:connect({127,0,0,1}, PORT, [binary, {active, false}, {packet, raw}, {nodelay, true}]),
+    _ = Talk(S),
+    Wait = fun Wait() ->
+        case gen_tcp:recv(S, 0, 12000) of
+            {ok, _} -> Wait();
+            {error, timeout} -> kept;
+            {error, _} -> closed
+        end
+    end,
+    Result = {{stranger, What}, Wait()},
+    gen_tcp:close(S),
+    [Result]
+end,
+Hello = fun(Name) -> <<(15 + byte_size(Name)):16, $N, All:64, 77:32, (byte_size(Name)):16, Name/binary>> end,
+%% Comes as the node whose link is up, insists on it, and does not hold the cookie.
+Impostor = fun(S) ->
+    Beam = atom_to_binary(node()),
+    ok = gen_tcp:send(S, Hello(Beam)),
+    {ok, <<6:16, "salive">>} = gen_tcp:recv(S, 8, 5000),
+    ok = gen_tcp:send(S, <<5:16, "strue">>),
+    {ok, <<Len:16>>} = gen_tcp:recv(S, 2, 5000),
+    {ok, <<$N, _/binary>>} = gen_tcp:recv(S, Len, 5000),
+    gen_tcp:send(S, <<21:16, $r, 7:32, 0:128>>)
+end,
 Deep = fun(N) -> [binary:copy(<<108, 1:32>>, N), 106, binary:copy(<<106>>, N)] end,
 First = fun(Seq, Frag, Rest) -> [<<131, 69, Seq:64, Frag:64, 0>>, Rest] end,
 Next = fun(Seq, Frag, Rest) -> [<<131, 70, Seq:64, Frag:64>>, Rest] end,
@@ -85,7 +133,24 @@ lists:append([
     Control(huge_list, fun(_) -> <<104, 2, 97, 2, 108, 16#FFFFFFFF:32>> end),
     Control(huge_binary, fun(_) -> <<104, 2, 97, 2, 109, 16#FFFFFFFF:32>> end),
     Control(deep_list, fun(_) -> [<<104, 2, 97, 2>>, Deep(100000)] end),
+    Spoofed(spoofed_monitor, fun(_, Who) -> [Bare({19, Who, nobody, Ref(<<"someone@else">>, 1)})] end),
+    Spoofed(spoofed_demonitor, fun(_, Who) -> [Bare({20, Who, nobody, Ref(<<"someone@else">>, 1)})] end),
+    Spoofed(spoofed_down, fun(#{us := Us}, Who) -> [Bare({28, Who, Us, Ref(<<"US">>, 1)}), Bare(bye)] end),
+    Spoofed(spoofed_exit, fun(#{us := Us}, Who) -> [Bare({24, Who, Us}), Bare(bye)] end),
+    Spoofed(spoofed_exit2, fun(#{us := Us}, Who) -> [Bare({26, Who, Us}), Bare(kill)] end),
+    Spoofed(spoofed_spawn, fun(#{me := Me}, Who) -> [Bare({29, Ref(<<"someone@else">>, 1), Who, Me, {erlang, node, 0}, []}), Bare([])] end),
+    Spoofed(spoofed_unlink, fun(#{us := Us}, Who) -> [Bare({35, 1, Who, Us})] end),
+    Spoofed(spoofed_unlink_ack, fun(#{us := Us}, Who) -> [Bare({36, 1, Who, Us})] end),
+    %% Signals that answer nothing are nobody's.
+    Both(answers_to_nothing, fun(#{me := Me, us := Us, packet := P}) -> [
+        P([Bare({31, Ref(<<"US">>, 1), Us, 3, Me})]), P([Bare({31, Ref(<<"US">>, 1), Us, 0, system_limit})]),
+        P([Bare({28, Me, Us, Ref(<<"US">>, 1)}), Bare(bye)]), P([Bare({36, 1, Me, Us})]), P([Bare({20, Me, nobody, Ref(<<"US">>, 1)})]),
+        P([Bare({33, Me, Ref(<<"US">>, 1)}), Bare(hello)]), P([Bare({7, Me, Us})]), P([Bare({24, Me, Us}), Bare(bye)])]
+    end),
     %% Frames that are no messages.
+    Both(payload_missing, fun(#{me := Me, packet := P}) -> [P([Bare({6, Me, '', nobody})])] end),
+    Both(payload_too_many, fun(#{me := Me, us := Us, packet := P}) -> [P([Bare({1, Me, Us}), Bare(hello)])] end),
+    Both(endless_frame, fun(_) -> [{raw, <<16#FFFFFFFF:32, 112, 131>>}] end),
     Both(one_byte, fun(_) -> [<<112>>] end),
     Both(one_zero, fun(_) -> [<<0>>] end),
     Both(no_version, fun(_) -> [<<112, 104, 0>>] end),
@@ -105,6 +170,16 @@ lists:append([
         [P([Bare({6, Me, '', net_kernel}),
             [108, <<20000:32>>, [begin T = integer_to_binary(N + 1000000), <<119, 17, "hostile_a_", T/binary>> end || N <- lists:seq(1, 20000)], 106]])]
     end),
+    %% Who has no cookie, or does not even say a name.
+    Stranger(impostor, Impostor),
+    Stranger(our_own_name, fun(S) -> gen_tcp:send(S, Hello(<<"US">>)) end),
+    Stranger(half_a_name, fun(S) -> gen_tcp:send(S, binary:part(Hello(<<"half@127.0.0.1">>), 0, 20)) end),
+    Stranger(not_a_name, fun(S) -> gen_tcp:send(S, Hello(<<"no-name">>)) end),
+    Stranger(name_too_long, fun(S) -> gen_tcp:send(S, Hello(<<(binary:copy(<<"n">>, 2000))/binary, "@h">>)) end),
+    Stranger(name_cut_short, fun(S) -> gen_tcp:send(S, <<15:16, $N, All:64, 77:32, 500:16>>) end),
+    Stranger(no_flags, fun(S) -> gen_tcp:send(S, <<29:16, $N, 0:64, 77:32, 14:16, "none@127.0.0.1">>) end),
+    Stranger(old_handshake, fun(S) -> gen_tcp:send(S, <<17:16, $n, 5:16, 16#7499:32, "old@127.0.0.1">>) end),
+    Stranger(another_protocol, fun(S) -> gen_tcp:send(S, "GET / HTTP/1.1\r\n\r\n") end),
     %% Fragments and the atom cache.
     Only(fragment_again, fun(#{me := Me}) -> C = Bare({6, Me, '', nobody}), [First(9, 3, [C, <<109, 9:32, "abc">>]), First(9, 3, [C, <<109, 9:32, "abc">>])] end),
     Only(fragment_unknown, fun(_) -> [Next(10, 1, <<"abc">>)] end),

@@ -15,8 +15,9 @@ const PORT: &str = "9100";
 const HOSTILE: &str = include_str!("hostile.erl");
 
 /// Frames that end no link: what they say is dropped, or known from old nodes as the old unlink is.
-const KEPT: [&str; 8] = [
+const KEPT: [&str; 9] = [
     "old_unlink",
+    "answers_to_nothing",
     "good_fragments",
     "broken_payload_to_nobody",
     "broken_payload_to_somebody",
