@@ -230,7 +230,7 @@ impl Restless {
         let group = Atom::from_static(GROUPS[chance % 3]);
         let mailbox = &mut self.mailboxes[chance / 3 % 4];
         match chance / 12 % 8 {
-            0..4 => self.groups.join(&group, mailbox.pid()),
+            0..4 => assert!(self.groups.join(&group, mailbox.pid())),
             4..7 => {
                 self.groups.leave(&group, mailbox.pid());
             }
