@@ -23,7 +23,7 @@ Pid = fun(Node, Id, Serial, Creation) ->
     binary_to_term(<<131, 88, 119, (byte_size(Node)), Node/binary, Id:32, Serial:32, Creation:32>>)
 end,
 Ref = fun(Node, Id) -> binary_to_term(<<131, 90, 1:16, 119, (byte_size(Node)), Node/binary, 77:32, Id:32>>) end,
-%% What the member said, as this node's own decoder understands it; `unread` if it refers to atoms of the cache.
+%% What the member said, as this node's own decoder understands it; `unread` if it refers to atoms of the cache or is a fragment.
 Said = fun
     (<<112, Rest/binary>>) ->
         case binary_to_term(Rest, [used]) of
@@ -35,7 +35,7 @@ Said = fun
             {Said, Used} when Used =:= byte_size(Rest) + 1 -> {Said};
             {Said, Used} -> <<_:(Used - 1)/binary, Payload/binary>> = Rest, {Said, binary_to_term(<<131, Payload/binary>>)}
         end;
-    (<<131, 68, _/binary>>) -> unread
+    (<<131, Kind, _/binary>>) when Kind >= 68, Kind =< 70 -> unread
 end,
 %% Whether the member still answers a monitor of nobody, and rightly. The reference is looked for, since an atom may come from the
 %% cache.
@@ -170,6 +170,10 @@ lists:append([
         [P([Bare({6, Me, '', net_kernel}),
             [108, <<20000:32>>, [begin T = integer_to_binary(N + 1000000), <<119, 17, "hostile_a_", T/binary>> end || N <- lists:seq(1, 20000)], 106]])]
     end),
+    %% Asks for answers of a mebibyte, and reads none of them.
+    [Try({Mode, deaf}, Flags, fun(#{me := Me, packet := P}) ->
+        lists:duplicate(400, P([Bare({6, Me, '', echo}), Bare({Me, binary:copy(<<0>>, 1 bsl 20)})]))
+    end) || {Mode, Flags} <- [{plain, Plain}, {headed, Headed}]],
     %% Who has no cookie, or does not even say a name.
     Stranger(impostor, Impostor),
     Stranger(our_own_name, fun(S) -> gen_tcp:send(S, Hello(<<"US">>)) end),

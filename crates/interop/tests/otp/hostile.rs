@@ -34,6 +34,7 @@ pub(crate) fn hostile_frames_harm_nobody_else(otp: Otp) {
     let mut b = beam(otp, &ns, BEAM, &[]);
     let args = [
         "--visible",
+        "--echo",
         "--dist-port",
         PORT,
         "--topology",
@@ -71,6 +72,8 @@ pub(crate) fn hostile_frames_harm_nobody_else(otp: Otp) {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}\nall: {answers}");
+    let full = |record: &serde_json::Value| record["reason"] == "output_full";
+    assert_eq!(r.count(full), 2, "who does not read is cut off");
     // Nobody else has come to harm.
     assert_eq!(b.eval(&format!("net_adm:ping('{US}')")).unwrap(), "pong");
     sees(&mut b, &[US]);
