@@ -9,7 +9,7 @@ use enmesh_term::{Pid, Reference, Term};
 
 use crate::destination::Destination;
 use crate::kernel_driver::{Handle, KernelDriver};
-use crate::send;
+use crate::send::{self, TooLong};
 use crate::slot::{Outcome, Slot};
 use crate::timers::TimerId;
 
@@ -29,6 +29,14 @@ pub enum CallError {
     /// The server ended during the call.
     #[error("the server ended: {0}")]
     Exited(Term),
+    /// The request is longer than any link takes: 128 MiB. It was not sent.
+    #[error("a request of {len} bytes is longer than the {max} allowed")]
+    TooLarge {
+        /// Its length, in bytes.
+        len: usize,
+        /// The longest that is allowed, in bytes.
+        max: usize,
+    },
     /// The node has shut down.
     #[error("the node has shut down")]
     ShutDown,
@@ -56,10 +64,28 @@ impl Request {
         }
     }
 
-    /// Waits until the link to the node of `to` takes one more small message.
-    pub(crate) async fn room(&self, to: &Destination) -> Result<(), Outcome> {
+    /// Makes the request once the link to the node of `to` takes `length` bytes more: `begin` tells
+    /// the kernel, and returns what it is to be forgotten by. Cancel safe: it was made or was not.
+    pub(crate) async fn begin(
+        &mut self,
+        to: &Destination,
+        length: usize,
+        begin: impl FnOnce(&mut Kernel<Handle>, Instant, Handle) -> Reference,
+    ) -> Result<(), Outcome> {
+        let mut begin = Some(begin);
         std::future::poll_fn(|context| {
-            if send::has_room(&self.driver, to, context.waker()) {
+            if self.driver.is_shut() {
+                return Poll::Ready(Err(Outcome::ShutDown));
+            }
+            // Under the lock of the kernel, so that of many who were woken each sees what those
+            // before it have sent.
+            let begun = self.driver.with(|kernel, now| {
+                let has_room = send::has_room(&self.driver, to, length, context.waker());
+                let begin = begin.take_if(|_| has_room)?;
+                Some(begin(kernel, now, Handle::Slot(Arc::clone(&self.slot))))
+            });
+            if begun.is_some() {
+                self.reference = begun;
                 return Poll::Ready(Ok(()));
             }
             self.slot.poll(context).map(Err)
@@ -67,16 +93,13 @@ impl Request {
         .await
     }
 
-    /// Makes the request: `begin` tells the kernel, and returns what it is to be forgotten by.
-    pub(crate) fn begin(
-        &mut self,
-        begin: impl FnOnce(&mut Kernel<Handle>, Instant, Handle) -> Option<Reference>,
-    ) {
+    /// Makes a request that ends by itself and has no link to wait for.
+    pub(crate) fn begin_now(&self, begin: impl FnOnce(&mut Kernel<Handle>, Instant, Handle)) {
         if self.driver.is_shut() {
             return self.slot.shut_down();
         }
         let handle = Handle::Slot(Arc::clone(&self.slot));
-        self.reference = self.driver.with(|kernel, now| begin(kernel, now, handle));
+        self.driver.with(|kernel, now| begin(kernel, now, handle));
     }
 
     /// The next thing that comes of it. Cancel safe.
@@ -104,15 +127,16 @@ pub(crate) async fn call(
     request: &Term,
     timeout: Duration,
 ) -> Result<Term, CallError> {
+    let length = send::length(driver, request)
+        .map_err(|TooLong { len, max }| CallError::TooLarge { len, max })?;
     let mut pending = Request::new(driver, deadline(timeout));
-    let mut outcome = match pending.room(to).await {
+    let address = to.address(driver.node());
+    let begun = pending.begin(to, length, |kernel, now, slot| {
+        kernel.call(now, from, &address, request, slot)
+    });
+    let mut outcome = match begun.await {
         Err(outcome) => outcome,
-        Ok(()) => {
-            let address = to.address(driver.node());
-            pending
-                .begin(|kernel, now, slot| Some(kernel.call(now, from, &address, request, slot)));
-            pending.outcome().await
-        }
+        Ok(()) => pending.outcome().await,
     };
     loop {
         match outcome {

@@ -77,10 +77,7 @@ impl Node {
     ) -> Option<bool> {
         let kernel = Arc::clone(&self.shared.kernel);
         let mut request = Request::new(&kernel, deadline(Duration::MAX));
-        request.begin(|kernel, now, slot| {
-            ask(kernel, now, slot);
-            None
-        });
+        request.begin_now(ask);
         loop {
             match request.outcome().await {
                 Outcome::Mail(Mail::Global(is_done)) => return Some(is_done),

@@ -9,6 +9,7 @@ use enmesh_term::{Atom, Term};
 use crate::call::{Request, deadline};
 use crate::destination::Destination;
 use crate::kernel_driver::KernelDriver;
+use crate::send::{self, TooLong};
 use crate::slot::Outcome;
 
 /// Why a remote call returned no value.
@@ -42,6 +43,14 @@ pub enum RpcError {
     /// No result in time; the function may still run.
     #[error("no result within {0:?}")]
     TimedOut(Duration),
+    /// The arguments are longer than any link takes: 128 MiB. Nothing was sent.
+    #[error("arguments of {len} bytes are longer than the {max} allowed")]
+    TooLarge {
+        /// Their length, in bytes.
+        len: usize,
+        /// The longest that is allowed, in bytes.
+        max: usize,
+    },
     /// Our node has shut down.
     #[error("the node has shut down")]
     ShutDown,
@@ -61,27 +70,27 @@ pub(crate) async fn call(
         name: Atom::from_static("erpc"),
         node: node.clone(),
     };
+    let args = Term::List(vec![
+        Term::atom(TAG),
+        module.into(),
+        function.into(),
+        Term::List(args),
+    ]);
+    let length = send::length(driver, &args)
+        .map_err(|TooLong { len, max }| RpcError::TooLarge { len, max })?;
+    let mfa = (
+        Atom::from_static("erpc"),
+        Atom::from_static("execute_call"),
+        args,
+    );
     let mut request = Request::new(driver, deadline(timeout));
-    let mut outcome = match request.room(&to).await {
+    let begun = request.begin(&to, length, |kernel, now, slot| {
+        let from = driver.client();
+        kernel.spawn_request(now, from, node, mfa, true, false, slot)
+    });
+    let mut outcome = match begun.await {
         Err(outcome) => outcome,
-        Ok(()) => {
-            let args = Term::List(vec![
-                Term::atom(TAG),
-                module.into(),
-                function.into(),
-                Term::List(args),
-            ]);
-            let mfa = (
-                Atom::from_static("erpc"),
-                Atom::from_static("execute_call"),
-                args,
-            );
-            request.begin(|kernel, now, slot| {
-                let from = driver.client();
-                Some(kernel.spawn_request(now, from, node, mfa, true, false, slot))
-            });
-            request.outcome().await
-        }
+        Ok(()) => request.outcome().await,
     };
     loop {
         match outcome {

@@ -5,11 +5,11 @@ use std::task::{Poll, Waker};
 
 use bytes::Bytes;
 use enmesh_proto::{Control, Message};
-use enmesh_term::{Atom, Pid};
+use enmesh_term::{Atom, Pid, Term};
 
 use crate::destination::Destination;
 use crate::kernel_driver::KernelDriver;
-use crate::link_queue::Refused;
+use crate::link_queue::{Refused, SMALL};
 use crate::mailbox::flow_of;
 
 /// Why a message was not sent. None of it has left.
@@ -34,6 +34,9 @@ pub enum SendError {
 
 /// What a message's control part may add to its payload, in bytes.
 const CONTROL_ROOM: usize = 4 * 1024;
+
+/// How many times longer a term can be as a message than its weight: an atom of 255 characters.
+const MAX_GROWTH: usize = 1023 / size_of::<Term>();
 
 /// Sends as soon as there is room.
 pub(crate) async fn send(
@@ -152,10 +155,35 @@ fn remote_node<'a>(driver: &KernelDriver, to: &'a Destination) -> Option<&'a Ato
     (node != driver.node()).then_some(node)
 }
 
-/// Whether the link to the node of `to`, if there is one, takes one more small message; else
-/// `waiter` is woken once it may.
-pub(crate) fn has_room(driver: &KernelDriver, to: &Destination, waiter: &Waker) -> bool {
+/// Whether the link to the node of `to`, if there is one, takes a message of `length` bytes more;
+/// else `waiter` is woken once it may.
+pub(crate) fn has_room(
+    driver: &KernelDriver,
+    to: &Destination,
+    length: usize,
+    waiter: &Waker,
+) -> bool {
     remote_node(driver, to)
         .and_then(|node| driver.route(node))
-        .is_none_or(|queue| queue.has_room(0, Some(waiter)))
+        .is_none_or(|queue| queue.has_room(length, Some(waiter)))
+}
+
+/// A request is too long for any link.
+#[derive(Debug)]
+pub(crate) struct TooLong {
+    pub(crate) len: usize,
+    pub(crate) max: usize,
+}
+
+/// How long a request is as a message; 0 if it is certainly a small one.
+pub(crate) fn length(driver: &KernelDriver, request: &Term) -> Result<usize, TooLong> {
+    let max = driver.max_message() - CONTROL_ROOM;
+    // Only atoms can be longer as a message than in memory.
+    if request.weight() <= SMALL / MAX_GROWTH {
+        return Ok(0);
+    }
+    match enmesh_term::encode_bare(request).len() {
+        len if len > max => Err(TooLong { len, max }),
+        len => Ok(len),
+    }
 }

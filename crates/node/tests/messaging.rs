@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use enmesh::{
-    Answer, CallError, Caller, Cookie, EpmdMode, GenServer, Mailbox, MailboxOptions, Node,
+    Answer, CallError, Caller, Cookie, EpmdMode, Event, GenServer, Mailbox, MailboxOptions, Node,
     NodeName, NodeTypes, Overflow, Process, Raise, Received, RpcError, SendError, Stop, Term,
     ToTerm,
 };
@@ -444,6 +444,44 @@ async fn what_is_too_large_or_too_much_is_told_to_the_sender() {
         .await
         .unwrap()
         .unwrap();
+}
+
+#[tokio::test]
+async fn a_request_that_is_too_long_is_told_at_once() {
+    let (one, other) = pair().await;
+    let _server = other.start_server("counter", Counter::new()).unwrap();
+    let huge = Term::binary(vec![0; (128 << 20) + 1]);
+    let called = one.call(("counter", &name(3)), &huge, PATIENCE).await;
+    assert!(matches!(called, Err(CallError::TooLarge { .. })));
+    let args = vec![huge];
+    let asked = one.rpc(&name(3), "m", "f", args, PATIENCE).await;
+    assert!(matches!(asked, Err(RpcError::TooLarge { .. })));
+}
+
+/// Ten requests of 30 MiB are more than may pile up for a link, which must not end by them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_large_calls_wait_for_each_other_and_leave_the_link_alone() {
+    let (one, other) = pair().await;
+    other.serve_function("rust", "first", |mut call| async move {
+        match call.args.pop() {
+            Some(Term::Binary(bytes)) => Ok(Term::from(bytes.len() as u64)),
+            other => Err(Raise::Error(other.unwrap_or_else(Term::nil))),
+        }
+    });
+    let mut events = one.events();
+    assert!(matches!(events.next().await, Some(Event::Nodeup { .. })));
+    let block = Term::binary(vec![0; 30 << 20]);
+    let calls: Vec<_> = (0..10)
+        .map(|_| {
+            let (node, args) = (one.clone(), vec![block.clone()]);
+            tokio::spawn(async move { node.rpc(&name(3), "rust", "first", args, PATIENCE).await })
+        })
+        .collect();
+    for call in calls {
+        assert_eq!(call.await.unwrap(), Ok(Term::Int(30 << 20)));
+    }
+    let nothing = timeout(Duration::from_millis(1), events.next()).await;
+    assert!(nothing.is_err(), "{nothing:?}");
 }
 
 #[tokio::test]
