@@ -15,7 +15,8 @@ use crate::{Action, Address, Kernel, Mail};
 
 impl<H: Clone + Debug> Kernel<H> {
     /// Calls a `gen_server`. [`Mail::Reply`] or [`Mail::Down`] goes to `slot`, and with that the
-    /// request has ended, unless it is forgotten before.
+    /// request has ended, unless it is forgotten before. If `from` itself has ended, that is
+    /// `noproc` at once.
     pub fn call(
         &mut self,
         now: Instant,
@@ -25,6 +26,16 @@ impl<H: Clone + Debug> Kernel<H> {
         slot: H,
     ) -> Reference {
         self.now = now;
+        if self.processes.find(from).is_none() {
+            let reference = self.requests.unused();
+            let mail = Mail::Down {
+                reference: reference.clone(),
+                from: to.clone(),
+                reason: Term::atom("noproc"),
+            };
+            self.actions.push_back(Action::Deliver { to: slot, mail });
+            return reference;
+        }
         let reference = self.begin_call(from, to, request, Asker::Slot(slot));
         self.settle();
         reference
@@ -117,7 +128,8 @@ impl<H: Clone + Debug> Kernel<H> {
 
     /// Asks `node` to start a process that applies a function to a list of arguments.
     /// [`Mail::Spawned`] or [`Mail::Refused`] goes to `slot`, and then, if it is monitored,
-    /// [`Mail::Down`]. The link is that of `from`.
+    /// [`Mail::Down`]. The link is that of `from`; if that has ended itself, the request is refused
+    /// with `noproc`.
     #[allow(clippy::too_many_arguments)]
     pub fn spawn_request(
         &mut self,
@@ -130,6 +142,11 @@ impl<H: Clone + Debug> Kernel<H> {
         slot: H,
     ) -> Reference {
         self.now = now;
+        if self.processes.find(from).is_none() {
+            let mail = Mail::Refused(Atom::from_static("noproc"));
+            self.actions.push_back(Action::Deliver { to: slot, mail });
+            return self.requests.unused();
+        }
         let stage = Spawn::Asked;
         let kind = Kind::Spawn { slot, stage };
         // Until the answer names a process, the target stands for the node alone.

@@ -7,6 +7,9 @@ use crate::services::format::{Text, format};
 use crate::services::gen_call::Incoming;
 use crate::services::{Served, Services};
 
+/// The most requests that one request may consist of; one of more is refused.
+const MAX_REQUESTS: usize = 1_024;
+
 impl Services {
     /// The I/O protocol: `{io_request, From, ReplyAs, Request}` is answered with
     /// `{io_reply, ReplyAs, Reply}`, whatever the request is, because its process waits for ever.
@@ -34,6 +37,9 @@ impl Services {
         if let Some([word, Term::List(requests)]) = request.as_tuple()
             && word.is_atom("requests")
         {
+            if requests.len() > MAX_REQUESTS {
+                return error("request");
+            }
             // group.erl, `io_requests/5`: until one fails; the reply is that of the last.
             let mut reply = Term::atom("ok");
             for request in requests {

@@ -457,3 +457,26 @@ fn arguments_that_cannot_be_read_end_the_process_and_not_the_request() {
     assert_eq!((from, reference), (&ProcId::Pid(pid.clone()), &id));
     assert_eq!(term(down.payload.as_ref().unwrap()), Term::atom("badarg"));
 }
+
+#[test]
+fn who_has_ended_waits_for_nothing() {
+    let mut net = Net::pair();
+    let (p, q) = (net.spawn("a@h", "p"), net.spawn("b@h", "q"));
+    let now = net.now;
+    let kernel = net.kernel("a@h");
+    kernel.exit(now, &p, Term::atom("normal"));
+    let to: Address = q.into();
+    let reference = kernel.call(now, &p, &to, &Term::nil(), "call");
+    let down = Mail::Down {
+        reference,
+        from: to,
+        reason: Term::atom("noproc"),
+    };
+    let mfa = (Atom::from_static("m"), Atom::from_static("f"), Term::nil());
+    kernel.spawn_request(now, &p, &B, mfa, true, false, "spawn");
+    net.run();
+    assert_eq!(net.node("a@h").take("call"), [down]);
+    let refused = Mail::Refused(Atom::from_static("noproc"));
+    assert_eq!(net.node("a@h").take("spawn"), [refused]);
+    assert_eq!(net.node("b@h").take("q"), []);
+}

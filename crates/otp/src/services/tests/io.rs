@@ -158,3 +158,19 @@ fn log_events_are_taken() {
     let unknown = [word("log"), word("loud"), Term::charlist("~p"), meta()];
     assert_eq!(answer(Served::Logger, &Term::tuple(unknown)), []);
 }
+
+/// A line of 8 KiB can be asked for in less than 200 bytes.
+#[test]
+fn one_message_makes_only_so_many_lines() {
+    let put = Term::tuple([word("put_chars"), word("unicode"), Term::binary("x")]);
+    let requests = |count| {
+        let list = Term::List(vec![put.clone(); count]);
+        io_request(Term::tuple([word("requests"), list]))
+    };
+    assert_eq!(
+        requests(1_024).len(),
+        1_025,
+        "as many lines, and the answer"
+    );
+    assert_eq!(requests(1_025), [io_reply(error("request"))]);
+}
