@@ -106,8 +106,8 @@ fn locks_and_names(cluster: &mut Cluster) {
         for expression in [
             "global:set_lock({here, self()})",
             "global:del_lock({here, self()})",
-            "global:set_lock({here, self()}, [node() | nodes()], 0)",
-            "global:del_lock({here, self()}, [node() | nodes()])",
+            "global:set_lock({somewhere, self()}, [node() | nodes()], 0)",
+            "global:del_lock({somewhere, self()}, [node() | nodes()])",
             "global:trans({there, self()}, fun() -> true end)",
         ] {
             assert_eq!(quick(beam, expression), "true", "{own}: {expression}");
@@ -207,7 +207,7 @@ pub(crate) fn locks_are_quick_while_members_come_and_go(otp: Otp) {
                 SOON,
                 "lockers ! {self(), stop}, receive {_, _} = R -> R end",
             )
-            .unwrap();
+            .unwrap_or_else(|error| panic!("{error:#}\n{}", beam.output().all().join("\n")));
         let (rounds, slowest) = answer.trim_matches(['{', '}']).split_once(',').unwrap();
         let (rounds, slowest): (u64, u64) = (rounds.parse().unwrap(), slowest.parse().unwrap());
         let slowest = Duration::from_micros(slowest);
