@@ -53,6 +53,22 @@ impl Cluster {
         names
     }
 
+    /// What everybody has printed.
+    fn story(&self) -> String {
+        let members = self
+            .members
+            .iter()
+            .map(|member| (member.name(), member.enmesh.stderr().all()));
+        let beams = self
+            .beams
+            .iter()
+            .map(|beam| (beam.name(), beam.output().all()));
+        members
+            .chain(beams)
+            .map(|(name, lines)| format!("--- {name}\n{}\n", lines.join("\n")))
+            .collect()
+    }
+
     /// Waits until everybody is connected with everybody, though the members were told of one BEAM only.
     pub(crate) fn is_whole(&mut self) {
         let names = self.names();
@@ -62,7 +78,8 @@ impl Cluster {
         };
         for member in &self.members {
             let cluster = others(member.name());
-            member.enmesh.wait_cluster(SOON, &cluster).unwrap();
+            let seen = member.enmesh.wait_cluster(SOON, &cluster);
+            seen.unwrap_or_else(|error| panic!("{error:#}\n{}", self.story()));
         }
         for beam in &mut self.beams {
             let name = beam.name().to_owned();
@@ -178,8 +195,8 @@ pub(crate) fn locks_are_quick_while_members_come_and_go(otp: Otp) {
                 Id = {Number, self()}, \
                 ok = global:sync(), \
                 true = global:set_lock(Id), true = global:del_lock(Id), \
-                yes = global:register_name(Id, self()), \
-                global:unregister_name(Id), true end), \
+                Named = spawn(fun() -> receive stop -> ok end end), \
+                yes = global:register_name(Id, Named), Named ! stop, true end), \
             Worst = max(Micros, Slowest), \
             receive {From, stop} -> From ! {Number, Worst} after 20 -> Loop(Number + 1, Worst) end \
         end, Me ! go, Loop(1, 0) end), receive go -> ok end";
