@@ -68,6 +68,7 @@ for_each_release! {
     crate::connecting::our_signals_connect_as_configured as our_signals_connect_as_configured,
     crate::connecting::a_beam_that_does_not_dial_is_dialled as a_beam_that_does_not_dial,
     crate::connecting::nodeup_and_nodedown_stand_around_the_messages as nodeup_and_nodedown,
+    crate::connecting::a_large_message_on_a_slow_network_trips_no_ticktime as a_large_message_on_a_slow_network,
     crate::epmd::epmd_restarts_under_us as epmd_restarts_under_us,
     crate::epmd::ours_serves_beam_nodes as ours_serves_beam_nodes,
     crate::epmd::no_epmd_at_all as no_epmd_at_all,

@@ -1,4 +1,6 @@
-//! `dist_auto_connect` of either side, and the place of nodeup and nodedown among the messages.
+//! `dist_auto_connect` of either side, the place of nodeup and nodedown among the messages, and what a slow network leaves of it.
+
+use std::time::{Duration, Instant};
 
 use enmesh::{Atom, AutoConnect, Cookie, Mailbox, Node, NodeName, NodeTypes, Received, Term};
 use enmesh_interop::{Beam, Epmd, NetNs, Otp};
@@ -209,4 +211,40 @@ pub(crate) fn nodeup_and_nodedown_stand_around_the_messages(otp: Otp) {
         }
         assert_eq!(bench.node.nodes(), []);
     }
+}
+
+/// One message each way takes several times `net_ticktime`; the link lives, and small ones pass.
+pub(crate) fn a_large_message_on_a_slow_network_trips_no_ticktime(otp: Otp) {
+    const TICKTIME: &str = "4";
+    let ns = NetNs::new().unwrap();
+    let _epmd = Epmd::start(&ns).unwrap();
+    let mut b = beam(otp, &ns, BEAM, &["-kernel", "net_ticktime", TICKTIME]);
+    let topology = list(&[BEAM]);
+    let args = [
+        "--echo",
+        "--net-ticktime",
+        TICKTIME,
+        "--topology",
+        &topology,
+    ];
+    let r = Member::start(&ns, US, &args);
+    r.connected(0, BEAM);
+    sees(&mut b, &[US]);
+    // Five megabytes a second for everything in the namespace.
+    let slow = "qdisc add dev lo root tbf rate 40mbit burst 256kb latency 200ms";
+    ns.run("tc", slow.split(' ')).unwrap();
+    let echo = format!(
+        "Me = self(), Sent = binary:copy(rand:bytes(1000000), 40), \
+         spawn(fun() -> {{echo, '{US}'}} ! {{Me, Sent}} end), \
+         Loop = fun Loop(Pings) -> receive {{echo, Got}} -> {{Got =:= Sent, Pings > 3}} after 500 -> \
+            pong = net_adm:ping('{US}'), Loop(Pings + 1) end end, \
+         Loop(0)"
+    );
+    let begin = Instant::now();
+    let answer = b.eval_within(Duration::from_secs(120), &echo).unwrap();
+    assert_eq!(answer, "{true,true}");
+    let took = begin.elapsed();
+    assert!(took > Duration::from_secs(12), "not slow at all: {took:?}");
+    let downs = r.count(|record| record["message"] == "node disconnected");
+    assert_eq!(downs, 0, "after {took:?}");
 }
