@@ -8,6 +8,7 @@ use crate::jobs::{catch_unwind, panic_text};
 use crate::mailbox::{Ended, Mailbox, MailboxError, MailboxOptions, Received};
 use crate::node::Node;
 use crate::process::Process;
+use crate::send::SendError;
 pub use request::{Caller, Request};
 
 /// A server of one state, which handles one request after the other, as Erlang's `gen_server`
@@ -104,7 +105,7 @@ pub trait GenServer: Send + 'static {
 /// What a call is answered with.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
-    /// This.
+    /// This; `{error, system_limit}` if it is longer than any link takes, 128 MiB.
     Reply(Term),
     /// Nothing yet: [`Process::reply`] will.
     Later,
@@ -217,9 +218,7 @@ async fn turn(
         match Request::of(&message) {
             Request::Call { from, request } => {
                 if let Answer::Reply(reply) = server.handle_call(request, &from, mailbox).await? {
-                    // A node that shuts down answers nobody, and neither can be a reply that is
-                    // too long for any link.
-                    let _ = mailbox.reply(&from, &reply).await;
+                    answer(mailbox, &from, &reply).await;
                 }
             }
             Request::Cast(request) => server.handle_cast(request, mailbox).await?,
@@ -230,6 +229,15 @@ async fn turn(
                     .await?;
             }
         }
+    }
+}
+
+/// Answers a call. A reply that is too long for any link becomes `{error, system_limit}`, so that
+/// its caller does not wait for ever.
+async fn answer(me: &Process, from: &Caller, reply: &Term) {
+    if let Err(SendError::TooLarge { .. }) = me.reply(from, reply).await {
+        let limit = Term::tuple([Term::atom("error"), Term::atom("system_limit")]);
+        let _ = me.reply(from, &limit).await;
     }
 }
 

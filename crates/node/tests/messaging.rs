@@ -633,3 +633,31 @@ async fn functions_that_were_given_up_count_until_they_end() {
         assert!(Instant::now() < deadline, "they have ended");
     }
 }
+
+#[tokio::test]
+async fn results_that_no_link_takes_are_told_as_a_limit() {
+    struct Long;
+    impl GenServer for Long {
+        async fn handle_call(
+            &mut self,
+            _request: Term,
+            _from: &Caller,
+            _me: &Process,
+        ) -> Result<Answer, Stop> {
+            Ok(Answer::Reply(Term::binary(vec![7; 129 << 20])))
+        }
+    }
+    let (one, other) = pair().await;
+    other.start_server("long", Long).unwrap();
+    other.serve_function("rust", "long", |_| async {
+        Ok(Term::binary(vec![7; 129 << 20]))
+    });
+    let called = one.call(("long", &name(3)), &atom("get"), PATIENCE).await;
+    let limit = Term::tuple([atom("error"), atom("system_limit")]);
+    assert_eq!(called, Ok(limit));
+    let called = one
+        .rpc(other.name(), "rust", "long", vec![], PATIENCE)
+        .await;
+    assert_eq!(called, Err(RpcError::Killed(atom("system_limit"))));
+    assert!(one.disconnect(&name(3)).await, "the link is up");
+}

@@ -28,6 +28,7 @@ use crate::{Action, JobId};
 
 use ending::ExitSignal;
 use groups::Scope;
+pub(crate) use outgoing::MAX_PAYLOAD;
 use peer::Peer;
 use serve::Asked;
 

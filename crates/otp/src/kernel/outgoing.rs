@@ -17,6 +17,11 @@ use crate::{Action, Address, AutoConnect, Kernel, Pids};
 /// as unreachable.
 const MAX_CONNECTING: usize = 1_024;
 
+/// The longest payload of a signal, in bytes: what every link takes. The reason of an end that is
+/// longer is told as `system_limit`, so that who waits for it does not wait for ever; a longer
+/// message is dropped.
+pub(crate) const MAX_PAYLOAD: usize = (128 << 20) - (4 << 10);
+
 impl<H: Clone + Debug> Kernel<H> {
     /// Sends a message, here or elsewhere; one to nobody is dropped. `payload` is a bare term.
     pub fn send(&mut self, now: Instant, from: &Pid, to: &Address, payload: Bytes) {
@@ -97,6 +102,21 @@ impl<H: Clone + Debug> Kernel<H> {
             self.counters.dropped += 1;
             return;
         }
+        let too_long = payload.as_ref().is_some_and(|p| p.len() > MAX_PAYLOAD);
+        let payload = match control {
+            Control::PayloadExit { .. }
+            | Control::PayloadExit2 { .. }
+            | Control::PayloadMonitorExit { .. }
+                if too_long =>
+            {
+                Some(self::payload(&Term::atom("system_limit")))
+            }
+            _ if too_long => {
+                self.counters.dropped += 1;
+                return;
+            }
+            _ => payload,
+        };
         let message = Message { control, payload };
         let kept = match self.peers.get_mut(node).map(|peer| &mut peer.state) {
             Some(State::Up(up)) => {

@@ -2,8 +2,10 @@
 
 use enmesh_term::{Atom, Term};
 
+use crate::kernel::MAX_PAYLOAD;
 use crate::services::apply::Applied;
 use crate::services::jobs::{Frame, Purpose};
+use crate::services::outcome::bad_rpc;
 use crate::services::{Cluster, JobId, JobOutcome, Life, ServiceAction, Services};
 
 /// The answer to who wants a process.
@@ -83,12 +85,22 @@ impl Services {
 
     fn conclude(&mut self, purpose: &Purpose, frame: &Frame, outcome: JobOutcome) -> Term {
         if let Purpose::RexCall(caller) = purpose {
-            let reply = caller.reply(outcome.rex_reply(frame));
+            let mut reply = caller.reply(outcome.rex_reply(frame));
+            if is_too_long(&reply) {
+                reply = caller.reply(bad_rpc(Term::atom("system_limit")));
+            }
             self.send(super::Served::Rex, caller.to.clone(), reply);
             return Term::atom("normal");
         }
         outcome.exit_reason(purpose, frame)
     }
+}
+
+/// Whether a message is longer than any link takes.
+fn is_too_long(message: &Term) -> bool {
+    // An atom of 255 characters takes 32 times more on the wire than here, and nothing takes more;
+    // so nearly nothing need be encoded to know.
+    message.weight() > MAX_PAYLOAD / 64 && enmesh_term::encode_bare(message).len() > MAX_PAYLOAD
 }
 
 /// What `module:function(args)` is run for, and what is to be run in the end.

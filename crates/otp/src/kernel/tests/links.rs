@@ -272,3 +272,26 @@ fn an_exit_without_a_link_is_ignored() {
     kernel.handle_message(now, &Atom::from_static("b@h"), message);
     assert_eq!(net.node("a@h").take("p"), Vec::<Mail>::new());
 }
+
+/// It would reach nobody, and who waits for it would wait for ever.
+#[test]
+fn a_reason_that_no_link_takes_is_told_as_a_limit() {
+    let mut net = Net::pair();
+    let p = net.spawn("a@h", "p");
+    let (q, r) = (net.spawn("b@h", "q"), net.spawn("b@h", "r"));
+    let now = net.now;
+    net.kernel("b@h").set_trap_exit(&q, true);
+    net.kernel("b@h").link(now, &q, &p);
+    let reference = net.kernel("b@h").monitor(now, &r, &p.clone().into());
+    net.run();
+    let long = Term::binary(vec![7; crate::kernel::MAX_PAYLOAD]);
+    net.kernel("a@h").exit(now, &p, long);
+    net.run();
+    assert_eq!(net.node("b@h").take("q"), [exit(&p, "system_limit")]);
+    let down = Mail::Down {
+        reference,
+        from: p.into(),
+        reason: Term::atom("system_limit"),
+    };
+    assert_eq!(net.node("b@h").take("r"), [down]);
+}

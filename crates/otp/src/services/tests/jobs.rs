@@ -338,3 +338,18 @@ fn a_forgotten_job_is_aborted_once_and_its_end_means_nothing() {
     services.handle_job(job, JobOutcome::Returned(Term::Int(3)));
     assert_eq!(services.poll_action(), None);
 }
+
+#[test]
+fn a_result_that_no_link_takes_is_told_as_a_limit() {
+    let mut services = defined();
+    let asked = gen_call(tag(), run("call", add()));
+    let actions = tell(&mut services, Served::Rex, &asked);
+    let [ServiceAction::Start { job, .. }] = &actions[..] else {
+        panic!("{actions:?}");
+    };
+    let long = Term::binary(vec![7; crate::kernel::MAX_PAYLOAD]);
+    services.handle_job(*job, JobOutcome::Returned(long));
+    let exit = Term::tuple([word("EXIT"), word("system_limit")]);
+    let expected = reply(2, Term::tuple([word("badrpc"), exit]));
+    assert_eq!(services.poll_action(), Some(expected));
+}
