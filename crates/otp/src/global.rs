@@ -137,6 +137,9 @@ impl Global {
         self.mesh.nodedown(now, peer);
         self.names.lost(peer);
         self.locks.lost(peer);
+        // Whom an answer would only bring back.
+        self.locker_hears_no_more_of(peer);
+        self.syncers.retain(|syncer| syncer.node() != peer);
         self.forget(now, peer);
     }
 
@@ -234,6 +237,11 @@ impl Global {
         for node in self.mesh.leave() {
             self.forget(now, &node);
         }
+        // Also those who had dialled us, and whom nobody told us of: they will not do so again.
+        for node in &self.connected {
+            self.mesh.remember(node);
+        }
+        self.connect();
     }
 
     /// A node that was to be connected is not: what it missed meanwhile it must be told in a
@@ -246,9 +254,9 @@ impl Global {
     }
 
     fn forget(&mut self, now: Instant, peer: &Atom) {
-        self.end_session(now, peer);
         self.known.remove(peer);
         self.synced.remove(peer);
+        self.end_session(now, peer);
         self.wait_no_more_for(peer);
     }
 
@@ -290,12 +298,11 @@ impl Global {
     /// Who had it before loses it in any case.
     fn insert_name(&mut self, entry: Entry, writer: Writer<'_>) -> bool {
         self.delete_name(&entry.name);
-        if self.names.is_full() || !self.locks.covers(&writer) {
+        let watch = self.next_id();
+        if !self.locks.covers(&writer) || !self.names.insert(&entry, watch) {
             return false;
         }
-        let watch = self.next_id();
         self.watch(watch, &entry.pid);
-        self.names.insert(entry, watch);
         true
     }
 

@@ -127,9 +127,16 @@ impl Global {
         if waits_for_it || matches!(self.locker.phase, Phase::Idle) {
             self.locker_hears(now, &heard);
         } else if self.locker.heard.len() < MAX_HEARD {
-            self.locker.heard.retain(|old| old.locker != heard.locker);
+            let node = heard.locker.node();
+            self.locker.heard.retain(|old| old.locker.node() != node);
             self.locker.heard.push_back(heard);
         }
+    }
+
+    /// The node is gone, and what its locker has said with it.
+    pub(super) fn locker_hears_no_more_of(&mut self, peer: &Atom) {
+        let heard = &mut self.locker.heard;
+        heard.retain(|heard| heard.locker.node() != peer);
     }
 
     /// Takes in the outcome of a call of the locker's.
@@ -172,13 +179,15 @@ impl Global {
             }
             Phase::Idle if self.locks.is_global_taken() => self.locker_arm(now),
             Phase::Idle => self.locker_select(now),
-            Phase::Merging { him, held } => {
-                // He is to begin anew as well, or his side would keep the lock.
-                self.locker.phase = Phase::Merging {
-                    him: him.clone(),
-                    held,
+            phase @ (Phase::Waiting { .. } | Phase::Merging { .. }) => {
+                // He is to begin anew as well, or his side would keep the lock: also one that says
+                // only now that it has it, for his locker waits for nothing but the names then.
+                let node = match &phase {
+                    Phase::Waiting { him, .. } | Phase::Merging { him, .. } => him.node.clone(),
+                    _ => return,
                 };
-                self.restart(now, &him.node);
+                self.locker.phase = phase;
+                self.restart(now, &node);
             }
             Phase::Releasing(release) => {
                 self.hurry_release(release);
@@ -424,6 +433,11 @@ impl Global {
             Term::map(pairs),
             self.config.locker.clone().into(),
         ])
+    }
+
+    #[cfg(test)]
+    pub(super) fn words_heard(&self) -> usize {
+        self.locker.heard.len()
     }
 
     #[cfg(test)]

@@ -4,8 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 
 use enmesh_term::{Atom, Pid, Term};
 
-/// The most locks that are held here at one time; one more is refused as if it were taken.
-pub(super) const MAX_LOCKS: usize = 65_536;
+use crate::keep::kept;
+
+/// The most locks that are held here at one time, each counted for every process that holds it;
+/// one more is refused as if it were taken.
+const MAX_LOCKS: usize = 65_536;
+
+/// The most bytes, as encoded, that all of them may have; one more is refused.
+const MAX_LOCK_BYTES: usize = 32 << 20;
 
 /// The most processes that hold one lock together; one more is refused.
 pub(super) const MAX_HOLDERS: usize = 1024;
@@ -67,6 +73,7 @@ pub(super) enum Taken {
 struct Held {
     requester: Term,
     holders: Vec<(Pid, Option<u64>)>,
+    bytes: usize,
 }
 
 /// All locks held here.
@@ -74,6 +81,7 @@ struct Held {
 pub(super) struct Locks {
     table: BTreeMap<Term, Held>,
     watched: HashMap<u64, Term>,
+    bytes: usize,
     /// Whether the `global` lock was last freed by the death of its holder: what it was to
     /// protect is then not to be believed until it has been taken and freed well again.
     is_down: bool,
@@ -84,8 +92,29 @@ impl Locks {
     pub(super) fn may_take(&self, id: &LockId) -> bool {
         match self.table.get(&id.resource) {
             Some(held) => held.requester == id.requester && held.holders.len() < MAX_HOLDERS,
-            None => self.table.len() < MAX_LOCKS,
+            None => true,
         }
+    }
+
+    /// Enters a lock that nobody holds; `false` if there is no room.
+    fn enter(&mut self, id: &LockId) -> bool {
+        let (Some((resource, more)), Some((requester, bytes))) =
+            (kept(&id.resource), kept(&id.requester))
+        else {
+            return false;
+        };
+        let bytes = bytes + more;
+        if self.bytes + bytes > MAX_LOCK_BYTES {
+            return false;
+        }
+        self.bytes += bytes;
+        let held = Held {
+            requester,
+            holders: Vec::new(),
+            bytes,
+        };
+        self.table.insert(resource, held);
+        true
     }
 
     /// Takes a lock for `pid`; `watch` is the monitor that will tell of its end.
@@ -96,19 +125,20 @@ impl Locks {
         {
             return Taken::Again;
         }
-        if !self.may_take(id) {
+        let has_room = watch.is_none() || self.watched.len() < MAX_LOCKS;
+        let is_new = !self.table.contains_key(&id.resource);
+        if !self.may_take(id) || !has_room || (is_new && !self.enter(id)) {
             return Taken::Refused;
         }
-        let held = self
-            .table
-            .entry(id.resource.clone())
-            .or_insert_with(|| Held {
-                requester: id.requester.clone(),
-                holders: Vec::new(),
-            });
-        held.holders.push((pid.clone(), watch));
+        let Some((resource, _)) = self.table.get_key_value(&id.resource) else {
+            return Taken::Refused;
+        };
+        let resource = resource.clone();
+        if let Some(held) = self.table.get_mut(&resource) {
+            held.holders.push((pid.clone(), watch));
+        }
         if let Some(watch) = watch {
-            self.watched.insert(watch, id.resource.clone());
+            self.watched.insert(watch, resource);
         }
         Taken::New
     }
@@ -180,6 +210,7 @@ impl Locks {
             self.watched.remove(&watch);
         }
         if held.holders.is_empty() {
+            self.bytes -= held.bytes;
             self.table.remove(resource);
             if resource.is_atom("global") {
                 self.is_down = is_down;

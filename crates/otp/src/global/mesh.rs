@@ -46,6 +46,14 @@ impl Mesh {
         }
     }
 
+    /// A connected node is to be dialled when it is not any more, though nobody told us of it.
+    pub(super) fn remember(&mut self, node: &Atom) {
+        if !self.learned.contains_key(node) && self.learned.len() < MAX_LEARNED {
+            self.learned.insert(node.clone(), None);
+            self.has_changed = true;
+        }
+    }
+
     /// The node is connected; whether it still is to be greeted.
     pub(super) fn nodeup(&mut self, node: &Atom) -> bool {
         if let Some(until) = self.learned.get_mut(node) {

@@ -4,8 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use enmesh_term::{Atom, Pid, Term};
 
+use crate::keep::kept;
+
 /// The most names that are kept; one more is refused.
 pub(super) const MAX_NAMES: usize = 1 << 20;
+
+/// The most bytes, as encoded, that all names may have with their methods; one more is refused.
+const MAX_NAME_BYTES: usize = if cfg!(test) { 1 << 20 } else { 256 << 20 };
 
 /// A name as nodes tell each other of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,6 +82,7 @@ pub(super) struct Registration {
     pub(super) pid: Pid,
     pub(super) method: Term,
     pub(super) watch: u64,
+    bytes: usize,
 }
 
 /// All names of the own partition.
@@ -85,6 +91,7 @@ pub(super) struct Names {
     table: BTreeMap<Term, Registration>,
     watched: HashMap<u64, Term>,
     per_pid: HashMap<Pid, usize>,
+    bytes: usize,
 }
 
 impl Names {
@@ -97,22 +104,35 @@ impl Names {
         self.per_pid.contains_key(pid)
     }
 
-    /// Whether a new name has no room.
-    pub(super) fn is_full(&self) -> bool {
-        self.table.len() >= MAX_NAMES
-    }
-
-    /// Enters a name that is not in the table.
-    pub(super) fn insert(&mut self, entry: Entry, watch: u64) {
-        let Entry { name, pid, method } = entry;
+    /// Enters a name that is not in the table; `false` at a limit.
+    pub(super) fn insert(&mut self, entry: &Entry, watch: u64) -> bool {
+        let (Some((name, name_bytes)), Some((method, method_bytes))) =
+            (kept(&entry.name), kept(&entry.method))
+        else {
+            return false;
+        };
+        let bytes = name_bytes + method_bytes;
+        if self.table.len() >= MAX_NAMES || self.bytes + bytes > MAX_NAME_BYTES {
+            return false;
+        }
+        let pid = entry.pid.clone();
+        self.bytes += bytes;
         self.watched.insert(watch, name.clone());
         *self.per_pid.entry(pid.clone()).or_default() += 1;
-        self.table.insert(name, Registration { pid, method, watch });
+        let found = Registration {
+            pid,
+            method,
+            watch,
+            bytes,
+        };
+        self.table.insert(name, found);
+        true
     }
 
     pub(super) fn remove(&mut self, name: &Term) -> Option<Registration> {
         let gone = self.table.remove(name)?;
         self.watched.remove(&gone.watch);
+        self.bytes -= gone.bytes;
         if let Some(count) = self.per_pid.get_mut(&gone.pid) {
             *count -= 1;
             if *count == 0 {
@@ -150,5 +170,38 @@ impl Names {
             Term::tuple([name.clone(), found.pid.clone().into(), found.method.clone()])
         };
         Term::List(self.table.iter().map(entry).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    fn entry(name: Term, method: Term) -> Entry {
+        let pid = Pid::new(Atom::from_static("b@h"), 1, 0, 1);
+        Entry { name, pid, method }
+    }
+
+    #[test]
+    fn a_name_and_its_method_keep_no_message_alive() {
+        let message = Bytes::from(vec![7; 1 << 20]);
+        let mut names = Names::default();
+        let part = Term::from(message.slice(..64));
+        assert!(names.insert(&entry(part.clone(), part.clone()), 1));
+        drop(part);
+        assert!(message.is_unique(), "a part of the message is held");
+        assert!(names.get(&Term::binary([7; 64])).is_some());
+    }
+
+    #[test]
+    fn names_have_a_bounded_size_and_what_goes_makes_room() {
+        let name = |number: u8| Term::binary(vec![number; MAX_NAME_BYTES / 3]);
+        let entry = |number| entry(name(number), Term::nil());
+        let mut names = Names::default();
+        assert!(names.insert(&entry(1), 1) && names.insert(&entry(2), 2));
+        assert!(!names.insert(&entry(3), 3));
+        assert!(names.died(1).is_some());
+        assert!(names.insert(&entry(3), 4));
     }
 }

@@ -193,7 +193,8 @@ impl Global {
         if *node == self.config.node {
             let pid = self.pid_of(release.who).clone();
             self.locks.free(&release.id, &pid);
-        } else {
+        } else if self.connected.contains(node) || self.known.contains_key(node) {
+            // Who is gone has freed it by that, and is not to be dialled only to be told so.
             let call = self.call_lock("del_lock", release.who, &release.id, node);
             release.asked.insert(call);
         }

@@ -1,5 +1,6 @@
 //! What the process registered as `global_name_server` takes.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use enmesh_term::{Atom, Pid, Term};
@@ -17,7 +18,14 @@ const MAX_SYNCERS: usize = 1024;
 #[derive(Debug)]
 pub(super) struct Syncer {
     caller: Caller,
-    nodes: Vec<Atom>,
+    nodes: BTreeSet<Atom>,
+}
+
+impl Syncer {
+    /// Where the caller is.
+    pub(super) fn node(&self) -> &Atom {
+        self.caller.pid.node()
+    }
 }
 
 impl Global {
@@ -162,7 +170,7 @@ impl Global {
     fn sync(&mut self, caller: &Caller, nodes: &Term) -> Option<Term> {
         let nodes = nodes.as_list().unwrap_or_default();
         let nodes = nodes.iter().filter_map(Term::as_atom);
-        let nodes: Vec<Atom> = nodes
+        let nodes: BTreeSet<Atom> = nodes
             .filter(|&node| self.connected.contains(node) && !self.synced.contains(node))
             .cloned()
             .collect();
@@ -188,7 +196,7 @@ impl Global {
     pub(super) fn wait_no_more_for(&mut self, node: &Atom) {
         let waiting = std::mem::take(&mut self.syncers);
         for mut syncer in waiting {
-            syncer.nodes.retain(|waited| waited != node);
+            syncer.nodes.remove(node);
             if syncer.nodes.is_empty() {
                 self.reply(&syncer.caller, Term::atom("ok"));
             } else {

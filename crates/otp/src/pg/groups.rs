@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use enmesh_term::{Limits, Pid, Term};
+use enmesh_term::{Pid, Term};
+
+use crate::keep::kept;
 
 /// The most memberships that are kept of one node; one that joined twice counts twice. A join
 /// beyond is ignored.
@@ -32,17 +34,12 @@ impl Groups {
         if let Some((members, _)) = self.groups.get_mut(group) {
             *members.entry(pid.clone()).or_default() += 1;
         } else {
-            let encoded = enmesh_term::encode_bare(group);
-            let bytes = encoded.len();
+            let Some((name, bytes)) = kept(group) else {
+                return false;
+            };
             if self.name_bytes + bytes > MAX_NAME_BYTES {
                 return false;
             }
-            // A binary in the name may be part of a much larger message, which must not live as
-            // long as the group does.
-            let name = enmesh_term::decode_bare(&encoded, &Limits::default());
-            let Ok(name) = name else {
-                return false;
-            };
             self.name_bytes += bytes;
             let members = Members::from([(pid.clone(), 1)]);
             self.groups.insert(name, (members, bytes));

@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use enmesh_term::{Atom, Export, Pid, Reference, Term};
 use proptest::prelude::*;
 
 use crate::effect::{Address, CallFailed, Effect};
-use crate::global::locks::MAX_HOLDERS;
+use crate::global::locks::{LockId, Locks, MAX_HOLDERS, Taken};
 use crate::global::{Global, GlobalConfig, resolve_it};
 
 /// The machine of `m@h`, and the time.
@@ -535,6 +536,108 @@ fn a_node_that_cannot_be_reached_does_not_keep_others_from_registering() {
     assert_eq!(machine.global.poll_outcome(), Some((1, true)));
 }
 
+/// With `b@h`, whose lock we wait for; ours is taken.
+fn waiting() -> Machine {
+    let (mut machine, _) = Machine::met();
+    machine.now = machine.global.deadline().unwrap();
+    machine.global.handle_timeout(machine.now);
+    let calls = machine.effects();
+    let set = machine.grant(&calls);
+    assert!(tell(&set[0]).contains("{lock_set,<m@h.2.0>,true,[],90}"));
+    machine
+}
+
+#[test]
+fn who_does_not_say_for_too_long_that_it_has_the_lock_is_to_begin_anew() {
+    let mut machine = waiting();
+    let second = Duration::from_secs(1);
+    let begin = machine.now;
+    let mut told = Vec::new();
+    while told.is_empty() {
+        machine.now += second;
+        assert!(machine.now - begin <= 21 * second, "it waits on");
+        machine.global.handle_timeout(machine.now);
+        told = machine.told();
+    }
+    let has = |what: &str| told.iter().any(|told| told.contains(what));
+    assert!(has("! {cancel_connect,m@h,90}"), "{told:?}");
+    assert!(has("{del_lock,") && has("{init_connect,"), "{told:?}");
+}
+
+#[test]
+fn a_node_that_is_gone_is_not_called_to_free_the_lock_that_it_had() {
+    let mut machine = waiting();
+    let told = machine.down("b@h");
+    assert!(told.iter().all(|it| !it.contains("b@h")), "{told:?}");
+    assert_eq!(machine.global.locks.len(), 0);
+    assert!(machine.global.is_locker_idle());
+}
+
+#[test]
+fn one_word_of_each_locker_waits_and_none_of_a_node_that_is_gone() {
+    let (mut machine, _) = Machine::met();
+    machine.up("c@h");
+    machine.now = machine.global.deadline().unwrap();
+    machine.global.handle_timeout(machine.now);
+    machine.told();
+    // While the lock is being taken elsewhere: many processes of one node say that they have one.
+    for id in 100..200 {
+        let word = [
+            atom("lock_set"),
+            pid("c@h", id).into(),
+            true.into(),
+            Term::nil(),
+        ];
+        assert!(machine.says("c@h", cast(word)).is_empty());
+    }
+    assert_eq!(machine.global.words_heard(), 1);
+    machine.down("c@h");
+    assert_eq!(machine.global.words_heard(), 0);
+}
+
+#[test]
+fn locks_are_bounded_in_number_and_size_and_keep_no_message_alive() {
+    let message = Bytes::from(vec![7; 1 << 20]);
+    let mut locks = Locks::default();
+    let part = Term::from(message.slice(..64));
+    let id = |resource: Term, requester: Term| LockId {
+        resource,
+        requester,
+    };
+    let of_message = id(part.clone(), part.clone());
+    assert_eq!(locks.take(&of_message, &pid("b@h", 1), Some(0)), Taken::New);
+    drop((part, of_message));
+    assert!(message.is_unique(), "a part of the message is held");
+    assert!(locks.died(0));
+
+    let large = |number: u8| id(Term::binary(vec![number; 12 << 20]), Term::nil());
+    for number in 1..=2 {
+        let watch = Some(u64::from(number));
+        assert_eq!(
+            locks.take(&large(number), &pid("b@h", 1), watch),
+            Taken::New
+        );
+    }
+    assert_eq!(
+        locks.take(&large(3), &pid("b@h", 1), Some(3)),
+        Taken::Refused
+    );
+    assert!(locks.died(1));
+    assert_eq!(locks.take(&large(3), &pid("b@h", 1), Some(3)), Taken::New);
+    locks.lost(&Atom::from_static("b@h"));
+    assert_eq!(locks.len(), 0);
+
+    // Many holders of a few locks count like many locks.
+    let mut taken = 0;
+    for number in 0..70_000 {
+        let shared = id(Term::Int(number / 1000), Term::nil());
+        let watch = Some(1 << 20 | number as u64);
+        let holder = pid("b@h", number as u32);
+        taken += u32::from(locks.take(&shared, &holder, watch) == Taken::New);
+    }
+    assert_eq!(taken, 65_536);
+}
+
 #[test]
 fn a_locker_of_which_nothing_is_known_is_refused_without_a_tag() {
     let mut machine = Machine::new();
@@ -568,6 +671,12 @@ fn sync_is_answered_when_all_have_greeted_or_gone() {
         told[0].starts_with("alias 10 ! ") && told[0].ends_with(",ok}"),
         "{told:?}"
     );
+    // Who asks and is gone is not answered: that would dial it.
+    machine.up("c@h");
+    let nodes = Term::from(vec![atom("c@h"); 100]);
+    assert!(machine.asks(11, tuple([atom("sync"), nodes])).is_empty());
+    machine.down("b@h");
+    assert!(machine.down("c@h").iter().all(|it| !it.contains("alias")));
 }
 
 #[test]
@@ -575,7 +684,8 @@ fn who_is_told_to_go_leaves_everybody_once_and_longer_each_time() {
     let mut machine = Machine::merged();
     let remove = tuple([atom("remove_connection"), atom("b@h")]);
     let told = machine.says("b@h", remove.clone());
-    assert_eq!(told.len(), 1);
+    // Nobody had told us of it, it had dialled us: it is to be dialled after the return like all.
+    assert_eq!(told[1..], ["connect b@h"]);
     assert!(
         ["leave for 4 s", "leave for 5 s"].contains(&told[0].as_str()),
         "{told:?}"
@@ -587,6 +697,7 @@ fn who_is_told_to_go_leaves_everybody_once_and_longer_each_time() {
     );
     machine.now += Duration::from_secs(7);
     let told = machine.says("b@h", remove);
+    assert_eq!(told.len(), 1);
     let seconds: u64 = told[0].split(' ').nth(2).unwrap().parse().unwrap();
     assert!((8..=12).contains(&seconds), "{told:?}");
 }

@@ -116,20 +116,6 @@ fn a_name_is_everywhere_as_soon_as_its_registration_is_told() {
             global.register(now, name.clone(), pid.clone(), token)
         });
         world.run(Duration::from_millis(400));
-        if std::env::var("GLOG").is_ok() {
-            println!(
-                "{}",
-                world
-                    .log
-                    .iter()
-                    .rev()
-                    .take(60)
-                    .rev()
-                    .cloned()
-                    .collect::<Vec<_>>()
-                    .join("\n")
-            );
-        }
         assert_eq!(world.nodes[at].outcomes.get(&token), Some(&true));
         for node in &world.nodes {
             assert_eq!(node.global.whereis(&name), Some(&pid), "on {}", node.name);
