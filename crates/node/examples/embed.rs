@@ -15,7 +15,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Err("usage: embed NAME COOKIE PEER".into());
     };
     let node = Node::builder(name.parse()?, Cookie::new(cookie)?)
-        .visible(true)
         .topology(format!("strategy=epmd hosts={peer}").parse()?)
         .start()
         .await?;

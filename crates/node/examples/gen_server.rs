@@ -52,7 +52,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Err("usage: gen_server NAME COOKIE PEER".into());
     };
     let topology = format!("strategy=epmd hosts={peer}").parse()?;
-    let builder = Node::builder(name.parse()?, Cookie::new(cookie)?).visible(true);
+    let builder = Node::builder(name.parse()?, Cookie::new(cookie)?);
     let node = builder.topology(topology).start().await?;
     node.start_server("counter", Counter(0))?;
     Ok(tokio::signal::ctrl_c().await?)

@@ -29,7 +29,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Err("usage: process_group NAME COOKIE PEER".into());
     };
     let node = Node::builder(name.parse()?, Cookie::new(cookie)?)
-        .visible(true)
         .topology(format!("strategy=epmd hosts={peer}").parse()?)
         .start()
         .await?;

@@ -28,7 +28,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Err("usage: pubsub NAME COOKIE PEER".into());
     };
     let topology = format!("strategy=epmd hosts={peer}").parse()?;
-    let builder = Node::builder(name.parse()?, Cookie::new(cookie)?).visible(true);
+    let builder = Node::builder(name.parse()?, Cookie::new(cookie)?);
     let node = builder.topology(topology).start().await?;
 
     let pubsub = node.pubsub("Shop.PubSub")?;

@@ -130,7 +130,7 @@ impl Builder {
             name,
             cookies: Cookies::new(cookie),
             allowed: Allowed::everybody(),
-            visible: false,
+            visible: true,
             listen,
             dist_port: 0,
             epmd: EpmdMode::default(),
@@ -148,7 +148,8 @@ impl Builder {
         }
     }
 
-    /// Whether BEAM nodes list us in `nodes()`. Default: no, we are a hidden node.
+    /// Whether BEAM nodes list us in `nodes()`. Default: yes; a node that is
+    /// not is a hidden one, as `erl -hidden` makes it.
     ///
     /// A visible node takes part in `global` and `pg`: names are registered across it, nodes that
     /// the cluster knows are dialled, and libraries that go by `nodes()` place work on it. It must

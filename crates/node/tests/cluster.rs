@@ -29,6 +29,7 @@ fn name(host: u8) -> NodeName {
 
 fn builder(host: u8, port: u16) -> Builder {
     Node::builder(name(host), Cookie::new("secret").unwrap())
+        .visible(false)
         .listen(address(host))
         .dist_port(port)
         .epmd(EpmdMode::None)
@@ -231,7 +232,7 @@ async fn ten_pairs_that_dial_each_other_at_once_have_one_link_each() {
 async fn another_cookie_keeps_everybody_out() {
     let port = free_port();
     let one = builder(2, port).start().await.unwrap();
-    let stranger = Node::builder(name(3), Cookie::new("other").unwrap());
+    let stranger = Node::builder(name(3), Cookie::new("other").unwrap()).visible(false);
     let stranger = stranger
         .listen(address(3))
         .dist_port(port)

@@ -32,7 +32,6 @@ async fn visible(host: u8, port: u16) -> Node {
         .listen(IpAddr::V4(Ipv4Addr::new(127, 0, 0, host)))
         .dist_port(port)
         .epmd(EpmdMode::None)
-        .visible(true)
         .start()
         .await
         .unwrap()

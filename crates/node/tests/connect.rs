@@ -24,6 +24,7 @@ fn free_port() -> u16 {
 
 fn builder(host: u8, port: u16) -> Builder {
     Node::builder(name(host), Cookie::new("secret").unwrap())
+        .visible(false)
         .listen(IpAddr::V4(Ipv4Addr::new(127, 0, 0, host)))
         .dist_port(port)
         .epmd(EpmdMode::None)

@@ -24,6 +24,7 @@ fn name(host: u8) -> NodeName {
 
 async fn node(host: u8, port: u16) -> Node {
     Node::builder(name(host), Cookie::new("secret").unwrap())
+        .visible(false)
         .listen(IpAddr::V4(Ipv4Addr::new(127, 0, 0, host)))
         .dist_port(port)
         .epmd(EpmdMode::None)
@@ -489,6 +490,7 @@ async fn a_user_who_blocks_the_only_thread_of_the_runtime_holds_up_no_link() {
     let port = free_port();
     let quick = |host: u8| {
         Node::builder(name(host), Cookie::new("secret").unwrap())
+            .visible(false)
             .listen(IpAddr::V4(Ipv4Addr::new(127, 0, 0, host)))
             .dist_port(port)
             .epmd(EpmdMode::None)

@@ -67,6 +67,7 @@ fn free_port() -> u16 {
 /// A member that listens on its own address alone, so that all of them share one port.
 fn builder(host: &str, port: u16) -> Builder {
     Node::builder(name(host), Cookie::new("secret").unwrap())
+        .visible(false)
         .listen(host.parse::<IpAddr>().unwrap())
         .dist_port(port)
         .epmd(EpmdMode::None)

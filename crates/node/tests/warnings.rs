@@ -80,6 +80,7 @@ async fn member(log: &Listener) -> Node {
     let port = any.local_addr().unwrap().port();
     drop(any);
     let builder = Node::builder("r@127.0.0.1".parse().unwrap(), cookie)
+        .visible(false)
         .listen(IpAddr::V4(Ipv4Addr::LOCALHOST))
         .dist_port(port)
         .epmd(EpmdMode::None);
