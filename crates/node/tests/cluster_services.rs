@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use enmesh::{
-    Atom, Cookie, EpmdMode, GlobalError, Mailbox, Node, NodeName, PgEvent, Pid, Received,
-    SendError, Term, ToTerm,
+    Atom, ConnectError, Cookie, DownReason, EpmdMode, Event, Failure, GlobalError, Mailbox, Node,
+    NodeName, PgEvent, Pid, Received, SendError, Term, ToTerm,
 };
 use enmesh_identity::Creation;
 use enmesh_proto::{Action, Control, Link, LinkConfig, LocalNode, Question, Verdict};
@@ -110,6 +110,56 @@ async fn who_knows_one_member_is_led_to_all_by_global() {
     assert!(
         by_global(&three, 2) || by_global(&one, 4),
         "one of them dialled what it learned: {learned:?}"
+    );
+}
+
+#[tokio::test]
+async fn who_is_told_to_go_comes_back_by_itself_also_to_who_had_dialled_it() {
+    let port = free_port();
+    let (one, other) = (visible(2, port).await, visible(3, port).await);
+    // By this dial alone the two know each other: nobody else is there to tell of either.
+    other.connect(name(2)).await.unwrap();
+    let mut events = one.events();
+    let mailbox = other.anonymous_mailbox().unwrap();
+    let leader = one.anonymous_mailbox().unwrap();
+    assert_eq!(register(&one, "leader", leader.pid()).await, Ok(()));
+    let word = Term::atom("leader");
+    let pid = Some(leader.pid().clone());
+    until(pid.clone(), || other.whereis_global(&word)).await;
+
+    let node = Term::Atom(Atom::new(name(3).as_str()).unwrap());
+    let remove = Term::tuple([Term::atom("remove_connection"), node]);
+    let server = ("global_name_server", &name(2));
+    mailbox.send(server, &remove).await.unwrap();
+    let told = Instant::now();
+    until(None, || other.whereis_global(&word)).await;
+    let refused = one.connect(name(3)).await.unwrap_err();
+    assert!(
+        matches!(
+            refused,
+            ConnectError::Failed {
+                failure: Failure::Away,
+                ..
+            }
+        ),
+        "{refused}"
+    );
+
+    until(pid, || other.whereis_global(&word)).await;
+    let away = told.elapsed();
+    assert!(away >= Duration::from_secs(4), "it was back after {away:?}");
+    let mut story = Vec::new();
+    while story.len() < 3 {
+        match timeout(PATIENCE, events.next()).await.unwrap().unwrap() {
+            Event::Nodeup { peer } => story.push((peer.name, None)),
+            Event::Nodedown { peer, reason } => story.push((peer.name, reason)),
+            other => panic!("{other:?}"),
+        }
+    }
+    let peer = |reason| (name(3), reason);
+    assert_eq!(
+        story,
+        [peer(None), peer(Some(DownReason::Away)), peer(None)]
     );
 }
 
