@@ -163,7 +163,8 @@ impl Node {
 
     /// Serves a function to all nodes, under a module and a name and with any number of arguments:
     /// `rpc:call`, `erpc:call`, casts, multicalls and `spawn` reach it. Each call runs in a task of
-    /// its own on threads of the node's own, at most 1,024 at once; one more is refused with
+    /// its own on threads of the node's own (as many as processors, at least four; a function that
+    /// blocks has one of them for as long), at most 1,024 at once; one more is refused with
     /// `system_limit`. A result that is longer than any link takes, 128 MiB, ends the call with that
     /// reason. A panic ends the call with a reason; when the caller gives up, the task is
     /// dropped at its next await. A function of the same names is replaced. One that holds a

@@ -60,8 +60,14 @@ impl Workers {
     }
 }
 
+/// The least threads there are. A container often has one processor, and there one function that
+/// blocks its thread would hold up every other one and every server.
+const LEAST_THREADS: usize = 4;
+
 fn new_runtime() -> std::io::Result<Runtime> {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
     tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(processors.max(LEAST_THREADS))
         .thread_name("enmesh-worker")
         .enable_all()
         .build()

@@ -663,3 +663,32 @@ async fn results_that_no_link_takes_are_told_as_a_limit() {
     assert_eq!(called, Err(RpcError::Killed(atom("system_limit"))));
     assert!(one.disconnect(&name(3)).await, "the link is up");
 }
+
+#[tokio::test]
+async fn three_functions_that_block_hold_up_no_other() {
+    let (one, other) = pair().await;
+    let (hold, held) = std::sync::mpsc::channel::<()>();
+    let held = std::sync::Arc::new(std::sync::Mutex::new(held));
+    let (started, starts) = std::sync::mpsc::channel();
+    other.serve_function("rust", "block", move |_| {
+        let (held, started) = (std::sync::Arc::clone(&held), started.clone());
+        async move {
+            started.send(()).unwrap();
+            let _ = held.lock().unwrap_or_else(|e| e.into_inner()).recv();
+            Ok(Term::nil())
+        }
+    });
+    other.serve_function("rust", "ready", |_| async { Ok(atom("ready")) });
+    let call = |function| one.rpc(other.name(), "rust", function, vec![], PATIENCE);
+    let blocked = async { tokio::join!(call("block"), call("block"), call("block")) };
+    let ready = async {
+        let all = move || (0..3).try_for_each(|_| starts.recv_timeout(PATIENCE));
+        tokio::task::spawn_blocking(all).await.unwrap().unwrap();
+        let ready = call("ready").await;
+        drop(hold);
+        ready
+    };
+    let (blocked, ready) = tokio::join!(blocked, ready);
+    assert_eq!(ready, Ok(atom("ready")));
+    assert_eq!(blocked.0, Ok(Term::nil()));
+}
