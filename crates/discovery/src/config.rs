@@ -34,6 +34,14 @@ const NAME_ALLOWED: &str = "1 to 64 letters, digits, or characters of _.-";
 /// a selector `app=web,tier=front` needs no quotes.
 ///
 /// `name` is the strategy's name where it is not given.
+///
+/// ```
+/// use enmesh_discovery::TopologyConfig;
+///
+/// let config: TopologyConfig = "strategy=epmd hosts=b@127.0.0.1 name=web".parse()?;
+/// assert_eq!(config.name.as_str(), "web");
+/// # Ok::<(), enmesh_discovery::ConfigError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopologyConfig {
     /// What logs and metrics call the topology.

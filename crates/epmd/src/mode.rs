@@ -6,6 +6,13 @@ use std::str::FromStr;
 use thiserror::Error;
 
 /// Who maps names to ports for a node: `system`, `embedded` (default) or `none`.
+///
+/// ```
+/// use enmesh_epmd::EpmdMode;
+///
+/// assert_eq!("none".parse(), Ok(EpmdMode::None));
+/// assert_eq!(EpmdMode::default().as_str(), "embedded");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum EpmdMode {
     /// An epmd that somebody else runs; the node is its client and nothing more.

@@ -10,6 +10,15 @@ use crate::NodeName;
 ///
 /// Without an address the host part of the name is resolved; without a port epmd at the address
 /// is asked, or the cluster's one fixed port is taken.
+///
+/// ```
+/// use enmesh_identity::{NodeName, PeerAddr};
+///
+/// let name: NodeName = "web@db1".parse()?;
+/// let peer = PeerAddr::new(name).with_port(9000);
+/// assert_eq!((peer.name().as_str(), peer.port()), ("web@db1", Some(9000)));
+/// # Ok::<(), enmesh_identity::NameError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PeerAddr {
     name: NodeName,

@@ -10,6 +10,14 @@ const MAX_COOKIE_BYTES: usize = 255;
 ///
 /// It never shows itself: `Debug` prints `Cookie(..)` and there is no `Display`. It is compared
 /// only as part of a digest, in constant time (crate `enmesh-proto`).
+///
+/// ```
+/// use enmesh_identity::Cookie;
+///
+/// let cookie = Cookie::new("secret")?;
+/// assert!(!format!("{cookie:?}").contains("secret"));
+/// # Ok::<(), enmesh_identity::CookieError>(())
+/// ```
 #[derive(Clone)]
 pub struct Cookie {
     bytes: Arc<[u8]>,

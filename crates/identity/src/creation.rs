@@ -7,6 +7,12 @@ use std::fmt;
 ///
 /// Our own are at least 4 ([`Creation::from_seed`]): 0 marks nodes without one and 1 to 3 are
 /// those of epmd before OTP 23. A peer's may be any number ([`Creation::from_wire`]).
+///
+/// ```
+/// use enmesh_identity::Creation;
+///
+/// assert_eq!(Creation::from_wire(1_000_000).get(), 1_000_000);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Creation(u32);
 

@@ -17,6 +17,15 @@ pub const MAX_NAME_CHARS: usize = 255;
 /// everywhere else ([`NodeName::as_str`]). They are ordered by code points, as Erlang orders
 /// atoms; the order decides which of two simultaneous connections survives (erl_dist_protocol,
 /// "Distribution Handshake"). Cloning is cheap.
+///
+/// ```
+/// use enmesh_identity::NodeName;
+///
+/// let name: NodeName = "web@10.0.0.7".parse()?;
+/// assert_eq!((name.alive(), name.host().as_str()), ("web", "10.0.0.7"));
+/// assert!("no at sign".parse::<NodeName>().is_err());
+/// # Ok::<(), enmesh_identity::NameError>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeName {
     text: Arc<str>,

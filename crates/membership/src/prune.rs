@@ -5,6 +5,13 @@ use std::str::FromStr;
 
 /// Whether the live link of a peer that no topology names any more is closed. Dialling it ends
 /// in any case.
+///
+/// ```
+/// use enmesh_membership::Prune;
+///
+/// assert_eq!("grace".parse(), Ok(Prune::Grace));
+/// assert_eq!(Prune::default().to_string(), "never");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Prune {
     /// The link stays for as long as the peer answers ticks.

@@ -10,6 +10,14 @@ pub const MAX_TOPOLOGY_CHARS: usize = 64;
 /// The name of one configured source of peers: 1 to [`MAX_TOPOLOGY_CHARS`] characters out of
 /// `A-Z a-z 0-9 _ . -`, so that it can stand in a log line or a metric's label as it is. Cloning
 /// is cheap.
+///
+/// ```
+/// use enmesh_membership::TopologyName;
+///
+/// let name: TopologyName = "web".parse()?;
+/// assert_eq!(name.as_str(), "web");
+/// # Ok::<(), enmesh_membership::TopologyNameError>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TopologyName {
     text: Arc<str>,

@@ -67,6 +67,19 @@ pub struct Builder {
 }
 
 /// Why a node could not be started. Nothing of it is left running.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use enmesh::{Cookie, Node, StartError};
+///
+/// let builder = Node::builder("rust@127.0.0.1".parse()?, Cookie::new("secret")?);
+/// match builder.start().await {
+///     Ok(node) => println!("{} listens on port {}", node.name(), node.port()),
+///     Err(StartError::NameInUse { name }) => println!("{name} runs already"),
+///     Err(error) => return Err(error.into()),
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {

@@ -14,6 +14,20 @@ use crate::slot::{Outcome, Slot};
 use crate::timers::TimerId;
 
 /// Why a call has no reply.
+///
+/// ```no_run
+/// # async fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+/// use enmesh::{CallError, Term};
+///
+/// match node.call("counter", &Term::atom("get"), Duration::from_secs(5)).await {
+///     Ok(reply) => println!("{reply}"),
+///     Err(CallError::NoProcess) => println!("nobody counts"),
+///     Err(CallError::Exited(reason)) => println!("it ended: {reason}"),
+///     Err(other) => return Err(other.into()),
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallError {

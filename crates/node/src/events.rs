@@ -13,6 +13,22 @@ use crate::view::{Peer, View};
 const EVENT_QUEUE: usize = 1024;
 
 /// Something that happened to the cluster.
+///
+/// ```no_run
+/// # async fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+/// use enmesh::Event;
+///
+/// let mut events = node.events();
+/// while let Some(event) = events.next().await {
+///     match event {
+///         Event::Nodeup { peer } => println!("{} is here", peer.name),
+///         Event::Nodedown { peer, .. } => println!("{} is gone", peer.name),
+///         Event::Lagged { missed } => println!("{missed} events were missed"),
+///         _ => {}
+///     }
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
@@ -38,6 +54,15 @@ pub enum Event {
 
 /// A stream of [`Event`]s that begins with a nodeup for each peer that is connected already, so
 /// that none is ever missed. It ends (`None`) when the node has shut down.
+///
+/// ```no_run
+/// # async fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+/// let mut events = node.events();
+/// while let Some(event) = events.next().await {
+///     println!("{event:?}");
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct Events {
     ready: VecDeque<Event>,

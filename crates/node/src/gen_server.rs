@@ -103,6 +103,13 @@ pub trait GenServer: Send + 'static {
 }
 
 /// What a call is answered with.
+///
+/// ```
+/// use enmesh::{Answer, Term, ToTerm};
+///
+/// let now = Answer::Reply(Ok::<_, ()>(7).to_term());
+/// assert_eq!(now, Answer::Reply(Term::tuple([Term::atom("ok"), Term::Int(7)])));
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
     /// This; `{error, system_limit}` if it is longer than any link takes, 128 MiB.
@@ -112,6 +119,13 @@ pub enum Answer {
 }
 
 /// Why a server ends.
+///
+/// ```
+/// use enmesh::{Stop, Term};
+///
+/// assert_eq!(Stop::normal().reason, Term::atom("normal"));
+/// assert_eq!(Stop::because(Term::atom("full")).reason, Term::atom("full"));
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stop {
     /// The reason that links and monitors are told; `normal`, `shutdown` and `{shutdown, _}` are

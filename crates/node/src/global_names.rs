@@ -12,6 +12,19 @@ use crate::node::Node;
 use crate::slot::Outcome;
 
 /// Why a global name was not registered. Nothing changed.
+///
+/// ```no_run
+/// # async fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+/// use enmesh::GlobalError;
+///
+/// let leader = node.anonymous_mailbox()?;
+/// match node.register_global("leader", leader.pid()).await {
+///     Ok(()) => println!("we lead"),
+///     Err(GlobalError::Taken) => println!("{:?} leads", node.whereis_global("leader")),
+///     Err(other) => return Err(other.into()),
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GlobalError {

@@ -27,6 +27,15 @@ pub struct ProcessGroups {
 }
 
 /// Why a scope is not served. Nothing changed.
+///
+/// ```no_run
+/// # async fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+/// use enmesh::ScopeError;
+///
+/// let too_long = node.pg(&"s".repeat(256));
+/// assert!(matches!(too_long, Err(ScopeError::Name(_))));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ScopeError {

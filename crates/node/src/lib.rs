@@ -85,17 +85,22 @@ pub use builder::{Builder, StartError};
 pub use call::CallError;
 pub use destination::Destination;
 pub use enmesh_derive::{FromTermOfEnmesh as FromTerm, ToTermOfEnmesh as ToTerm};
-pub use enmesh_discovery::{SourceError, TopologyConfig};
+pub use enmesh_discovery::{ConfigError, SourceError, TopologyConfig};
 pub use enmesh_epmd::EpmdMode;
-pub use enmesh_identity::{Cookie, Creation, NodeName, PeerAddr};
-pub use enmesh_membership::{ConnectionId, DownReason, Failure, Prune, TopologyName};
+pub use enmesh_identity::{
+    Cookie, CookieError, Creation, Host, NameError, NameForm, NodeName, PeerAddr,
+};
+pub use enmesh_membership::{
+    AddTopologyError, ConnectionId, DialFailure, DownReason, Failure, Prune, TlsFault, TopologyName,
+};
 pub use enmesh_otp::{Address, AutoConnect, NodeTypes, PgEvent, RegisterError};
 pub use enmesh_proto::Allowed;
 #[doc(hidden)]
 pub use enmesh_term as __term;
 pub use enmesh_term::{
-    Atom, AtomTooLong, Binary, Charlist, DecodeError, Encoder, FromTerm, FromTermError, Limits,
-    Mismatch, PathStep, Pid, Reference, Term, TermKind, TermRef, TermView, ToTerm,
+    Atom, AtomTooLong, Binary, Charlist, DecodeError, Encoder, Export, FromTerm, FromTermError,
+    Fun, Limits, Mismatch, NativeRecord, PathStep, Pid, Port, Reference, Term, TermKind, TermRef,
+    TermView, ToTerm, ViewElements, ViewPairs,
 };
 #[cfg(feature = "serde")]
 pub use enmesh_term::{SerdeError, from_term, to_term};

@@ -48,6 +48,17 @@ pub struct Mailbox {
 }
 
 /// Why a mailbox could not be made. Nothing of it is left.
+///
+/// ```no_run
+/// # async fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+/// use enmesh::{MailboxError, RegisterError};
+///
+/// let first = node.mailbox("counter")?;
+/// let second = node.mailbox("counter");
+/// assert!(matches!(second, Err(MailboxError::Name(RegisterError::Taken))));
+/// # drop(first);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MailboxError {
@@ -66,6 +77,21 @@ pub enum MailboxError {
 }
 
 /// The process of a mailbox has ended; nothing more is received.
+///
+/// ```no_run
+/// # async fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+/// let mut mailbox = node.mailbox("busy")?;
+/// let ended = loop {
+///     match mailbox.recv().await {
+///         Ok(received) => println!("{received:?}"),
+///         Err(ended) => break ended,
+///     }
+/// };
+/// if ended.is("mailbox_overflow") {
+///     println!("we were too slow");
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Clone, PartialEq, thiserror::Error)]
 #[error("the process has ended: {reason}")]
 pub struct Ended {

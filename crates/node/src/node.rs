@@ -14,6 +14,15 @@ use crate::view::View;
 
 /// A member of a cluster, running in a thread of its own. Cloning gives another handle of the
 /// same node; when the last one is dropped, the node shuts down.
+///
+/// ```no_run
+/// # async fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+/// let peers = node.nodes();
+/// println!("{} sees {} peers", node.name(), peers.len());
+/// node.wait_for_peers(3).await;
+/// node.shutdown().await;
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Node {
     pub(crate) shared: Arc<Shared>,
@@ -48,6 +57,19 @@ pub(crate) enum Command {
 }
 
 /// Why [`Node::connect`] has no link to show.
+///
+/// ```no_run
+/// # async fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+/// use enmesh::{ConnectError, NodeName};
+///
+/// let web: NodeName = "web@10.0.0.7".parse()?;
+/// match node.connect(web).await {
+///     Ok(()) => println!("connected"),
+///     Err(ConnectError::Failed { failure, .. }) => println!("{}", failure.label()),
+///     Err(other) => return Err(other.into()),
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {

@@ -19,6 +19,19 @@ use crate::send::{self, SendError};
 ///
 /// Signals of one process to another arrive in the order in which they were sent, here or on
 /// another node, as long as the connection lives.
+///
+/// ```no_run
+/// # async fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+/// use enmesh::Atom;
+///
+/// let mailbox = node.mailbox("worker")?;
+/// let process = mailbox.process().clone();
+/// process.send("logger", &("started", 1)).await?;
+/// if let Some(other) = node.whereis(&Atom::from_static("supervisor")) {
+///     process.link(&other);
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Process {
     driver: Arc<KernelDriver>,

@@ -51,6 +51,17 @@ struct Topics {
 }
 
 /// Why there is no PubSub.
+///
+/// ```no_run
+/// # async fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+/// use enmesh::PubSubError;
+///
+/// let open = node.pubsub("MyApp.PubSub")?;
+/// let again = node.pubsub("MyApp.PubSub");
+/// assert!(matches!(again, Err(PubSubError::Mailbox(_))));
+/// # drop(open);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PubSubError {
@@ -67,6 +78,15 @@ pub enum PubSubError {
 
 /// A subscription to one topic; ends when it is dropped. It holds as much as a mailbox does; what
 /// is over that is dropped and counted.
+///
+/// ```no_run
+/// # async fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+/// let pubsub = node.pubsub("MyApp.PubSub")?;
+/// let mut orders = pubsub.subscribe("orders")?;
+/// let message = orders.recv().await?;
+/// println!("{}: {}, {} lost", orders.topic(), message.term()?, orders.dropped());
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct Subscription {
     mailbox: Mailbox,

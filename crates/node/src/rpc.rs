@@ -13,6 +13,20 @@ use crate::send::{self, TooLong};
 use crate::slot::Outcome;
 
 /// Why a remote call returned no value.
+///
+/// ```no_run
+/// # async fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+/// use enmesh::{NodeName, RpcError};
+///
+/// let web: NodeName = "web@10.0.0.7".parse()?;
+/// match node.rpc(&web, "Elixir.Shop", "open", vec![], Duration::from_secs(5)).await {
+///     Ok(value) => println!("{value}"),
+///     Err(RpcError::Failed { reason, .. }) if reason.is_atom("undef") => println!("no such function"),
+///     Err(other) => return Err(other.into()),
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RpcError {

@@ -13,6 +13,17 @@ use crate::link_queue::{Refused, SMALL};
 use crate::mailbox::flow_of;
 
 /// Why a message was not sent. None of it has left.
+///
+/// ```no_run
+/// # async fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+/// use enmesh::SendError;
+///
+/// match node.process().try_send("sink", "sample") {
+///     Err(SendError::Busy) => println!("the link is slow: left out"),
+///     other => other?,
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendError {

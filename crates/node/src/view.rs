@@ -8,6 +8,14 @@ use enmesh_identity::{Creation, NodeName};
 use enmesh_membership::{ConnectionId, TopologyName};
 
 /// A peer that is connected, as it was when its link came up.
+///
+/// ```no_run
+/// # async fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+/// for peer in node.view().peers() {
+///     println!("{} since {:?}, by {:?}", peer.name, peer.since, peer.topologies);
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Peer {
@@ -27,6 +35,13 @@ pub struct Peer {
 }
 
 /// What the node knew at one moment. It never changes; [`crate::Node::view`] gives a new one.
+///
+/// ```no_run
+/// # async fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+/// let view = node.view();
+/// println!("{} peers after {} events", view.peers().len(), view.sequence());
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct View {
     pub(crate) sequence: u64,

@@ -35,6 +35,16 @@ pub enum JobOutcome {
 }
 
 /// What changed in a group of a pg scope.
+///
+/// ```
+/// use enmesh_otp::PgEvent;
+///
+/// let verb = |event| match event {
+///     PgEvent::Join => "joined",
+///     PgEvent::Leave => "left",
+/// };
+/// assert_eq!(verb(PgEvent::Join), "joined");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PgEvent {
     /// Processes joined.

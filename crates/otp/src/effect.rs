@@ -6,6 +6,14 @@ use enmesh_identity::NodeName;
 use enmesh_term::{Atom, Pid, Reference, Term};
 
 /// Whom a message or a monitor is for.
+///
+/// ```
+/// use enmesh_otp::Address;
+/// use enmesh_term::Atom;
+///
+/// let (name, node) = (Atom::from_static("counter"), Atom::from_static("web@10.0.0.7"));
+/// assert_eq!(Address::Name { name, node: node.clone() }.node(), &node);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Address {
     /// A process.

@@ -33,6 +33,12 @@ use peer::Peer;
 use serve::Asked;
 
 /// When a signal to a node that is not connected connects it (`dist_auto_connect`).
+///
+/// ```
+/// use enmesh_otp::AutoConnect;
+///
+/// assert_eq!(AutoConnect::default(), AutoConnect::Always);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AutoConnect {
     /// Whenever there is such a signal.
@@ -45,6 +51,12 @@ pub enum AutoConnect {
 }
 
 /// Which nodes are meant, by whether they are visible.
+///
+/// ```
+/// use enmesh_otp::NodeTypes;
+///
+/// assert_eq!(NodeTypes::default(), NodeTypes::Visible);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum NodeTypes {
     /// Visible nodes.
@@ -92,6 +104,12 @@ pub struct KernelConfig {
 pub struct SystemLimit;
 
 /// Why a name was not registered.
+///
+/// ```
+/// use enmesh_otp::RegisterError;
+///
+/// assert_eq!(RegisterError::Taken.to_string(), "the name is taken");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RegisterError {

@@ -7,6 +7,16 @@ use enmesh_identity::{NameError, NodeName};
 ///
 /// An entry is a whole name (`app@10.0.0.1`), the part before the `@` with it (`app@`), or a host
 /// alone (`10.0.0.1`).
+///
+/// ```
+/// use enmesh_proto::Allowed;
+///
+/// let allowed = Allowed::parse(["web@", "10.0.0.7"])?;
+/// assert!(allowed.allows(&"web@10.0.0.9".parse()?));
+/// assert!(allowed.allows(&"job@10.0.0.7".parse()?));
+/// assert!(!allowed.allows(&"job@10.0.0.9".parse()?));
+/// # Ok::<(), enmesh_identity::NameError>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Allowed {
     /// Empty: everybody.

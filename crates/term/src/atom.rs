@@ -15,6 +15,15 @@ pub const MAX_ATOM_CHARS: usize = 255;
 ///
 /// There is no atom table, so a peer cannot exhaust one. Atoms are ordered by code points, as
 /// Erlang orders them. [`Display`](fmt::Display) quotes where Erlang would.
+///
+/// ```
+/// use enmesh_term::Atom;
+///
+/// const OK: Atom = Atom::from_static("ok");
+/// assert_eq!(Atom::new("ok")?, OK);
+/// assert_eq!(Atom::new("Not plain")?.to_string(), "'Not plain'");
+/// # Ok::<(), enmesh_term::AtomTooLong>(())
+/// ```
 #[derive(Clone)]
 pub struct Atom {
     repr: Repr,
@@ -29,6 +38,12 @@ enum Repr {
 }
 
 /// An atom has at most [`MAX_ATOM_CHARS`] characters.
+///
+/// ```
+/// use enmesh_term::Atom;
+///
+/// assert!(Atom::new(&"a".repeat(256)).is_err());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an atom has at most {MAX_ATOM_CHARS} characters")]
 pub struct AtomTooLong;

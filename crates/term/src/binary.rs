@@ -12,6 +12,13 @@ use bytes::Bytes;
 use crate::short::Short;
 
 /// The bytes of a binary, cheap to clone: up to 22 of them in place, more of them shared.
+///
+/// ```
+/// use enmesh_term::Binary;
+///
+/// let binary = Binary::copy_from_slice(b"text");
+/// assert_eq!(binary.as_slice(), b"text");
+/// ```
 #[derive(Clone)]
 pub struct Binary {
     repr: Repr,

@@ -1,6 +1,12 @@
 //! Why bytes are not a term.
 
 /// Why bytes were refused. Nothing of the input is kept; a payload that fails so fails alone.
+///
+/// ```
+/// use enmesh_term::{DecodeError, Limits, decode};
+///
+/// assert_eq!(decode(&[131, 104], &Limits::default()), Err(DecodeError::Truncated));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {

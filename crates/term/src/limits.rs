@@ -7,6 +7,13 @@
 pub const MAX_DEPTH: usize = 1024;
 
 /// What a decoder takes at most; input above any of these is refused with a typed error.
+///
+/// ```
+/// use enmesh_term::{Limits, Term, decode, encode};
+///
+/// let strict = Limits::new().with_max_bytes(100);
+/// assert!(decode(&encode(&Term::binary([0; 200])), &strict).is_err());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {

@@ -6,6 +6,13 @@ use std::fmt;
 use crate::Atom;
 
 /// A process of some node, of one incarnation (creation) of that node.
+///
+/// ```
+/// use enmesh_term::{Atom, Pid};
+///
+/// let pid = Pid::new(Atom::from_static("a@h"), 7, 0, 9);
+/// assert_eq!(pid.node(), "a@h");
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Pid {
     node: Atom,

@@ -10,6 +10,14 @@ use crate::Atom;
 pub const MAX_REFERENCE_WORDS: usize = 5;
 
 /// A reference made by some node; cheap to clone.
+///
+/// ```
+/// use enmesh_term::{Atom, Reference};
+///
+/// let reference = Reference::new(Atom::from_static("a@h"), 9, &[1, 2, 3])?;
+/// assert_eq!(reference.ids(), [1, 2, 3]);
+/// # Ok::<(), enmesh_term::BadReferenceLength>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Reference {
     parts: Arc<Parts>,

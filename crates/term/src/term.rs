@@ -15,6 +15,13 @@ use crate::{Atom, Binary, Export, Fun, NativeRecord, Pid, Port, Reference};
 ///
 /// Comparing, printing, encoding and dropping recurse once a level; decoded terms are at most
 /// [`MAX_DEPTH`](crate::MAX_DEPTH) levels deep.
+///
+/// ```
+/// use enmesh_term::Term;
+///
+/// let term = Term::tuple([Term::atom("ok"), Term::list([Term::Int(1), Term::from(2.5)])]);
+/// assert_eq!(term.to_string(), "{ok,[1,2.5]}");
+/// ```
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum Term {

@@ -14,6 +14,15 @@ use crate::{Atom, DecodeError, Export, Limits, Pid, Port, Reference, Term, infla
 ///
 /// The bytes are checked once, by [`TermRef::parse`]; what follows cannot fail. Walking over an
 /// element that was not looked into costs a pass over its bytes.
+///
+/// ```
+/// use enmesh_term::{Limits, Term, TermRef, decode_ref, encode};
+///
+/// let bytes = encode(&Term::atom("ok"));
+/// let term = decode_ref(&bytes, &Limits::default())?;
+/// assert!(matches!(term, TermRef::Atom(ok) if ok == *"ok"));
+/// # Ok::<(), enmesh_term::DecodeError>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum TermRef<'a> {

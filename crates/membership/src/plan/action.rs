@@ -144,6 +144,12 @@ pub enum PlanWarning {
 
 /// Why a link ended: a closed set. Where OTP's `nodedown_reason` has a name for it, the label is
 /// that name.
+///
+/// ```
+/// use enmesh_membership::DownReason;
+///
+/// assert_eq!(DownReason::NetTickTimeout.label(), "net_tick_timeout");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum DownReason {
@@ -284,6 +290,12 @@ impl TlsFault {
 }
 
 /// Why a dial came to nothing: a closed set.
+///
+/// ```
+/// use enmesh_membership::Failure;
+///
+/// assert_eq!(Failure::WrongCookie.label(), "wrong_cookie");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Failure {

@@ -6,6 +6,20 @@ use crate::destination::Destination;
 use crate::mailbox::Message;
 
 /// Who waits for the reply to a call.
+///
+/// ```no_run
+/// # async fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+/// use enmesh::{Received, Request, Term};
+///
+/// let mut mailbox = node.mailbox("slow")?;
+/// if let Received::Message(message) = mailbox.recv().await?
+///     && let Request::Call { from, .. } = Request::of(&message)
+/// {
+///     println!("{} waits", from.pid());
+///     mailbox.reply(&from, &Term::atom("done")).await?;
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Caller {
     pid: Pid,
@@ -14,6 +28,21 @@ pub struct Caller {
 }
 
 /// What a message is to a server.
+///
+/// ```no_run
+/// # async fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+/// use enmesh::{Received, Request};
+///
+/// let mut mailbox = node.mailbox("logger_of_rust")?;
+/// if let Received::Message(message) = mailbox.recv().await? {
+///     match Request::of(&message) {
+///         Request::Call { from, request } => mailbox.reply(&from, &request).await?,
+///         Request::Cast(request) => println!("{request}"),
+///         Request::System { .. } | Request::Info => {}
+///     }
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum Request {
     /// A call, which waits for [`Process::reply`](crate::Process::reply).

@@ -7,6 +7,16 @@ pub(crate) const DEFAULT_CAPACITY: usize = 65_536;
 pub(crate) const DEFAULT_MAX_BYTES: usize = 64 << 20;
 
 /// What a full mailbox does with one more message. Its link is never held up by it.
+///
+/// ```no_run
+/// # async fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+/// use enmesh::{MailboxOptions, Overflow};
+///
+/// let options = MailboxOptions::default().overflow(Overflow::DropNewest);
+/// let samples = node.mailbox_with("samples", &options)?;
+/// println!("{} were too many", samples.dropped());
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Overflow {
     /// The process ends with the reason `mailbox_overflow`: its links and monitors fire, what

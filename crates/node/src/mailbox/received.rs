@@ -11,6 +11,20 @@ use enmesh_term::{
 use super::inbox::Item;
 
 /// Something that came into a mailbox, in the order of its arrival.
+///
+/// ```no_run
+/// # async fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+/// use enmesh::Received;
+///
+/// let mut mailbox = node.anonymous_mailbox()?;
+/// let monitor = mailbox.monitor("counter");
+/// match mailbox.recv().await? {
+///     Received::Message(message) => println!("{}", message.term()?),
+///     Received::Down { reference, reason, .. } if reference == monitor => println!("{reason}"),
+///     other => println!("{other:?}"),
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Received {
@@ -68,12 +82,36 @@ pub enum Received {
 }
 
 /// A message, kept as the bytes that it came in until somebody looks at it.
+///
+/// ```no_run
+/// # async fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+/// use enmesh::Received;
+///
+/// let mut mailbox = node.mailbox("words")?;
+/// if let Received::Message(message) = mailbox.recv().await? {
+///     let word: String = message.decode()?;
+///     println!("{word}, of {} bytes", message.as_bytes().len());
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Message {
     payload: Bytes,
 }
 
 /// Why a message is not a value of the wanted type.
+///
+/// ```no_run
+/// # fn example(message: &enmesh::Message) {
+/// use enmesh::MessageError;
+///
+/// match message.decode::<u8>() {
+///     Ok(number) => println!("{number}"),
+///     Err(MessageError::Unexpected(error)) => println!("another message: {error}"),
+///     Err(error) => println!("{error}"),
+/// }
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MessageError {

@@ -10,6 +10,18 @@ use tokio_rustls::rustls::server::VerifierBuilderError;
 use tokio_rustls::rustls::{AlertDescription, CertificateError, Error, PeerIncompatible};
 
 /// Why the files of a [`crate::TlsConfig`] cannot be used. Their content is never in the text.
+///
+/// ```no_run
+/// use enmesh::TlsConfigError;
+///
+/// fn hint(error: &TlsConfigError) -> &'static str {
+///     match error {
+///         TlsConfigError::Unreadable { .. } => "is the secret mounted?",
+///         TlsConfigError::NoKey { .. } => "is the key encrypted?",
+///         _ => "see docs/tls.md",
+///     }
+/// }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsConfigError {

@@ -8,6 +8,15 @@ use crate::Term;
 ///
 /// The place is printed as a path from the whole term: `user.tags[3]: expected a binary, found
 /// an integer`.
+///
+/// ```
+/// use enmesh_term::{FromTerm, Mismatch, Term};
+///
+/// let term = Term::list([Term::Int(1), Term::Int(300)]);
+/// let error = <Vec<u8>>::from_term(&term).unwrap_err();
+/// assert_eq!(error.to_string(), "[1]: the number does not fit u8");
+/// assert!(matches!(error.mismatch(), Mismatch::OutOfRange { .. }));
+/// ```
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}{}", Path(&self.inner.steps), self.inner.mismatch)]
 pub struct FromTermError {
@@ -23,6 +32,13 @@ struct Inner {
 }
 
 /// One step from a term to a term inside of it.
+///
+/// ```
+/// use enmesh_term::{FromTerm, PathStep, Term};
+///
+/// let error = <Vec<u8>>::from_term(&Term::list([Term::atom("a")])).unwrap_err();
+/// assert_eq!(error.path().next(), Some(&PathStep::Index(0)));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PathStep {
@@ -37,6 +53,13 @@ pub enum PathStep {
 }
 
 /// What is wrong with a term.
+///
+/// ```
+/// use enmesh_term::{FromTerm, Mismatch, Term};
+///
+/// let error = <(u8, u8)>::from_term(&Term::tuple([Term::Int(1)])).unwrap_err();
+/// assert_eq!(error.mismatch(), &Mismatch::Length { expected: 2, found: 1 });
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Mismatch {
@@ -99,6 +122,14 @@ pub enum Mismatch {
 }
 
 /// What kind of term there is.
+///
+/// ```
+/// use enmesh_term::{Term, TermKind, TermView};
+///
+/// let term = Term::nil();
+/// assert_eq!(TermView::from(&term).kind(), TermKind::List);
+/// assert_eq!(TermKind::Atom.to_string(), "an atom");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TermKind {

@@ -19,6 +19,16 @@ pub const MAX_TYPED_DEPTH: usize = 128;
 ///
 /// Each method that asks for a kind of term gives an error that names what was expected and what
 /// is there, so that `?` is all that an implementation of [`FromTerm`](crate::FromTerm) needs.
+///
+/// ```
+/// use enmesh_term::{Term, TermView};
+///
+/// let term = Term::tuple([Term::atom("ok"), Term::binary("text")]);
+/// let [tag, text] = TermView::from(&term).tuple_of()?;
+/// assert!(tag.is_atom("ok"));
+/// assert_eq!(text.text()?, "text");
+/// # Ok::<(), enmesh_term::FromTermError>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct TermView<'a> {
     pub(super) term: Repr<'a>,

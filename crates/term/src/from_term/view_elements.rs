@@ -8,6 +8,20 @@ use crate::{ListRef, Term};
 type Result<T> = std::result::Result<T, FromTermError>;
 
 /// The elements of a list or tuple.
+///
+/// ```
+/// use enmesh_term::{FromTerm, Term, TermView};
+///
+/// let term = Term::list([Term::Int(1), Term::Int(2)]);
+/// let mut elements = TermView::from(&term).list()?;
+/// let mut sum = 0;
+/// for element in elements.by_ref() {
+///     sum += u8::from_view(element)?;
+/// }
+/// elements.finish()?;
+/// assert_eq!(sum, 3);
+/// # Ok::<(), enmesh_term::FromTermError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct ViewElements<'a> {
     pub(super) elements: Elements<'a>,
@@ -110,6 +124,18 @@ impl<'a> Iterator for ViewElements<'a> {
 }
 
 /// The keys of a map with their values.
+///
+/// ```
+/// use enmesh_term::{Term, TermView};
+///
+/// let term = Term::map([(Term::atom("id"), Term::Int(7))]);
+/// let (count, pairs) = TermView::from(&term).map()?;
+/// assert_eq!(count, 1);
+/// for (key, _value) in pairs {
+///     assert!(key.is_atom("id"));
+/// }
+/// # Ok::<(), enmesh_term::FromTermError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct ViewPairs<'a> {
     pub(super) pairs: Pairs<'a>,
