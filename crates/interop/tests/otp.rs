@@ -69,6 +69,7 @@ for_each_release! {
     crate::connecting::a_beam_that_does_not_dial_is_dialled as a_beam_that_does_not_dial,
     crate::connecting::nodeup_and_nodedown_stand_around_the_messages as nodeup_and_nodedown,
     crate::connecting::a_large_message_on_a_slow_network_trips_no_ticktime as a_large_message_on_a_slow_network,
+    crate::connecting::nodes_are_told_by_their_type as nodes_are_told_by_their_type,
     crate::epmd::epmd_restarts_under_us as epmd_restarts_under_us,
     crate::epmd::ours_serves_beam_nodes as ours_serves_beam_nodes,
     crate::epmd::no_epmd_at_all as no_epmd_at_all,

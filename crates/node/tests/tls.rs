@@ -12,6 +12,8 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType, date_time_ymd,
 };
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -239,6 +241,57 @@ async fn a_peer_that_does_not_answer_is_given_up_in_time_with_the_reason() {
     let (one, log) = start(builder("127.0.6.1", port).tls(files(&folder))).await;
     connect(&one, "127.0.6.2").await.unwrap_err();
     log.said(&["tls_no_answer", "-proto_dist inet_tls"]).await;
+}
+
+/// Those who connect and begin no TLS, or begin it and stop.
+#[tokio::test]
+async fn mute_strangers_are_bounded_and_keep_nobody_out() {
+    let port = free_port();
+    let authority = Authority::new();
+    let folders = ["127.0.10.1", "127.0.10.2"].map(|host| (host, authority.folder(host)));
+    let patient = |at: usize| {
+        let (host, folder) = &folders[at];
+        let builder = builder(host, port).tls(files(folder));
+        builder.setup_time(Duration::from_secs(60))
+    };
+    let (one, _) = start(patient(0)).await;
+    let mut mute = Vec::new();
+    for at in 0..600 {
+        let mut socket = TcpStream::connect((folders[0].0, port)).await.unwrap();
+        if at % 2 == 0 {
+            // A hello of 512 bytes is announced, and one byte of it comes.
+            socket.write_all(b"\x16\x03\x01\x02\x00\x01").await.unwrap();
+        }
+        mute.push(socket);
+    }
+    let (other, _) = start(patient(1)).await;
+    connect(&other, folders[0].0).await.unwrap();
+    assert_eq!(one.nodes(), [name(folders[1].0)]);
+    for socket in &mut mute[..2] {
+        let closed = timeout(PATIENCE, socket.read(&mut [0; 1])).await.unwrap();
+        assert!(matches!(closed, Ok(0) | Err(_)), "{closed:?}");
+    }
+}
+
+/// Who comes over TLS and then does not hold the cookie, or says something else than a name.
+#[tokio::test]
+async fn a_certificate_is_no_cookie() {
+    let port = free_port();
+    let authority = Authority::new();
+    let (here, there) = (
+        authority.folder("127.0.11.1"),
+        authority.folder("127.0.11.2"),
+    );
+    let (one, log) = start(builder("127.0.11.1", port).tls(files(&here))).await;
+    let thief = Node::builder(name("127.0.11.2"), Cookie::new("another").unwrap())
+        .listen("127.0.11.2".parse().unwrap())
+        .dist_port(port)
+        .epmd(EpmdMode::None)
+        .tls(files(&there));
+    let (thief, _) = start(thief).await;
+    connect(&thief, "127.0.11.1").await.unwrap_err();
+    log.said(&["cookie", "n@127.0.11.2"]).await;
+    assert_eq!(one.nodes(), []);
 }
 
 #[tokio::test]

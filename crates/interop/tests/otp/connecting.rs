@@ -23,7 +23,7 @@ struct Bench {
     node: Node,
     mailbox: Mailbox,
     _epmd: Epmd,
-    _ns: NetNs,
+    ns: NetNs,
 }
 
 impl Bench {
@@ -42,13 +42,12 @@ impl Bench {
             node,
             mailbox,
             _epmd: epmd,
-            _ns: ns,
+            ns,
         }
     }
 
     fn next(&mut self) -> Received {
-        let within = async { tokio::time::timeout(SOON, self.mailbox.recv()).await };
-        block_on(within).expect("something comes in").unwrap()
+        next(&mut self.mailbox)
     }
 
     fn tell(&self, word: &'static str) {
@@ -210,6 +209,57 @@ pub(crate) fn nodeup_and_nodedown_stand_around_the_messages(otp: Otp) {
             other => panic!("{other:?}"),
         }
         assert_eq!(bench.node.nodes(), []);
+    }
+}
+
+/// Each process is told of the nodes of the type that it asked for, and of no other.
+pub(crate) fn nodes_are_told_by_their_type(otp: Otp) {
+    const HIDDEN: &str = "h@127.0.0.1";
+    let mut bench = Bench::start(otp, AutoConnect::Never);
+    let mut hidden = beam(otp, &bench.ns, HIDDEN, &["-hidden"]);
+    let watch = |types| {
+        let mailbox = bench.node.anonymous_mailbox().unwrap();
+        mailbox.monitor_nodes(Some(types));
+        mailbox
+    };
+    let (mut of_visible, mut of_hidden) = (watch(NodeTypes::Visible), watch(NodeTypes::Hidden));
+    let ping = format!("net_adm:ping('{US}')");
+    for beam in [&mut bench.beam, &mut hidden] {
+        assert_eq!(beam.eval(&ping).unwrap(), "pong");
+    }
+    let cut = format!("erlang:disconnect_node('{US}')");
+    for beam in [&mut bench.beam, &mut hidden] {
+        assert_eq!(beam.eval(&cut).unwrap(), "true");
+    }
+    let told: Vec<_> = (0..4).map(|_| news(bench.next())).collect();
+    for (node, visible) in [(BEAM, true), (HIDDEN, false)] {
+        let of_it: Vec<_> = told.iter().filter(|it| it.1 == node).cloned().collect();
+        let wanted = ["up", "down"].map(|what| (what, node.to_owned(), visible));
+        assert_eq!(of_it, wanted);
+        let mailbox = if visible {
+            &mut of_visible
+        } else {
+            &mut of_hidden
+        };
+        for wanted in wanted {
+            assert_eq!(news(next(mailbox)), wanted);
+        }
+        assert_eq!(mailbox.try_recv(), Ok(None));
+    }
+}
+
+/// The next thing that comes in.
+fn next(mailbox: &mut Mailbox) -> Received {
+    let within = async { tokio::time::timeout(SOON, mailbox.recv()).await };
+    block_on(within).expect("something comes in").unwrap()
+}
+
+/// What a nodeup or nodedown says.
+fn news(received: Received) -> (&'static str, String, bool) {
+    match received {
+        Received::Nodeup { node, visible, .. } => ("up", node.as_str().to_owned(), visible),
+        Received::Nodedown { node, visible, .. } => ("down", node.as_str().to_owned(), visible),
+        other => panic!("{other:?}"),
     }
 }
 
