@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use enmesh::{
-    Answer, Atom, Caller, Cookie, EpmdMode, GenServer, Mailbox, Node, NodeName, Pid, Process,
-    Received, Stop, Term, TermRef,
+    Answer, Atom, Caller, Cookie, EpmdMode, GenServer, Mailbox, MailboxOptions, Node, NodeName,
+    Pid, Process, Received, Stop, Term, TermRef,
 };
 use tokio::task::{JoinSet, LocalSet};
 
@@ -41,7 +41,12 @@ async fn serve_and_drive(name: &str) -> Result<()> {
         .start()
         .await?;
     tokio::task::spawn_local(echo(node.mailbox("echo")?));
-    tokio::task::spawn_local(sink(node.mailbox("sink")?));
+    // As a BEAM's mailbox, which has no bound: a flood that comes while we have no core must not end the sink.
+    let boundless = MailboxOptions::default()
+        .capacity(100_000_000)
+        .max_bytes(8 << 30);
+    let mailbox = node.mailbox_with("sink", &boundless)?;
+    tokio::task::spawn_local(sink(mailbox));
     node.start_server("server", Server)?;
     let (lines, mut inbox) = tokio::sync::mpsc::unbounded_channel();
     std::thread::spawn(move || {
