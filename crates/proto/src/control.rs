@@ -37,6 +37,20 @@ pub enum SpawnResult {
     Refused(Atom),
 }
 
+/// What is to be spawned, and for whom.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)] // The fields are those of the protocol's own tables.
+pub struct SpawnRequest {
+    pub id: Reference,
+    pub from: Pid,
+    pub group_leader: Pid,
+    pub module: Atom,
+    pub function: Atom,
+    pub arity: u8,
+    pub options: Term,
+    pub token: Option<Box<Term>>,
+}
+
 /// What an [`Control::Altact`] message is, as bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct AltactFlags(u32);
@@ -108,6 +122,8 @@ pub enum AltactTarget {
 ///
 /// Operations that exist with and without a trace token are one variant with `token`; the number
 /// on the wire follows from it. `from` is on the sending node and `to` on the receiving one.
+///
+/// It is moved several times on its way, so what is big and not in every message is boxed.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 #[allow(missing_docs)] // The fields are those of the protocol's own tables.
@@ -115,13 +131,13 @@ pub enum Control {
     /// 1: a link is set up.
     Link { from: Pid, to: Pid },
     /// 2 and 12: a message to a process. Has a payload.
-    Send { to: Pid, token: Option<Term> },
+    Send { to: Pid, token: Option<Box<Term>> },
     /// 3 and 13: a linked process died.
     Exit {
         from: Pid,
         to: Pid,
-        reason: Term,
-        token: Option<Term>,
+        reason: Box<Term>,
+        token: Option<Box<Term>>,
     },
     /// 4: a link is taken back. Obsolete: never to be sent, OTP 26 cuts the connection for it.
     Unlink { from: Pid, to: Pid },
@@ -131,7 +147,7 @@ pub enum Control {
     RegSend {
         from: Pid,
         to: Atom,
-        token: Option<Term>,
+        token: Option<Box<Term>>,
     },
     /// 7: `from`, of any node, becomes the group leader of `to`.
     GroupLeader { from: Pid, to: Pid },
@@ -139,8 +155,8 @@ pub enum Control {
     Exit2 {
         from: Pid,
         to: Pid,
-        reason: Term,
-        token: Option<Term>,
+        reason: Box<Term>,
+        token: Option<Box<Term>>,
     },
     /// 19: a process is monitored.
     Monitor {
@@ -159,25 +175,25 @@ pub enum Control {
         from: ProcId,
         to: Pid,
         reference: Reference,
-        reason: Term,
+        reason: Box<Term>,
     },
     /// 22 and 23: a message to a process, with its sender. Has a payload.
     SendSender {
         from: Pid,
         to: Pid,
-        token: Option<Term>,
+        token: Option<Box<Term>>,
     },
     /// 24 and 25: a linked process died. The payload is the reason.
     PayloadExit {
         from: Pid,
         to: Pid,
-        token: Option<Term>,
+        token: Option<Box<Term>>,
     },
     /// 26 and 27: `exit/2`. The payload is the reason.
     PayloadExit2 {
         from: Pid,
         to: Pid,
-        token: Option<Term>,
+        token: Option<Box<Term>>,
     },
     /// 28: a monitored process died. The payload is the reason.
     PayloadMonitorExit {
@@ -186,29 +202,20 @@ pub enum Control {
         reference: Reference,
     },
     /// 29 and 30: a process is to be spawned. The payload is the list of arguments.
-    SpawnRequest {
-        id: Reference,
-        from: Pid,
-        group_leader: Pid,
-        module: Atom,
-        function: Atom,
-        arity: u8,
-        options: Term,
-        token: Option<Term>,
-    },
+    SpawnRequest(Box<SpawnRequest>),
     /// 31 and 32: the answer to it. `flags`: 1 a link is set up, 2 a monitor is.
     SpawnReply {
         id: Reference,
         to: Pid,
         flags: u32,
-        result: SpawnResult,
-        token: Option<Term>,
+        result: Box<SpawnResult>,
+        token: Option<Box<Term>>,
     },
     /// 33 and 34: a message to an alias. Has a payload.
     AliasSend {
         from: Pid,
         alias: Reference,
-        token: Option<Term>,
+        token: Option<Box<Term>>,
     },
     /// 35: a link is taken back; to be acknowledged with the same `id`.
     UnlinkId { id: u64, from: Pid, to: Pid },
@@ -220,7 +227,7 @@ pub enum Control {
         flags: AltactFlags,
         from: Pid,
         to: AltactTarget,
-        token: Option<Term>,
+        token: Option<Box<Term>>,
     },
 }
 
@@ -246,9 +253,9 @@ impl Control {
                 from: ProcId::Pid(from),
                 ..
             }
-            | Control::SpawnRequest { from, .. }
             | Control::UnlinkId { from, .. }
             | Control::UnlinkIdAck { from, .. } => Some(from),
+            Control::SpawnRequest(request) => Some(&request.from),
             _ => None,
         }
     }
@@ -262,7 +269,7 @@ impl Control {
             | Control::PayloadExit { .. }
             | Control::PayloadExit2 { .. }
             | Control::PayloadMonitorExit { .. }
-            | Control::SpawnRequest { .. }
+            | Control::SpawnRequest(_)
             | Control::AliasSend { .. }
             | Control::Altact { .. } => true,
             Control::Link { .. }

@@ -35,7 +35,9 @@ mod output;
 mod packet;
 
 pub use allowed::Allowed;
-pub use control::{AltactFlags, AltactTarget, Control, ControlError, Message, ProcId, SpawnResult};
+pub use control::{
+    AltactFlags, AltactTarget, Control, ControlError, Message, ProcId, SpawnRequest, SpawnResult,
+};
 pub use cookies::Cookies;
 pub use digest::Digest;
 pub use flags::Flags;

@@ -64,10 +64,10 @@ impl<H: Clone + Debug> Kernel<H> {
             Control::UnlinkIdAck { id, from, to } => self.handle_unlink_ack(id, &from, &to),
             Control::Exit {
                 from, to, reason, ..
-            } => self.take_exit(ExitKind::Linked, from, to, reason),
+            } => self.take_exit(ExitKind::Linked, from, to, *reason),
             Control::Exit2 {
                 from, to, reason, ..
-            } => self.take_exit(ExitKind::Sent, from, to, reason),
+            } => self.take_exit(ExitKind::Sent, from, to, *reason),
             Control::PayloadExit { from, to, .. } => {
                 let reason = self.reason(payload.as_ref());
                 self.take_exit(ExitKind::Linked, from, to, reason);
@@ -91,10 +91,10 @@ impl<H: Clone + Debug> Kernel<H> {
                 let reason = self.reason(payload.as_ref());
                 self.handle_down(peer, &reference, &reason);
             }
-            Control::SpawnRequest { .. } => self.handle_spawn_request(control, payload),
+            Control::SpawnRequest(request) => self.handle_spawn_request(*request, payload),
             Control::SpawnReply {
                 id, flags, result, ..
-            } => self.handle_spawn_reply(peer, &id, flags, result),
+            } => self.handle_spawn_reply(peer, &id, flags, *result),
             // Group leaders mean nothing here, and the rest is obsolete or not for us.
             _ => self.counters.dropped += 1,
         }

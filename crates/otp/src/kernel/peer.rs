@@ -169,7 +169,7 @@ pub(super) fn lower(flags: Flags, message: Message) -> Option<Message> {
 /// An exit with its reason in the control message.
 fn without_payload(control: Control, payload: Option<&Bytes>) -> Control {
     let reason = payload.and_then(|bytes| enmesh_term::decode_bare(bytes, &Limits::default()).ok());
-    let reason = reason.unwrap_or_else(Term::nil);
+    let reason = Box::new(reason.unwrap_or_else(Term::nil));
     match control {
         Control::PayloadExit { from, to, token } => Control::Exit {
             from,

@@ -82,8 +82,8 @@ impl<H: Clone + Debug> Kernel<H> {
                 }
                 (Control::UnlinkId { from, to, .. }, true) => self.drop_link(from, to),
                 (_, true) => self.counters.dropped += 1,
-                (Control::SpawnRequest { id, .. }, false) if !up.flags.contains(Flags::SPAWN) => {
-                    if let Some(number) = self.requests.find(id) {
+                (Control::SpawnRequest(request), false) if !up.flags.contains(Flags::SPAWN) => {
+                    if let Some(number) = self.requests.find(&request.id) {
                         self.fire(number, &Term::atom("notsup"));
                     }
                 }

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::time::Instant;
 
 use bytes::Bytes;
-use enmesh_proto::{Control, Flags, SpawnResult};
+use enmesh_proto::{Control, Flags, SpawnRequest, SpawnResult};
 use enmesh_term::{Atom, Pid, Reference, Term};
 
 use crate::effect::CallFailed;
@@ -193,7 +193,7 @@ impl<H: Clone + Debug> Kernel<H> {
         if monitor {
             options.push(Term::atom("monitor"));
         }
-        let control = Control::SpawnRequest {
+        let request = SpawnRequest {
             id: self.requests.reference(number),
             from: from.clone(),
             group_leader: self.group_leader(),
@@ -204,7 +204,7 @@ impl<H: Clone + Debug> Kernel<H> {
             token: None,
         };
         if ours {
-            self.handle_spawn_request(control, Some(payload(&args)));
+            self.handle_spawn_request(request, Some(payload(&args)));
             return;
         }
         if let Some(peer) = self.peers.get_mut(node) {
@@ -215,6 +215,7 @@ impl<H: Clone + Debug> Kernel<H> {
             }
             peer.requests.insert(number);
         }
+        let control = Control::SpawnRequest(Box::new(request));
         self.emit(node, flow(from), control, Some(payload(&args)));
     }
 

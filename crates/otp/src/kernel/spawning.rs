@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::time::Instant;
 
 use bytes::Bytes;
-use enmesh_proto::{Control, SpawnResult};
+use enmesh_proto::{Control, SpawnRequest, SpawnResult};
 use enmesh_term::{Atom, Pid, Reference, Term};
 
 use crate::kernel::outgoing::{flow, payload as payload_of};
@@ -14,18 +14,15 @@ use crate::{Address, JobId, JobOutcome, Kernel};
 
 impl<H: Clone + Debug> Kernel<H> {
     /// A process is asked for, by a peer or by ourselves.
-    pub(super) fn handle_spawn_request(&mut self, control: Control, payload: Option<Bytes>) {
-        let Control::SpawnRequest {
+    pub(super) fn handle_spawn_request(&mut self, request: SpawnRequest, payload: Option<Bytes>) {
+        let SpawnRequest {
             id,
             from,
             module,
             function,
             options,
             ..
-        } = control
-        else {
-            return;
-        };
+        } = request;
         let Some(ties) = ties(&options) else {
             self.refuse(id, from, Atom::from_static("badopt"));
             return;
@@ -158,7 +155,7 @@ impl<H: Clone + Debug> Kernel<H> {
             id,
             to,
             flags,
-            result,
+            result: Box::new(result),
             token: None,
         };
         self.emit(&node, flow, control, None);

@@ -2,7 +2,7 @@
 
 use enmesh_term::{Atom, CachedAtoms, CachedReader, DecodeError, Limits, Pid, Reference, Term};
 
-use super::{AltactFlags, AltactTarget, Control, ProcId, SpawnResult, op};
+use super::{AltactFlags, AltactTarget, Control, ProcId, SpawnRequest, SpawnResult, op};
 
 /// The longest control message, in bytes. It holds identifiers, names, options of a spawn, and
 /// from peers without EXIT_PAYLOAD an exit reason. A longer one ends the link.
@@ -166,7 +166,7 @@ impl Fields<'_> {
                 Control::Exit {
                     from,
                     to,
-                    reason: self.term()?,
+                    reason: Box::new(self.term()?),
                     token,
                 }
             }
@@ -194,7 +194,7 @@ impl Fields<'_> {
                 Control::Exit2 {
                     from,
                     to,
-                    reason: self.term()?,
+                    reason: Box::new(self.term()?),
                     token,
                 }
             }
@@ -218,7 +218,7 @@ impl Fields<'_> {
                 from: self.process()?,
                 to: self.pid()?,
                 reference: self.reference()?,
-                reason: self.term()?,
+                reason: Box::new(self.term()?),
             },
             op::PAYLOAD_MONITOR_P_EXIT => Control::PayloadMonitorExit {
                 from: self.process()?,
@@ -236,7 +236,7 @@ impl Fields<'_> {
                 let (module, function, arity) = self.function()?;
                 let options = self.term()?;
                 let token = self.token(op::SPAWN_REQUEST_TT)?;
-                Control::SpawnRequest {
+                Control::SpawnRequest(Box::new(SpawnRequest {
                     id,
                     from,
                     group_leader,
@@ -245,13 +245,13 @@ impl Fields<'_> {
                     arity,
                     options,
                     token,
-                }
+                }))
             }
             op::SPAWN_REPLY | op::SPAWN_REPLY_TT => Control::SpawnReply {
                 id: self.reference()?,
                 to: self.pid()?,
                 flags: self.flags()?,
-                result: self.spawn_result()?,
+                result: Box::new(self.spawn_result()?),
                 token: self.token(op::SPAWN_REPLY_TT)?,
             },
             op => return Err(ControlError::UnknownOp { op }),
@@ -308,7 +308,7 @@ impl Fields<'_> {
             AltactTarget::Pid(self.pid()?)
         };
         let token = if flags.contains(AltactFlags::TOKEN) {
-            Some(self.term()?)
+            Some(Box::new(self.term()?))
         } else {
             None
         };
@@ -409,9 +409,9 @@ impl Fields<'_> {
     }
 
     /// The token, if the operation is the one that has it.
-    fn token(&mut self, traced: i64) -> Result<Option<Term>, ControlError> {
+    fn token(&mut self, traced: i64) -> Result<Option<Box<Term>>, ControlError> {
         if self.op == traced {
-            self.term().map(Some)
+            Ok(Some(Box::new(self.term()?)))
         } else {
             Ok(None)
         }

@@ -28,7 +28,7 @@ impl Control {
             | Control::SendSender { .. }
             | Control::AliasSend { .. }
             | Control::Altact { .. } => self.encode_send(to),
-            Control::SpawnRequest { .. } | Control::SpawnReply { .. } => self.encode_spawn(to),
+            Control::SpawnRequest(_) | Control::SpawnReply { .. } => self.encode_spawn(to),
             Control::Monitor { .. }
             | Control::Demonitor { .. }
             | Control::MonitorExit { .. }
@@ -92,23 +92,17 @@ impl Control {
 
     fn encode_spawn(&self, to: &mut Writer<'_>) {
         match self {
-            Control::SpawnRequest {
-                id,
-                from,
-                group_leader,
-                module,
-                function,
-                arity,
-                options,
-                token,
-            } => {
+            Control::SpawnRequest(request) => {
+                let token = &request.token;
                 begin(to, 6, token, op::SPAWN_REQUEST, op::SPAWN_REQUEST_TT);
-                to.reference(id).pid(from).pid(group_leader);
+                to.reference(&request.id)
+                    .pid(&request.from)
+                    .pid(&request.group_leader);
                 to.tuple(3)
-                    .atom(module)
-                    .atom(function)
-                    .int(i64::from(*arity));
-                to.term(options);
+                    .atom(&request.module)
+                    .atom(&request.function)
+                    .int(i64::from(request.arity));
+                to.term(&request.options);
                 end(to, token);
             }
             Control::SpawnReply {
@@ -120,7 +114,7 @@ impl Control {
             } => {
                 begin(to, 5, token, op::SPAWN_REPLY, op::SPAWN_REPLY_TT);
                 to.reference(id).pid(pid).int(i64::from(*flags));
-                match result {
+                match &**result {
                     SpawnResult::Started(pid) => to.pid(pid),
                     SpawnResult::Refused(why) => to.atom(why),
                 };
@@ -242,7 +236,7 @@ impl Control {
 fn begin<'a, 'b>(
     to: &'a mut Writer<'b>,
     len: usize,
-    token: &Option<Term>,
+    token: &Option<Box<Term>>,
     plain: i64,
     traced: i64,
 ) -> &'a mut Writer<'b> {
@@ -252,7 +246,7 @@ fn begin<'a, 'b>(
     }
 }
 
-fn end<'a, 'b>(to: &'a mut Writer<'b>, token: &Option<Term>) -> &'a mut Writer<'b> {
+fn end<'a, 'b>(to: &'a mut Writer<'b>, token: &Option<Box<Term>>) -> &'a mut Writer<'b> {
     match token {
         None => to,
         Some(token) => to.term(token),

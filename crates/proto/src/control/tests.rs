@@ -159,7 +159,7 @@ fn sends_are_as_otp_25_sends_them() {
 
 #[test]
 fn a_trace_token_makes_another_operation() {
-    let token = Some(Term::nil());
+    let token = Some(Box::new(Term::nil()));
     check(
         Control::Send {
             to: r(),
@@ -167,7 +167,7 @@ fn a_trace_token_makes_another_operation() {
         },
         &["68 04 61 0c 77 00", R, "6a"],
     );
-    let reason = Term::atom("x");
+    let reason = Box::new(Term::atom("x"));
     check(
         Control::Exit {
             from: b(),
@@ -182,7 +182,7 @@ fn a_trace_token_makes_another_operation() {
 #[test]
 fn a_request_to_spawn_is_as_otp_25_sends_it() {
     let group_leader = Pid::new(Atom::from_static("b@127.0.0.1"), 0x47, 0, 0x6b01_82a9);
-    let it = Control::SpawnRequest {
+    let it = Control::SpawnRequest(Box::new(SpawnRequest {
         id: reference(),
         from: b(),
         group_leader,
@@ -191,7 +191,7 @@ fn a_request_to_spawn_is_as_otp_25_sends_it() {
         arity: 2,
         options: Term::list([Term::atom("monitor")]),
         token: None,
-    };
+    }));
     check(
         it,
         &[
@@ -233,12 +233,17 @@ fn an_altact_signal_is_encoded_with_the_flags_of_its_target() {
         flags,
         from: b(),
         to,
-        token: Some(Term::nil()),
+        token: Some(Box::new(Term::nil())),
     };
     assert_eq!(
         encode(&it),
         bytes(&["83 68 05 61 25 61 0b", B, "77 03 'rex' 6a"].concat())
     );
+}
+
+#[test]
+fn a_control_message_is_small_enough_to_be_moved() {
+    assert!(size_of::<Control>() <= 104, "{}", size_of::<Control>());
 }
 
 /// Decoding must fail like this.
@@ -359,8 +364,12 @@ fn terms() -> impl Strategy<Value = Term> {
     ]
 }
 
-fn tokens() -> impl Strategy<Value = Option<Term>> {
-    prop::option::of(terms())
+fn reasons() -> impl Strategy<Value = Box<Term>> {
+    terms().prop_map(Box::new)
+}
+
+fn tokens() -> impl Strategy<Value = Option<Box<Term>>> {
+    prop::option::of(terms().prop_map(Box::new))
 }
 
 fn ordinary() -> impl Strategy<Value = Control> {
@@ -400,17 +409,19 @@ fn ordinary() -> impl Strategy<Value = Control> {
 
 fn exits() -> impl Strategy<Value = Control> {
     prop_oneof![
-        (pids(), pids(), terms(), tokens()).prop_map(|(from, to, reason, token)| Control::Exit {
+        (pids(), pids(), reasons(), tokens()).prop_map(|(from, to, reason, token)| Control::Exit {
             from,
             to,
             reason,
             token
         }),
-        (pids(), pids(), terms(), tokens()).prop_map(|(from, to, reason, token)| Control::Exit2 {
-            from,
-            to,
-            reason,
-            token
+        (pids(), pids(), reasons(), tokens()).prop_map(|(from, to, reason, token)| {
+            Control::Exit2 {
+                from,
+                to,
+                reason,
+                token,
+            }
         }),
         (pids(), pids(), tokens()).prop_map(|(from, to, token)| Control::PayloadExit {
             from,
@@ -422,7 +433,7 @@ fn exits() -> impl Strategy<Value = Control> {
             to,
             token
         }),
-        (procs(), pids(), references(), terms()).prop_map(|(from, to, reference, reason)| {
+        (procs(), pids(), references(), reasons()).prop_map(|(from, to, reference, reason)| {
             Control::MonitorExit {
                 from,
                 to,
@@ -454,7 +465,7 @@ fn spawns() -> impl Strategy<Value = Control> {
     let function = (atoms(), atoms(), any::<u8>());
     let request = (references(), pids(), pids(), function, terms(), tokens()).prop_map(
         |(id, from, group_leader, (module, function, arity), options, token)| {
-            Control::SpawnRequest {
+            Control::SpawnRequest(Box::new(SpawnRequest {
                 id,
                 from,
                 group_leader,
@@ -463,13 +474,14 @@ fn spawns() -> impl Strategy<Value = Control> {
                 arity,
                 options,
                 token,
-            }
+            }))
         },
     );
     let result = prop_oneof![
         pids().prop_map(SpawnResult::Started),
         atoms().prop_map(SpawnResult::Refused)
     ];
+    let result = result.prop_map(Box::new);
     let reply = (references(), pids(), any::<u32>(), result, tokens()).prop_map(
         |(id, to, flags, result, token)| Control::SpawnReply {
             id,

@@ -1,7 +1,9 @@
 //! Whatever a peer says: nothing panics, nothing grows without bound, and nothing leaves that
 //! would cost us a link.
 
-use enmesh_proto::{AltactFlags, AltactTarget, Control, Message, ProcId, SpawnResult};
+use enmesh_proto::{
+    AltactFlags, AltactTarget, Control, Message, ProcId, SpawnRequest, SpawnResult,
+};
 use enmesh_term::{Atom, Pid, Reference, Term};
 use proptest::prelude::*;
 
@@ -91,7 +93,7 @@ fn payload() -> impl Strategy<Value = bytes::Bytes> {
 
 fn link() -> impl Strategy<Value = Control> {
     (0..8_u8, pid(), pid(), 0..4_u64, term()).prop_map(|(which, from, to, id, reason)| {
-        let token = None;
+        let (reason, token) = (Box::new(reason), None);
         match which {
             0 => Control::Link { from, to },
             1 => Control::UnlinkId { id, from, to },
@@ -132,7 +134,7 @@ fn monitor() -> impl Strategy<Value = Control> {
             from: process,
             to: pid,
             reference,
-            reason,
+            reason: Box::new(reason),
         },
         _ => Control::PayloadMonitorExit {
             from: process,
@@ -184,7 +186,7 @@ fn spawn() -> impl Strategy<Value = Control> {
                 id,
                 to: from,
                 flags,
-                result: SpawnResult::Started(other),
+                result: Box::new(SpawnResult::Started(other)),
                 token,
             };
         }
@@ -197,7 +199,7 @@ fn spawn() -> impl Strategy<Value = Control> {
         if bad {
             options.push(Term::atom("nonsense"));
         }
-        Control::SpawnRequest {
+        Control::SpawnRequest(Box::new(SpawnRequest {
             id,
             from,
             group_leader: other,
@@ -206,7 +208,7 @@ fn spawn() -> impl Strategy<Value = Control> {
             arity: 0,
             options: Term::List(options),
             token,
-        }
+        }))
     })
 }
 

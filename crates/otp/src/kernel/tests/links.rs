@@ -259,7 +259,7 @@ fn an_exit_without_a_link_is_ignored() {
     let control = Control::Exit {
         from: q,
         to: p.clone(),
-        reason: Term::atom("boom"),
+        reason: Box::new(Term::atom("boom")),
         token: None,
     };
     let now = net.now;

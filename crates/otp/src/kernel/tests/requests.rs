@@ -1,6 +1,6 @@
 //! Calls and requests to spawn.
 
-use enmesh_proto::{Control, Flags, Message, ProcId, SpawnResult};
+use enmesh_proto::{Control, Flags, Message, ProcId, SpawnRequest, SpawnResult};
 use enmesh_term::{Atom, Pid, Reference, Term};
 
 use super::wire::*;
@@ -269,7 +269,7 @@ fn options_that_never_travel_are_refused_and_every_request_is_answered() {
     let p = net.spawn("a@h", "p");
     let option = Term::tuple([Term::atom("reply"), Term::atom("no")]);
     let id = Reference::new(A, 10, &[1, 2, 3]).unwrap();
-    let control = Control::SpawnRequest {
+    let control = Control::SpawnRequest(Box::new(SpawnRequest {
         id: id.clone(),
         from: p.clone(),
         group_leader: p.clone(),
@@ -278,7 +278,7 @@ fn options_that_never_travel_are_refused_and_every_request_is_answered() {
         arity: 0,
         options: Term::list([option]),
         token: None,
-    };
+    }));
     let message = enmesh_proto::Message {
         control,
         payload: Some(bare(&Term::nil())),
@@ -297,7 +297,7 @@ fn options_that_never_travel_are_refused_and_every_request_is_answered() {
         id,
         to: p,
         flags: 0,
-        result: SpawnResult::Refused(Atom::from_static("badopt")),
+        result: Box::new(SpawnResult::Refused(Atom::from_static("badopt"))),
         token: None,
     };
     assert_eq!(answer.control, badopt);
@@ -423,7 +423,7 @@ fn arguments_that_cannot_be_read_end_the_process_and_not_the_request() {
     let now = net.now;
     let peer = Pid::new(B, 1, 0, 11);
     let id = Reference::new(B, 11, &[1, 2, 3]).unwrap();
-    let control = Control::SpawnRequest {
+    let control = Control::SpawnRequest(Box::new(SpawnRequest {
         id: id.clone(),
         from: peer.clone(),
         group_leader: peer,
@@ -432,7 +432,7 @@ fn arguments_that_cannot_be_read_end_the_process_and_not_the_request() {
         arity: 0,
         options: Term::List(vec![Term::atom("monitor")]),
         token: None,
-    };
+    }));
     let payload = Some(bytes::Bytes::from_static(&[108, 0, 0]));
     let message = Message { control, payload };
     net.kernel("a@h").handle_message(now, &B, message);
@@ -441,11 +441,10 @@ fn arguments_that_cannot_be_read_end_the_process_and_not_the_request() {
     let [started, down] = &said[said.len() - 2..] else {
         panic!("{said:?}");
     };
-    let Control::SpawnReply {
-        result: SpawnResult::Started(pid),
-        ..
-    } = &started.control
-    else {
+    let Control::SpawnReply { result, .. } = &started.control else {
+        panic!("{started:?}");
+    };
+    let SpawnResult::Started(pid) = &**result else {
         panic!("{started:?}");
     };
     let Control::PayloadMonitorExit {
