@@ -131,8 +131,12 @@ impl<H: Clone + Debug> Kernel<H> {
                 true
             }
             Some(State::Connecting(pending)) => {
-                self.waiting += message.payload.as_ref().map_or(0, Bytes::len);
-                pending.push(flow, message) && self.waiting <= MAX_WAITING_BYTES
+                let has_room = pending.has_room() && self.waiting < MAX_WAITING_BYTES;
+                if has_room {
+                    self.waiting += message.payload.as_ref().map_or(0, Bytes::len);
+                    pending.push(flow, message);
+                }
+                has_room
             }
             None => true,
         };

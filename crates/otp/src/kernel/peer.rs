@@ -9,11 +9,11 @@ use enmesh_term::{Limits, Pid, Reference, Term};
 /// The most signals that wait for a node that is being connected; with one more it counts as
 /// unreachable.
 pub(super) const MAX_PENDING: usize = 4_096;
-/// The most bytes of payload that wait for a node that is being connected; with more it counts as
-/// unreachable.
+/// The bytes of payload that wait for a node that is being connected, to which one more message of
+/// any length may come; with a further one it counts as unreachable.
 pub(super) const MAX_PENDING_BYTES: usize = 16 << 20;
-/// The most bytes of payload that wait for all such nodes together; beyond, the node that one more
-/// signal is for counts as unreachable.
+/// The bytes of payload that wait for all such nodes together, to which one more message may come;
+/// the node that a further one is for counts as unreachable.
 pub(super) const MAX_WAITING_BYTES: usize = 64 << 20;
 /// The most links and monitors that one peer holds on us; it is answered `system_limit` beyond.
 pub(super) const MAX_TIES: usize = if cfg!(test) { 1 << 10 } else { 1 << 20 };
@@ -56,11 +56,15 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    /// Keeps a signal; `false` at the bound.
-    pub(super) fn push(&mut self, flow: u64, message: Message) -> bool {
+    /// Whether one more signal may wait. One long message alone may, as on a link: what others
+    /// say to the same node must not be lost for it.
+    pub(super) fn has_room(&self) -> bool {
+        self.messages.len() < MAX_PENDING && self.bytes < MAX_PENDING_BYTES
+    }
+
+    pub(super) fn push(&mut self, flow: u64, message: Message) {
         self.bytes += message.payload.as_ref().map_or(0, Bytes::len);
         self.messages.push_back((flow, message));
-        self.messages.len() <= MAX_PENDING && self.bytes <= MAX_PENDING_BYTES
     }
 
     /// How many bytes of payload wait.

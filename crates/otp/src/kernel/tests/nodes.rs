@@ -124,6 +124,23 @@ fn more_signals_than_may_wait_count_as_a_failed_connection() {
 }
 
 #[test]
+fn one_long_message_to_a_node_that_is_not_connected_costs_nobody_theirs() {
+    let mut net = Net::new(&["a@h", "b@h"]);
+    let (p, q) = (net.spawn("a@h", "p"), net.spawn("b@h", "q"));
+    let other = net.spawn("a@h", "other");
+    let now = net.now;
+    let small = bare(&Term::Int(1));
+    let long = bare(&Term::binary(vec![0; 20 << 20]));
+    let kernel = net.kernel("a@h");
+    kernel.send(now, &other, &q.clone().into(), small.clone());
+    kernel.send(now, &p, &q.clone().into(), long.clone());
+    net.connect("a@h", "b@h");
+    net.run();
+    let got = net.node("b@h").take("q");
+    assert!(got == [Mail::Message(small), Mail::Message(long)]);
+}
+
+#[test]
 fn more_bytes_than_may_wait_for_all_nodes_fail_the_node_that_they_are_for() {
     let mut net = Net::new(&["a@h", "b@h"]);
     let p = net.spawn("a@h", "p");
