@@ -38,7 +38,8 @@ pub(crate) fn epmd_restarts_under_us(otp: Otp) {
     // Somebody new finds us by the epmd that was restarted.
     let mut c = beam(otp, &ns, "c@127.0.0.1", &[]);
     says(&mut c, "net_adm:ping('r@127.0.0.1')", "pong");
-    sees(&mut b, &[US]);
+    // `global` makes the two of them one cluster with us.
+    sees(&mut b, &["c@127.0.0.1", US]);
 }
 
 pub(crate) fn ours_serves_beam_nodes(otp: Otp) {
