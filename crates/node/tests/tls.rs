@@ -1,10 +1,11 @@
 //! Members whose links run over TLS, and what they say when it does not come up.
 
-use std::fmt::Debug;
+#[path = "log/log.rs"]
+mod log;
+
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use enmesh::{Builder, Cookie, EpmdMode, Node, NodeName, StartError, TlsConfig};
@@ -15,9 +16,9 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber, instrument::WithSubscriber};
+use tracing::{Level, instrument::WithSubscriber};
+
+use crate::log::Log;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -76,66 +77,8 @@ fn builder(host: &str, port: u16) -> Builder {
         .setup_time(Duration::from_secs(3))
 }
 
-/// Keeps every record from info upwards as one line of text.
-#[derive(Clone, Debug, Default)]
-struct Log(Arc<Mutex<Vec<String>>>);
-
-impl Subscriber for Log {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() <= Level::INFO
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        let mut line = Line::default();
-        event.record(&mut line);
-        self.0.lock().unwrap().push(line.0);
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
-}
-
-#[derive(Default)]
-struct Line(String);
-
-impl Visit for Line {
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.0.push_str(&format!("{field}={value:?} "));
-    }
-}
-
-impl Log {
-    /// The first record with all of `words` in it.
-    async fn said(&self, words: &[&str]) -> String {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let said = self.0.lock().unwrap().clone();
-            let is_it = |line: &&String| words.iter().all(|words| line.contains(words));
-            if let Some(line) = said.iter().find(is_it) {
-                return line.clone();
-            }
-            assert!(Instant::now() < deadline, "{words:?} is not in {said:#?}");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    }
-
-    fn count(&self, words: &str) -> usize {
-        let said = self.0.lock().unwrap();
-        said.iter().filter(|line| line.contains(words)).count()
-    }
-}
-
 async fn start(builder: Builder) -> (Node, Log) {
-    let log = Log::default();
+    let log = Log::from(Level::INFO);
     let started = builder.start().with_subscriber(log.clone());
     (started.await.unwrap(), log)
 }

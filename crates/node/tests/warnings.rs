@@ -1,8 +1,10 @@
 //! What a human is told of peers that break the protocol.
 
-use std::fmt::Debug;
+#[path = "log/log.rs"]
+mod log;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
@@ -11,70 +13,13 @@ use enmesh_proto::{Action, Flags, Link, LinkConfig, LocalNode, Question, Verdict
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber, instrument::WithSubscriber};
+use tracing::{Level, instrument::WithSubscriber};
+
+use crate::log::Log;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Keeps every warning as one line of text.
-#[derive(Clone, Debug, Default)]
-struct Listener(Arc<Mutex<Vec<String>>>);
-
-impl Subscriber for Listener {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() <= Level::WARN
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        let mut line = Line::default();
-        event.record(&mut line);
-        self.0.lock().unwrap().push(line.0);
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
-}
-
-#[derive(Default)]
-struct Line(String);
-
-impl Visit for Line {
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.0.push_str(&format!("{field}={value:?} "));
-    }
-}
-
-impl Listener {
-    /// The first warning with `words` in it.
-    async fn warning(&self, words: &str) -> String {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let said = self.0.lock().unwrap().clone();
-            if let Some(line) = said.iter().find(|line| line.contains(words)) {
-                return line.clone();
-            }
-            assert!(Instant::now() < deadline, "{words:?} is not in {said:?}");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    }
-
-    fn count(&self, words: &str) -> usize {
-        let said = self.0.lock().unwrap();
-        said.iter().filter(|line| line.contains(words)).count()
-    }
-}
-
-async fn member(log: &Listener) -> Node {
+async fn member(log: &Log) -> Node {
     let cookie = Cookie::new("secret").unwrap();
     let any = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = any.local_addr().unwrap().port();
@@ -145,13 +90,13 @@ fn to_rex(node: &str, payload: &[u8]) -> Vec<u8> {
 
 #[tokio::test]
 async fn each_peer_that_breaks_the_protocol_is_named_with_the_reason() {
-    let log = Listener::default();
+    let log = Log::from(Level::WARN);
     let member = member(&log).await;
     for name in ["one@127.0.0.1", "two@127.0.0.1"] {
         let mut stream = peer(&member, name).await;
         // A control message without an operation.
         stream.write_all(&frame(&[112, 131, 106])).await.unwrap();
-        let line = log.warning(name).await;
+        let line = log.said(&[name]).await;
         let words = "a bad control message: not a tuple with an operation";
         assert!(
             line.contains("link refused") && line.contains(words),
@@ -162,14 +107,14 @@ async fn each_peer_that_breaks_the_protocol_is_named_with_the_reason() {
 
 #[tokio::test]
 async fn a_payload_that_cannot_be_decoded_is_said_and_costs_nothing_else() {
-    let log = Listener::default();
+    let log = Log::from(Level::WARN);
     let member = member(&log).await;
     let mut stream = peer(&member, "one@127.0.0.1").await;
     for _ in 0..5 {
         let garbage = to_rex("one@127.0.0.1", &[131, 255]);
         stream.write_all(&garbage).await.unwrap();
     }
-    let line = log.warning("cannot be decoded").await;
+    let line = log.said(&["cannot be decoded"]).await;
     assert!(line.contains("one@127.0.0.1"), "{line}");
     assert_eq!(member.nodes(), ["one@127.0.0.1".parse().unwrap()]);
     // It is alive, and the flood was one line.

@@ -34,7 +34,6 @@ use self::mesh::Mesh;
 use self::names::{Entry, Names};
 use self::registrar::Registrar;
 use self::rejoin::Rejoin;
-#[allow(unused_imports)] // The services that answer with it follow.
 pub(crate) use self::resolve::resolve_it;
 use self::server::Syncer;
 use self::session::{His, Session};
@@ -217,11 +216,13 @@ impl Global {
     }
 
     /// Whether the partition of that node and ours are one, as far as it is known here.
+    #[cfg(test)]
     pub(crate) fn is_synced(&self, node: &Atom) -> bool {
         *node == self.config.node || self.synced.contains(node)
     }
 
     /// The other nodes of our partition.
+    #[cfg(test)]
     pub(crate) fn known(&self) -> impl Iterator<Item = &Atom> {
         self.known.keys()
     }

@@ -9,7 +9,6 @@
 
 mod action;
 mod effect;
-#[allow(dead_code)] // What is known and synced is asked by tests alone.
 mod global;
 mod keep;
 mod kernel;
