@@ -1,7 +1,7 @@
 //! Nodes against nodes: OTP and OTP, ours and ours, and one of each, every row in turn.
 //!
 //! `cargo xtask bench`; needs root, for a network namespace. `--rounds`, `--millis`, `--rows` and `--columns` (separated by
-//! commas) make it shorter.
+//! commas) make it shorter; `--tls` has all links run over TLS 1.3, and does fewer rows.
 
 #[path = "nodes/pair.rs"]
 mod pair;
@@ -18,7 +18,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use enmesh_interop::{Ratios, poll_until};
 
-use crate::pair::{Epmd, Kind, Pair};
+use crate::pair::{Certificates, Epmd, Kind, Pair};
 use crate::rows::{Figure, Row};
 
 /// Set in the process that runs inside the namespace.
@@ -37,6 +37,7 @@ struct Settings {
     time: Duration,
     rows: Vec<String>,
     columns: Vec<String>,
+    tls: bool,
 }
 
 fn main() -> Result<()> {
@@ -63,10 +64,15 @@ impl Settings {
             time: Duration::from_secs(1),
             rows: Vec::new(),
             columns: Vec::new(),
+            tls: false,
         };
         // cargo adds a flag of its own to what it runs.
         let mut arguments = arguments.filter(|argument| argument != "--bench");
         while let Some(flag) = arguments.next() {
+            if flag == "--tls" {
+                settings.tls = true;
+                continue;
+            }
             let value = arguments
                 .next()
                 .with_context(|| format!("{flag} needs a value"))?;
@@ -76,14 +82,19 @@ impl Settings {
                 "--millis" => settings.time = Duration::from_millis(value.parse()?),
                 "--rows" => settings.rows = words(),
                 "--columns" => settings.columns = words(),
-                _ => bail!("unknown: {flag}; allowed are --rounds, --millis, --rows, --columns"),
+                _ => bail!(
+                    "unknown: {flag}; allowed are --rounds, --millis, --rows, --columns, --tls"
+                ),
             }
         }
         Ok(settings)
     }
 
     fn has(&self, row: &Row) -> bool {
-        self.rows.is_empty() || self.rows.iter().any(|name| name == row.name)
+        if self.rows.is_empty() {
+            return !self.tls || rows::OVER_TLS.contains(&row.name);
+        }
+        self.rows.iter().any(|name| name == row.name)
     }
 
     /// Columns are named by two letters, such as `rb` for Rust → BEAM; the baseline is always there.
@@ -114,12 +125,14 @@ fn measure(settings: &Settings) -> Result<()> {
     let columns: Vec<usize> = (0..COLUMNS.len())
         .filter(|column| settings.has_column(*column))
         .collect();
+    let certificates = settings.tls.then(Certificates::new).transpose()?;
     let mut pairs = Vec::new();
     for &column in &columns {
         let (_, from, to) = COLUMNS[column];
-        pairs.push((column, Pair::start(column, from, to, modules.path())?));
+        let pair = Pair::start(column, (from, to), modules.path(), certificates.as_ref())?;
+        pairs.push((column, pair));
     }
-    let rows = rows::all();
+    let rows = rows::all(settings.tls);
     let measures = rows
         .iter()
         .flat_map(|row| row.measures.iter().map(|(_, measure)| measure.clone()))
@@ -158,8 +171,9 @@ fn print(settings: &Settings, ratios: &Ratios) -> Result<()> {
     let date = Command::new("date").args(["-u", "+%F"]).output()?.stdout;
     let cores = std::thread::available_parallelism()?;
     println!(
-        "{}, {cores} cores, OTP 25; {} rounds of {:?} each, in turn; medians, and the ratio to OTP → OTP\n",
+        "{}, {cores} cores, OTP 25{}; {} rounds of {:?} each, in turn; medians, and the ratio to OTP → OTP\n",
         String::from_utf8_lossy(&date).trim(),
+        if settings.tls { ", TLS 1.3" } else { "" },
         settings.rounds,
         settings.time,
     );

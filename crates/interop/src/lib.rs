@@ -4,6 +4,7 @@
 //! the value that stands for it. A process that is killed takes its children with it, so nothing outlives a test that panics.
 //! The tests need root: network namespaces and chroots do.
 
+mod authority;
 mod beam;
 mod enmesh;
 mod epmd;
@@ -16,6 +17,7 @@ mod peers;
 mod process;
 mod ratios;
 
+pub use authority::Authority;
 pub use beam::Beam;
 pub use enmesh::Enmesh;
 pub use epmd::Epmd;

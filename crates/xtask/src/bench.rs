@@ -18,6 +18,9 @@ pub(crate) struct Args {
     /// These columns only beside OTP → OTP, separated by commas: `rr`, `rb`, `br`.
     #[arg(long)]
     columns: Option<String>,
+    /// All links over TLS 1.3, and the rows that show what that costs.
+    #[arg(long)]
+    tls: bool,
 }
 
 /// Builds the bench and runs it.
@@ -30,6 +33,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         if let Some(words) = words {
             command.args([flag, words]);
         }
+    }
+    if args.tls {
+        command.arg("--tls");
     }
     run::run(command, &mut Totals::default())
 }

@@ -6,9 +6,14 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use enmesh_interop::Authority;
 use tempfile::TempDir;
 
 use crate::rust_side;
+
+/// The host of all nodes. With TLS it is a name, because OTP 25 takes no address in a certificate.
+const HOST: &str = "127.0.0.1";
+const TLS_HOST: &str = "localhost";
 
 /// How long the CPU clock of a process ticks, in nanoseconds: `/proc` counts hundredths of a second everywhere on Linux.
 const CPU_TICK_NS: f64 = 1e7;
@@ -46,10 +51,18 @@ pub(crate) struct Pair {
 }
 
 impl Pair {
-    /// Starts both; `number` keeps the names of several pairs apart.
-    pub(crate) fn start(number: usize, from: Kind, to: Kind, modules: &Path) -> Result<Self> {
-        let start =
-            |word: &str, kind| Side::start(kind, &format!("{word}{number}@127.0.0.1"), modules);
+    /// Starts both, over TLS where there are certificates; `number` keeps the names of several pairs apart.
+    pub(crate) fn start(
+        number: usize,
+        (from, to): (Kind, Kind),
+        modules: &Path,
+        certificates: Option<&Certificates>,
+    ) -> Result<Self> {
+        let host = certificates.map_or(HOST, |_| TLS_HOST);
+        let start = |word: &str, kind| {
+            let name = format!("{word}{number}@{host}");
+            Side::start(kind, &name, modules, certificates)
+        };
         Ok(Self {
             server: start("server", to)?,
             driver: start("driver", from)?,
@@ -77,6 +90,23 @@ impl Pair {
     }
 }
 
+/// What nodes need that speak TLS.
+pub(crate) struct Certificates {
+    authority: Authority,
+    /// The `ssl_dist_optfile` of BEAMs.
+    options: String,
+}
+
+impl Certificates {
+    /// Of an authority of their own, with both sides verified.
+    pub(crate) fn new() -> Result<Self> {
+        let authority = Authority::new(&[TLS_HOST])?;
+        let shown = authority.shown(TLS_HOST);
+        let options = authority.options(TLS_HOST, "'tlsv1.3'", "", &shown)?;
+        Ok(Self { authority, options })
+    }
+}
+
 /// One node.
 struct Side {
     name: String,
@@ -86,14 +116,15 @@ struct Side {
 }
 
 impl Side {
-    fn start(kind: Kind, name: &str, modules: &Path) -> Result<Self> {
+    fn start(
+        kind: Kind,
+        name: &str,
+        modules: &Path,
+        certificates: Option<&Certificates>,
+    ) -> Result<Self> {
         let mut command = match kind {
-            Kind::Beam => beam(name, modules),
-            Kind::Rust => {
-                let mut command = Command::new(std::env::current_exe()?);
-                command.env(rust_side::ROLE, name);
-                command
-            }
+            Kind::Beam => beam(name, modules, certificates),
+            Kind::Rust => rust(name, certificates)?,
         };
         let mut child = command
             .stdin(Stdio::piped())
@@ -140,10 +171,26 @@ impl Drop for Side {
     }
 }
 
-fn beam(name: &str, modules: &Path) -> Command {
+fn rust(name: &str, certificates: Option<&Certificates>) -> Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.env(rust_side::ROLE, name);
+    if let Some(Certificates { authority, .. }) = certificates {
+        for (variable, what) in rust_side::TLS_FILES {
+            command.env(variable, authority.file(name, what));
+        }
+    }
+    Ok(command)
+}
+
+fn beam(name: &str, modules: &Path, certificates: Option<&Certificates>) -> Command {
     let mut command = Command::new("erl");
+    // A host without a dot makes a short name.
+    let flag = certificates.map_or("-name", |_| "-sname");
+    if let Some(Certificates { options, .. }) = certificates {
+        command.args(["-proto_dist", "inet_tls", "-ssl_dist_optfile", options]);
+    }
     command
-        .args(["-noshell", "-name", name, "-setcookie", rust_side::COOKIE])
+        .args(["-noshell", flag, name, "-setcookie", rust_side::COOKIE])
         .args(["-start_epmd", "false", "-run", "enmesh_bench", "-pa"])
         .arg(modules)
         .env("HOME", "/tmp")

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use enmesh::{
     Answer, Atom, Caller, Cookie, EpmdMode, GenServer, Mailbox, MailboxOptions, Node, NodeName,
-    Pid, Process, Received, Stop, Term, TermRef,
+    Pid, Process, Received, Stop, Term, TermRef, TlsConfig,
 };
 use tokio::task::{JoinSet, LocalSet};
 
@@ -16,6 +16,13 @@ use crate::samples::{Summary, at_any_moment, summary};
 
 /// Names the node that this process is to be.
 pub(crate) const ROLE: &str = "ENMESH_BENCH_NODE";
+
+/// Name the files of a node that speaks TLS, and what is in each.
+pub(crate) const TLS_FILES: [(&str, &str); 3] = [
+    ("ENMESH_BENCH_CERT", "crt"),
+    ("ENMESH_BENCH_KEY", "key"),
+    ("ENMESH_BENCH_CA", "ca"),
+];
 
 /// The cookie of every pair.
 pub(crate) const COOKIE: &str = "bench";
@@ -35,11 +42,13 @@ pub(crate) fn run(name: &str) -> Result<()> {
 }
 
 async fn serve_and_drive(name: &str) -> Result<()> {
-    let node = Node::builder(name.parse()?, Cookie::new(COOKIE)?)
+    let mut builder = Node::builder(name.parse()?, Cookie::new(COOKIE)?)
         .epmd(EpmdMode::System)
-        .visible(true)
-        .start()
-        .await?;
+        .visible(true);
+    if let [Some(cert), Some(key), Some(ca)] = TLS_FILES.map(|(name, _)| std::env::var_os(name)) {
+        builder = builder.tls(TlsConfig::new(cert, key, ca));
+    }
+    let node = builder.start().await?;
     tokio::task::spawn_local(echo(node.mailbox("echo")?));
     // As a BEAM's mailbox, which has no bound: a flood that comes while we have no core must not end the sink.
     let boundless = MailboxOptions::default()

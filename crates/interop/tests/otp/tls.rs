@@ -3,15 +3,9 @@
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::path::Path;
 
-use enmesh_interop::{Beam, Epmd, NetNs, Otp};
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair,
-    KeyUsagePurpose,
-};
+use enmesh_interop::{Authority, Beam, Epmd, NetNs, Otp};
 use serde_json::Value;
-use tempfile::TempDir;
 
 use crate::bench::{Member, SOON, beam, list, sees};
 
@@ -20,95 +14,9 @@ const US: &str = "r@rust.example";
 const IDLE: &str = "s@idle.example";
 const BOTH: &str = "'tlsv1.3','tlsv1.2'";
 
-/// An authority, and a folder with the certificates that it has signed.
-struct Authority {
-    issuer: CertifiedIssuer<'static, KeyPair>,
-    folder: TempDir,
-}
-
-impl Authority {
-    fn new() -> Self {
-        Self::of(&[BEAM, US, IDLE])
-    }
-
-    fn of(nodes: &[&str]) -> Self {
-        let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-        // A certificate whose issuer has its own name would be taken for one that signed itself.
-        params.distinguished_name = name("cluster");
-        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        for node in nodes {
-            sign(&issuer, folder.path(), node);
-        }
-        Self { issuer, folder }
-    }
-
-    fn file(&self, node: &str, what: &str) -> String {
-        let host = node.rsplit_once('@').unwrap().1;
-        let path = self.folder.path().join(format!("{host}.{what}"));
-        path.to_str().unwrap().to_owned()
-    }
-
-    /// The flags of a member.
-    fn flags(&self, node: &str) -> Vec<String> {
-        [("cert", "crt"), ("key", "key"), ("ca", "ca")]
-            .iter()
-            .flat_map(|(flag, what)| [format!("--tls-{flag}-file"), self.file(node, what)])
-            .collect()
-    }
-
-    /// An `ssl_dist_optfile` of a BEAM: `server` and `client` are further options of either side.
-    fn options(&self, versions: &str, server: &str, client: &str) -> String {
-        self.options_of(BEAM, versions, server, client)
-    }
-
-    fn options_of(&self, node: &str, versions: &str, server: &str, client: &str) -> String {
-        let files = |kinds: &[(&str, &str)]| -> String {
-            kinds
-                .iter()
-                .map(|(option, what)| format!("{{{option},\"{}\"}},", self.file(node, what)))
-                .collect()
-        };
-        let own = files(&[
-            ("certfile", "crt"),
-            ("keyfile", "key"),
-            ("cacertfile", "ca"),
-        ]);
-        let text = format!(
-            "[{{server,[{own}{{verify,verify_peer}},{{fail_if_no_peer_cert,true}}{server},{{versions,[{versions}]}}]}},\n \
-             {{client,[{}{{verify,verify_peer}}{client},{{versions,[{versions}]}}]}}].\n",
-            files(&[("cacertfile", "ca")]),
-        );
-        let path = self.folder.path().join("dist.conf");
-        fs::write(&path, text).unwrap();
-        path.to_str().unwrap().to_owned()
-    }
-
-    /// The options by which a BEAM shows its certificate as a client too.
-    fn shown(&self) -> String {
-        let (cert, key) = (self.file(BEAM, "crt"), self.file(BEAM, "key"));
-        format!(",{{certfile,\"{cert}\"}},{{keyfile,\"{key}\"}}")
-    }
-}
-
-fn name(text: &str) -> DistinguishedName {
-    let mut name = DistinguishedName::new();
-    name.push(DnType::CommonName, text);
-    name
-}
-
-fn sign(issuer: &CertifiedIssuer<'static, KeyPair>, folder: &Path, node: &str) {
-    let host = node.rsplit_once('@').unwrap().1;
-    let key = KeyPair::generate().unwrap();
-    let mut params = CertificateParams::new(vec![host.to_owned()]).unwrap();
-    params.distinguished_name = name(host);
-    let certificate = params.signed_by(&key, issuer).unwrap();
-    let write = |what, text: String| fs::write(folder.join(format!("{host}.{what}")), text);
-    write("crt", certificate.pem()).unwrap();
-    write("key", key.serialize_pem()).unwrap();
-    write("ca", issuer.pem()).unwrap();
+/// An authority that everybody here has a certificate of.
+fn authority() -> Authority {
+    Authority::new(&[BEAM, US, IDLE]).unwrap()
 }
 
 /// A namespace with OTP's epmd in which all names have this address.
@@ -151,8 +59,10 @@ fn said(member: &Member, message: &str, reason: &str) -> Value {
 
 fn both_ways(otp: Otp, address: IpAddr, protocol: &str, versions: &str, further: &[&str]) {
     let (ns, _epmd) = names(address);
-    let authority = Authority::new();
-    let options = authority.options(versions, "", &authority.shown());
+    let authority = authority();
+    let options = authority
+        .options(BEAM, versions, "", &authority.shown(BEAM))
+        .unwrap();
     let mut b = secured(otp, &ns, protocol, &options);
     let flags = |name| {
         let mut flags = authority.flags(name);
@@ -202,13 +112,9 @@ pub(crate) fn each_side_dials_over_tls_and_ipv6(otp: Otp) {
 pub(crate) fn addresses_in_certificates(otp: Otp) {
     const NAMES: [&str; 3] = ["b@127.0.0.1", "r@127.0.0.1", "s@127.0.0.1"];
     let (ns, _epmd) = names(loopback());
-    let authority = Authority::of(&NAMES[..1]);
-    let (cert, key) = (
-        authority.file(NAMES[0], "crt"),
-        authority.file(NAMES[0], "key"),
-    );
-    let shown = format!(",{{certfile,\"{cert}\"}},{{keyfile,\"{key}\"}}");
-    let options = authority.options_of(NAMES[0], BOTH, "", &shown);
+    let authority = Authority::new(&NAMES[..1]).unwrap();
+    let options = authority.options(NAMES[0], BOTH, "", &authority.shown(NAMES[0]));
+    let options = options.unwrap();
     let extra = ["-proto_dist", "inet_tls", "-ssl_dist_optfile", &options];
     let mut b = beam(otp, &ns, NAMES[0], &extra);
     let flags = authority.flags(NAMES[0]);
@@ -222,8 +128,8 @@ pub(crate) fn addresses_in_certificates(otp: Otp) {
 /// In each direction the side that does not trust the other refuses, and both of us say why.
 pub(crate) fn another_authority_is_refused_and_said(otp: Otp) {
     let (ns, _epmd) = names(loopback());
-    let (ours, theirs) = (Authority::new(), Authority::new());
-    let options = theirs.options(BOTH, "", &theirs.shown());
+    let (ours, theirs) = (authority(), authority());
+    let options = theirs.options(BEAM, BOTH, "", &theirs.shown(BEAM)).unwrap();
     let mut b = secured(otp, &ns, "inet_tls", &options);
     let r = member(&ns, US, &ours.flags(US), &[BEAM]);
     let failed = said(&r, "cannot connect to node", "tls_untrusted");
@@ -245,13 +151,13 @@ pub(crate) fn another_authority_is_refused_and_said(otp: Otp) {
 /// The whole authority is replaced; nothing is started again.
 pub(crate) fn certificates_are_replaced_while_we_run(otp: Otp) {
     let (ns, _epmd) = names(loopback());
-    let (ours, theirs) = (Authority::new(), Authority::new());
-    let options = theirs.options(BOTH, "", &theirs.shown());
+    let (ours, theirs) = (authority(), authority());
+    let options = theirs.options(BEAM, BOTH, "", &theirs.shown(BEAM)).unwrap();
     let mut b = secured(otp, &ns, "inet_tls", &options);
     let r = member(&ns, US, &ours.flags(US), &[BEAM]);
     said(&r, "cannot connect to node", "tls_untrusted");
     // Halfway: the key does not belong to the certificate.
-    sign(&theirs.issuer, theirs.folder.path(), US);
+    theirs.sign(US).unwrap();
     fs::copy(theirs.file(US, "key"), ours.file(US, "key")).unwrap();
     let half = r.enmesh.wait_for(SOON, |record| {
         let text = record["message"].as_str().unwrap_or("");
@@ -273,8 +179,8 @@ pub(crate) fn certificates_are_replaced_while_we_run(otp: Otp) {
 /// OTP 25 looks at no certificate unless it is told to, and shows none: we do, and say what is missing.
 pub(crate) fn a_beam_that_shows_no_certificate_is_refused(otp: Otp) {
     let (ns, _epmd) = names(loopback());
-    let authority = Authority::new();
-    let options = authority.options(BOTH, "", "");
+    let authority = authority();
+    let options = authority.options(BEAM, BOTH, "", "").unwrap();
     let mut b = secured(otp, &ns, "inet_tls", &options);
     let s = member(&ns, IDLE, &authority.flags(IDLE), &[]);
     assert_eq!(b.eval(&format!("net_adm:ping('{IDLE}')")).unwrap(), "pang");
@@ -292,7 +198,7 @@ pub(crate) fn a_beam_that_shows_no_certificate_is_refused(otp: Otp) {
 /// One of the two was started without TLS.
 pub(crate) fn a_beam_without_tls_is_said(otp: Otp) {
     let (ns, _epmd) = names(loopback());
-    let authority = Authority::new();
+    let authority = authority();
     let mut b = beam(otp, &ns, BEAM, &[]);
     let r = member(&ns, US, &authority.flags(US), &[BEAM]);
     let failed = said(&r, "cannot connect to node", "tls_no_answer");
@@ -303,7 +209,9 @@ pub(crate) fn a_beam_without_tls_is_said(otp: Otp) {
     let text = refused["error"].as_str().unwrap();
     assert!(text.contains("the peer speaks no tls"), "{text}");
     drop(b);
-    let options = authority.options(BOTH, "", &authority.shown());
+    let options = authority
+        .options(BEAM, BOTH, "", &authority.shown(BEAM))
+        .unwrap();
     let mut b = secured(otp, &ns, "inet_tls", &options);
     let s = member(&ns, IDLE, &[], &[BEAM]);
     said(&s, "cannot connect to node", "peer_speaks_tls");
