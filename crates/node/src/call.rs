@@ -9,6 +9,7 @@ use enmesh_term::{Pid, Reference, Term};
 
 use crate::destination::Destination;
 use crate::kernel_driver::{Handle, KernelDriver};
+use crate::link_queue::{Turn, Waiter};
 use crate::send::{self, TooLong};
 use crate::slot::{Outcome, Slot};
 use crate::timers::TimerId;
@@ -87,6 +88,7 @@ impl Request {
         begin: impl FnOnce(&mut Kernel<Handle>, Instant, Handle) -> Reference,
     ) -> Result<(), Outcome> {
         let mut begin = Some(begin);
+        let mut turn = Turn::default();
         std::future::poll_fn(|context| {
             if self.driver.is_shut() {
                 return Poll::Ready(Err(Outcome::ShutDown));
@@ -94,7 +96,11 @@ impl Request {
             // Under the lock of the kernel, so that of many who were woken each sees what those
             // before it have sent.
             let begun = self.driver.with(|kernel, now| {
-                let has_room = send::has_room(&self.driver, to, length, context.waker());
+                let waiter = Waiter {
+                    turn: &mut turn,
+                    waker: context.waker(),
+                };
+                let has_room = send::has_room(&self.driver, to, length, waiter);
                 let begin = begin.take_if(|_| has_room)?;
                 Some(begin(kernel, now, Handle::Slot(Arc::clone(&self.slot))))
             });

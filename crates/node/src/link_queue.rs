@@ -6,13 +6,18 @@
 //! up. What the kernel says cannot wait; if that alone piles up to [`MAX_WAITING`], the peer does
 //! not read and the link ends.
 
+mod line;
+
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use bytes::Bytes;
 use enmesh_proto::Message;
 use tokio::sync::Notify;
+
+use line::Line;
+pub(crate) use line::Turn;
 
 /// The longest payload, in bytes, that counts as small: what travels in one fragment.
 pub(crate) const SMALL: usize = 64 * 1024;
@@ -52,6 +57,13 @@ pub(crate) enum Refused {
     Closed(Bytes),
 }
 
+/// Who is to be woken once there may be room for its message.
+#[derive(Debug)]
+pub(crate) struct Waiter<'a> {
+    pub(crate) turn: &'a mut Turn,
+    pub(crate) waker: &'a Waker,
+}
+
 /// The outgoing queue of one link.
 #[derive(Debug, Default)]
 pub(crate) struct LinkQueue {
@@ -69,8 +81,9 @@ struct Inner {
     large: usize,
     /// Set when [`MAX_WAITING`] is reached, and when the link has ended.
     end: Option<End>,
-    /// Senders that wait for the budget; each mailbox is one at most.
-    senders: Vec<Waker>,
+    /// Senders that wait for the budget of small messages, and for that of large ones.
+    small_line: Line,
+    large_line: Line,
     /// The link's task waits for a message.
     is_idle: bool,
 }
@@ -84,17 +97,18 @@ enum End {
 impl LinkQueue {
     /// Takes a user's message if the budget allows it; else `waiter` is woken once it may.
     pub(crate) fn try_push(
-        &self,
+        self: &Arc<Self>,
         flow: u64,
         message: Message,
-        waiter: Option<&Waker>,
+        waiter: Option<Waiter<'_>>,
     ) -> Result<(), Refused> {
-        let mut inner = self.lock();
+        let size = size(&message);
+        let inner = self.lock();
         if inner.end.is_some() {
             return Err(Refused::Closed(message.payload.unwrap_or_default()));
         }
-        if !inner.has_room(size(&message)) {
-            inner.wait(waiter);
+        if !inner.has_room(size, self.ticket(waiter.as_ref(), size)) {
+            self.wait(inner, size, waiter);
             return Err(Refused::Full(message.payload.unwrap_or_default()));
         }
         self.put(inner, Outgoing { flow, message });
@@ -102,11 +116,13 @@ impl LinkQueue {
     }
 
     /// Whether a payload of so many bytes would be taken; else `waiter` is woken once it may be.
-    pub(crate) fn has_room(&self, payload: usize, waiter: Option<&Waker>) -> bool {
-        let mut inner = self.lock();
-        let has_room = inner.end.is_some() || inner.has_room(OVERHEAD + payload);
+    pub(crate) fn has_room(self: &Arc<Self>, payload: usize, waiter: Option<Waiter<'_>>) -> bool {
+        let size = OVERHEAD + payload;
+        let inner = self.lock();
+        let ticket = self.ticket(waiter.as_ref(), size);
+        let has_room = inner.end.is_some() || inner.has_room(size, ticket);
         if !has_room {
-            inner.wait(waiter);
+            self.wait(inner, size, waiter);
         }
         has_room
     }
@@ -132,7 +148,6 @@ impl LinkQueue {
         if inner.end == Some(End::Overflowed) {
             return false;
         }
-        let was_full = inner.small >= SMALL_BUDGET;
         if inner.small <= TAKEN_AT_ONCE && into.is_empty() {
             std::mem::swap(&mut inner.waiting, into);
             inner.small = 0;
@@ -149,9 +164,7 @@ impl LinkQueue {
                 into.push_back(next);
             }
         }
-        if was_full && inner.small < SMALL_BUDGET {
-            wake_senders(inner);
-        }
+        call_senders(inner, true);
         true
     }
 
@@ -160,7 +173,7 @@ impl LinkQueue {
         if bytes > 0 {
             let mut inner = self.lock();
             inner.large = inner.large.saturating_sub(bytes);
-            wake_senders(inner);
+            call_senders(inner, true);
         }
     }
 
@@ -171,9 +184,15 @@ impl LinkQueue {
             if !inner.waiting.is_empty() || inner.end == Some(End::Overflowed) {
                 return;
             }
-            inner.is_idle = true;
             if inner.waiting.capacity() > KEPT_PLACES {
                 inner.waiting = VecDeque::new();
+            }
+            if !std::mem::replace(&mut inner.is_idle, true) {
+                // Nothing that is taken or written will call the next sender: should nobody come
+                // of those who were called, it must be now.
+                inner.small_line.forget_called();
+                inner.large_line.forget_called();
+                call_senders(inner, true);
             }
         }
         self.arrived.notified().await;
@@ -186,8 +205,37 @@ impl LinkQueue {
         let waiting = std::mem::take(&mut inner.waiting);
         inner.small = 0;
         inner.large = 0;
-        wake_senders(inner);
+        let mut wakers = Vec::new();
+        inner.small_line.call_all(&mut wakers);
+        inner.large_line.call_all(&mut wakers);
+        drop(inner);
+        wake_all(wakers);
         drop(waiting);
+    }
+
+    fn ticket(self: &Arc<Self>, waiter: Option<&Waiter<'_>>, size: usize) -> Option<u64> {
+        waiter.and_then(|waiter| waiter.turn.ticket(self, size))
+    }
+
+    fn wait(
+        self: &Arc<Self>,
+        mut inner: MutexGuard<'_, Inner>,
+        size: usize,
+        waiter: Option<Waiter<'_>>,
+    ) {
+        let ticket = self.ticket(waiter.as_ref(), size);
+        if let Some(Waiter { turn, waker }) = waiter {
+            let ticket = inner.line(size).wait(ticket, size, waker);
+            drop(inner);
+            turn.set(self, ticket, size);
+        }
+    }
+
+    /// A sender waits no more, whatever came of that: the next one may have its place.
+    fn leave(&self, ticket: u64, size: usize) {
+        let mut inner = self.lock();
+        inner.line(size).leave(ticket, size);
+        call_senders(inner, false);
     }
 
     fn put(&self, mut inner: MutexGuard<'_, Inner>, outgoing: Outgoing) {
@@ -216,29 +264,49 @@ impl LinkQueue {
 }
 
 impl Inner {
-    fn wait(&mut self, waiter: Option<&Waker>) {
-        if let Some(waiter) = waiter
-            && !self.senders.iter().any(|waker| waker.will_wake(waiter))
-        {
-            self.senders.push(waiter.clone());
+    fn line(&mut self, size: usize) -> &mut Line {
+        match size <= SMALL {
+            true => &mut self.small_line,
+            false => &mut self.large_line,
         }
     }
 
-    fn has_room(&self, size: usize) -> bool {
-        if size <= SMALL {
-            self.small < SMALL_BUDGET
-        } else {
-            self.large == 0 || self.large + size <= LARGE_BUDGET
+    /// Small messages go as they come, so that who runs need not stop; but a large one would find
+    /// no room for ever if smaller ones could always go before it.
+    fn has_room(&self, size: usize, ticket: Option<u64>) -> bool {
+        match size <= SMALL {
+            true => fits_small(self.small),
+            false => fits_large(self.large, size) && self.large_line.is_first(ticket),
         }
     }
 }
 
-/// Wakes outside of the lock: what a waker does is not ours.
-fn wake_senders(mut inner: MutexGuard<'_, Inner>) {
-    let senders = std::mem::take(&mut inner.senders);
+/// Whether a small message is taken while there are so many bytes of others.
+fn fits_small(used: usize) -> bool {
+    used < SMALL_BUDGET
+}
+
+/// Whether a large message of this size is taken while there are so many bytes of others.
+fn fits_large(used: usize, size: usize) -> bool {
+    used == 0 || used + size <= LARGE_BUDGET
+}
+
+/// Calls the senders for whom there is room, in order, and wakes them outside of the lock: what a
+/// waker does is not ours.
+fn call_senders(mut inner: MutexGuard<'_, Inner>, insists: bool) {
+    let mut wakers = Vec::new();
+    let (small, large) = (inner.small, inner.large);
+    let fits = |called, _| fits_small(small + called);
+    inner.small_line.call(insists, fits, &mut wakers);
+    let fits = |called, size| fits_large(large + called, size);
+    inner.large_line.call(insists, fits, &mut wakers);
     drop(inner);
-    for sender in senders {
-        sender.wake();
+    wake_all(wakers);
+}
+
+fn wake_all(wakers: Vec<Waker>) {
+    for waker in wakers {
+        waker.wake();
     }
 }
 
@@ -248,94 +316,4 @@ pub(crate) fn size(message: &Message) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use enmesh_proto::Control;
-    use enmesh_term::{Atom, Pid};
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::Wake;
-
-    #[derive(Default)]
-    struct Woken(AtomicUsize);
-
-    impl Wake for Woken {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    fn message(payload: usize) -> Message {
-        Message {
-            control: Control::Send {
-                to: Pid::new(Atom::from_static("a@h"), 1, 0, 4),
-                token: None,
-            },
-            payload: Some(Bytes::from(vec![0; payload])),
-        }
-    }
-
-    /// As many small messages as the budget allows.
-    fn fill(queue: &LinkQueue) -> usize {
-        (0..)
-            .take_while(|_| queue.try_push(1, message(1024), None).is_ok())
-            .count()
-    }
-
-    #[test]
-    fn a_sender_over_the_budget_is_woken_when_the_link_has_taken_enough() {
-        let (queue, woken) = (LinkQueue::default(), Arc::new(Woken::default()));
-        let waker = Waker::from(Arc::clone(&woken));
-        let count = fill(&queue);
-        assert!(count * 1024 <= SMALL_BUDGET);
-        for _ in 0..2 {
-            let refused = queue.try_push(1, message(1), Some(&waker));
-            assert!(matches!(refused, Err(Refused::Full(payload)) if payload.len() == 1));
-        }
-        let mut taken = VecDeque::new();
-        assert!(queue.take(&mut taken));
-        assert!(taken.len() < count, "a turn is bounded");
-        assert_eq!(woken.0.load(Ordering::Relaxed), 1, "once for both");
-        assert!(queue.try_push(1, message(1), None).is_ok());
-    }
-
-    #[test]
-    fn large_messages_have_a_budget_of_their_own() {
-        let queue = LinkQueue::default();
-        assert!(queue.try_push(1, message(LARGE_BUDGET + 1), None).is_ok());
-        let second = queue.try_push(1, message(SMALL + 1), None);
-        assert!(matches!(second, Err(Refused::Full(_))));
-        assert!(
-            queue.try_push(2, message(10), None).is_ok(),
-            "small ones go"
-        );
-        let mut taken = VecDeque::new();
-        assert!(queue.take(&mut taken));
-        assert_eq!(taken.len(), 2);
-        assert!(!queue.has_room(SMALL + 1, None), "the link still holds it");
-        queue.large_written(size(&taken[0].message));
-        assert!(queue.has_room(SMALL + 1, None));
-    }
-
-    #[test]
-    fn what_nobody_waits_for_piles_up_to_a_bound_and_then_ends_the_link() {
-        let queue = LinkQueue::default();
-        let mut taken = VecDeque::new();
-        for _ in 0..=MAX_WAITING / (16 << 20) {
-            queue.push(0, message(16 << 20));
-        }
-        assert!(!queue.take(&mut taken));
-    }
-
-    #[test]
-    fn the_end_of_the_link_is_told_to_who_waits() {
-        let (queue, woken) = (LinkQueue::default(), Arc::new(Woken::default()));
-        fill(&queue);
-        let waker = Waker::from(Arc::clone(&woken));
-        assert!(!queue.has_room(0, Some(&waker)));
-        queue.close();
-        assert_eq!(woken.0.load(Ordering::Relaxed), 1);
-        let refused = queue.try_push(1, message(3), None);
-        assert!(matches!(refused, Err(Refused::Closed(payload)) if payload.len() == 3));
-    }
-}
+mod tests;

@@ -1,7 +1,7 @@
 //! The way of a message from a user to the link's queue, or to the kernel.
 
 use std::sync::Arc;
-use std::task::{Poll, Waker};
+use std::task::Poll;
 
 use bytes::Bytes;
 use enmesh_proto::{Control, Message};
@@ -9,7 +9,7 @@ use enmesh_term::{Atom, Pid, Term};
 
 use crate::destination::Destination;
 use crate::kernel_driver::KernelDriver;
-use crate::link_queue::{Refused, SMALL};
+use crate::link_queue::{Refused, SMALL, Turn, Waiter};
 use crate::mailbox::flow_of;
 
 /// Why a message was not sent. None of it has left.
@@ -57,11 +57,16 @@ pub(crate) async fn send(
     payload: Bytes,
 ) -> Result<(), SendError> {
     let mut payload = Some(payload);
+    let mut turn = Turn::default();
     std::future::poll_fn(|context| {
         let Some(bytes) = payload.take() else {
             return Poll::Ready(Ok(()));
         };
-        match attempt(driver, from, to, bytes, Some(context.waker())) {
+        let waiter = Waiter {
+            turn: &mut turn,
+            waker: context.waker(),
+        };
+        match attempt(driver, from, to, bytes, Some(waiter)) {
             Ok(()) => Poll::Ready(Ok(())),
             Err(Failed::Full(bytes)) => {
                 payload = Some(bytes);
@@ -97,7 +102,7 @@ fn attempt(
     from: &Pid,
     to: &Destination,
     payload: Bytes,
-    waiter: Option<&Waker>,
+    waiter: Option<Waiter<'_>>,
 ) -> Result<(), Failed> {
     let max = driver.max_message() - CONTROL_ROOM;
     if payload.len() > max {
@@ -172,7 +177,7 @@ pub(crate) fn has_room(
     driver: &KernelDriver,
     to: &Destination,
     length: usize,
-    waiter: &Waker,
+    waiter: Waiter<'_>,
 ) -> bool {
     remote_node(driver, to)
         .and_then(|node| driver.route(node))

@@ -92,7 +92,7 @@ fn written(driver: &mut Driver) -> Bytes {
 }
 
 /// As many messages of this length as the queue takes from users.
-fn fill(queue: &LinkQueue, len: usize) -> usize {
+fn fill(queue: &Arc<LinkQueue>, len: usize) -> usize {
     let refused = |flow| queue.try_push(flow, message(vec![0; len]), None);
     (0..)
         .find(|&at| matches!(refused(100 + at), Err(Refused::Full(_))))
@@ -108,7 +108,7 @@ fn a_small_message_waits_for_one_mib_of_others_at_most() {
     for len in [10, 1000, 10_000, 60_000] {
         let mut driver = driver();
         let queue = Arc::clone(&driver.wires.queue);
-        let room = fill(&LinkQueue::default(), len);
+        let room = fill(&Arc::default(), len);
         for round in 0..40 {
             // Large ones of many flows never end, and small ones come as fast as they are taken.
             while queue.has_room(2 * MIB, None) {
