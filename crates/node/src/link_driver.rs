@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::deadline::until;
 use crate::kernel_driver::{KernelDriver, atom_of};
-use crate::link_queue::{KEPT_PLACES, LinkQueue, Outgoing, SMALL, size};
+use crate::link_queue::{KEPT_PLACES, LinkQueue, Outgoing, Size};
 use crate::transport::{Stream, read_arrived};
 
 /// The least room to read into, in bytes; an idle link holds no more than this.
@@ -264,16 +264,16 @@ impl Driver {
         }
         // In place: a message is moved no more than it must be.
         for Outgoing { flow, message } in &mut self.taken {
-            let size = size(message);
+            let size = Size::of(message);
             let payload = message.payload.take();
             match self.link.send(*flow, &message.control, payload) {
-                Ok(()) if size > SMALL => self.large += size,
+                Ok(()) if size.is_large => self.large += size.bytes,
                 Ok(()) => {}
                 // The sender was told the bound; what is over it by some bytes of the control
                 // message is lost alone.
                 Err(LinkError::TooLarge { .. }) => {
-                    if size > SMALL {
-                        self.wires.queue.large_written(size);
+                    if size.is_large {
+                        self.wires.queue.large_written(size.bytes);
                     }
                 }
                 Err(error) => return Err(error),

@@ -35,7 +35,7 @@ const MAX_WAITING: usize = 128 << 20;
 /// How many bytes of small messages the link's task takes at once, which bounds its turn.
 const TAKEN_AT_ONCE: usize = 128 * 1024;
 
-/// What a message without payload counts as, in bytes: its place in the queue.
+/// What a message without payload and names counts as, in bytes: its place in the queue.
 const OVERHEAD: usize = size_of::<Outgoing>();
 
 /// How many places of a queue an idle link keeps.
@@ -46,6 +46,30 @@ pub(crate) const KEPT_PLACES: usize = 64;
 pub(crate) struct Outgoing {
     pub(crate) flow: u64,
     pub(crate) message: Message,
+}
+
+/// How much a message counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Size {
+    /// Its payload, the names in it, and a little more.
+    pub(crate) bytes: usize,
+    /// Whether it is large, by its payload alone: only then is it cut on the link.
+    pub(crate) is_large: bool,
+}
+
+impl Size {
+    /// That of a message with so many bytes of payload, and of names besides.
+    pub(crate) fn new(payload: usize, names: usize) -> Self {
+        Self {
+            bytes: OVERHEAD + payload + names,
+            is_large: payload > SMALL,
+        }
+    }
+
+    pub(crate) fn of(message: &Message) -> Self {
+        let payload = message.payload.as_ref().map_or(0, Bytes::len);
+        Self::new(payload, message.control.names())
+    }
 }
 
 /// Why a message was not taken; its payload is given back.
@@ -102,7 +126,7 @@ impl LinkQueue {
         message: Message,
         waiter: Option<Waiter<'_>>,
     ) -> Result<(), Refused> {
-        let size = size(&message);
+        let size = Size::of(&message);
         let inner = self.lock();
         if inner.end.is_some() {
             return Err(Refused::Closed(message.payload.unwrap_or_default()));
@@ -115,9 +139,8 @@ impl LinkQueue {
         Ok(())
     }
 
-    /// Whether a payload of so many bytes would be taken; else `waiter` is woken once it may be.
-    pub(crate) fn has_room(self: &Arc<Self>, payload: usize, waiter: Option<Waiter<'_>>) -> bool {
-        let size = OVERHEAD + payload;
+    /// Whether a message of this size would be taken; else `waiter` is woken once it may be.
+    pub(crate) fn has_room(self: &Arc<Self>, size: Size, waiter: Option<Waiter<'_>>) -> bool {
         let inner = self.lock();
         let ticket = self.ticket(waiter.as_ref(), size);
         let has_room = inner.end.is_some() || inner.has_room(size, ticket);
@@ -133,7 +156,7 @@ impl LinkQueue {
         if inner.end.is_some() {
             return;
         }
-        if inner.small + inner.large + size(&message) > MAX_WAITING {
+        if inner.small + inner.large + Size::of(&message).bytes > MAX_WAITING {
             inner.end = Some(End::Overflowed);
             self.wake(inner);
             return;
@@ -156,10 +179,10 @@ impl LinkQueue {
             while taken < TAKEN_AT_ONCE
                 && let Some(next) = inner.waiting.pop_front()
             {
-                let size = size(&next.message);
-                if size <= SMALL {
-                    taken += size;
-                    inner.small -= size;
+                let size = Size::of(&next.message);
+                if !size.is_large {
+                    taken += size.bytes;
+                    inner.small -= size.bytes;
                 }
                 into.push_back(next);
             }
@@ -213,37 +236,37 @@ impl LinkQueue {
         drop(waiting);
     }
 
-    fn ticket(self: &Arc<Self>, waiter: Option<&Waiter<'_>>, size: usize) -> Option<u64> {
+    fn ticket(self: &Arc<Self>, waiter: Option<&Waiter<'_>>, size: Size) -> Option<u64> {
         waiter.and_then(|waiter| waiter.turn.ticket(self, size))
     }
 
     fn wait(
         self: &Arc<Self>,
         mut inner: MutexGuard<'_, Inner>,
-        size: usize,
+        size: Size,
         waiter: Option<Waiter<'_>>,
     ) {
         let ticket = self.ticket(waiter.as_ref(), size);
         if let Some(Waiter { turn, waker }) = waiter {
-            let ticket = inner.line(size).wait(ticket, size, waker);
+            let ticket = inner.line(size).wait(ticket, size.bytes, waker);
             drop(inner);
             turn.set(self, ticket, size);
         }
     }
 
     /// A sender waits no more, whatever came of that: the next one may have its place.
-    fn leave(&self, ticket: u64, size: usize) {
+    fn leave(&self, ticket: u64, size: Size) {
         let mut inner = self.lock();
-        inner.line(size).leave(ticket, size);
+        inner.line(size).leave(ticket, size.bytes);
         call_senders(inner, false);
     }
 
     fn put(&self, mut inner: MutexGuard<'_, Inner>, outgoing: Outgoing) {
-        let size = size(&outgoing.message);
-        if size <= SMALL {
-            inner.small += size;
+        let size = Size::of(&outgoing.message);
+        if size.is_large {
+            inner.large += size.bytes;
         } else {
-            inner.large += size;
+            inner.small += size.bytes;
         }
         inner.waiting.push_back(outgoing);
         self.wake(inner);
@@ -264,19 +287,19 @@ impl LinkQueue {
 }
 
 impl Inner {
-    fn line(&mut self, size: usize) -> &mut Line {
-        match size <= SMALL {
-            true => &mut self.small_line,
-            false => &mut self.large_line,
+    fn line(&mut self, size: Size) -> &mut Line {
+        match size.is_large {
+            true => &mut self.large_line,
+            false => &mut self.small_line,
         }
     }
 
     /// Small messages go as they come, so that who runs need not stop; but a large one would find
     /// no room for ever if smaller ones could always go before it.
-    fn has_room(&self, size: usize, ticket: Option<u64>) -> bool {
-        match size <= SMALL {
-            true => fits_small(self.small),
-            false => fits_large(self.large, size) && self.large_line.is_first(ticket),
+    fn has_room(&self, size: Size, ticket: Option<u64>) -> bool {
+        match size.is_large {
+            true => fits_large(self.large, size.bytes) && self.large_line.is_first(ticket),
+            false => fits_small(self.small),
         }
     }
 }
@@ -308,11 +331,6 @@ fn wake_all(wakers: Vec<Waker>) {
     for waker in wakers {
         waker.wake();
     }
-}
-
-/// What a message counts as.
-pub(crate) fn size(message: &Message) -> usize {
-    OVERHEAD + message.payload.as_ref().map_or(0, Bytes::len)
 }
 
 #[cfg(test)]

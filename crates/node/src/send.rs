@@ -9,7 +9,7 @@ use enmesh_term::{Atom, Pid, Term};
 
 use crate::destination::Destination;
 use crate::kernel_driver::KernelDriver;
-use crate::link_queue::{Refused, SMALL, Turn, Waiter};
+use crate::link_queue::{Refused, SMALL, Size, Turn, Waiter};
 use crate::mailbox::flow_of;
 
 /// Why a message was not sent. None of it has left.
@@ -127,7 +127,7 @@ fn attempt(
         },
         // How an alias is written depends on the peer, which the kernel knows.
         Destination::Alias(_) | Destination::Name(_) => {
-            if !queue.has_room(payload.len(), waiter) {
+            if !queue.has_room(Size::new(payload.len(), 0), waiter) {
                 return Err(Failed::Full(payload));
             }
             return through_kernel(driver, from, to, payload);
@@ -181,7 +181,7 @@ pub(crate) fn has_room(
 ) -> bool {
     remote_node(driver, to)
         .and_then(|node| driver.route(node))
-        .is_none_or(|queue| queue.has_room(length, Some(waiter)))
+        .is_none_or(|queue| queue.has_room(Size::new(length, 0), Some(waiter)))
 }
 
 /// A request is too long for any link.

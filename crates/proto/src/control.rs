@@ -2,6 +2,7 @@
 
 mod decode;
 mod encode;
+mod names;
 mod op;
 
 use bytes::Bytes;

@@ -7,7 +7,7 @@ use enmesh_proto::{Control, LinkConfig, LocalNode};
 use enmesh_term::Pid;
 
 use super::*;
-use crate::link_queue::Refused;
+use crate::link_queue::{Refused, SMALL};
 
 const MIB: usize = 1 << 20;
 
@@ -85,59 +85,103 @@ fn message(payload: Vec<u8>) -> Message {
     }
 }
 
+/// A message to one of as many names as there are, each as long as a name can be.
+fn to_long_name(number: u64, payload: Vec<u8>) -> Message {
+    let name = format!("{number:05}{}", "\u{1d11e}".repeat(250));
+    Message {
+        control: Control::RegSend {
+            from: Pid::new(Atom::from_static("a@127.0.0.1"), 1, 0, 9),
+            to: Atom::new(&name).unwrap(),
+            token: None,
+        },
+        payload: Some(payload.into()),
+    }
+}
+
+/// What small messages are like.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// To a pid, with payloads of this length.
+    Plain(usize),
+    /// To a long name.
+    Named,
+}
+
+impl Kind {
+    fn message(self, number: u64) -> Message {
+        match self {
+            Kind::Plain(len) => message(vec![0; len]),
+            Kind::Named => to_long_name(number, vec![0; 10]),
+        }
+    }
+}
+
 /// Takes what is on its way to the socket for written.
 fn written(driver: &mut Driver) -> Bytes {
     let mut outbox = std::mem::take(&mut driver.outbox);
     outbox.copy_to_bytes(outbox.remaining())
 }
 
-/// As many messages of this length as the queue takes from users.
-fn fill(queue: &Arc<LinkQueue>, len: usize) -> usize {
-    let refused = |flow| queue.try_push(flow, message(vec![0; len]), None);
+/// As many messages of this kind as the queue takes from users.
+fn fill(queue: &Arc<LinkQueue>, kind: Kind) -> usize {
+    let refused = |at| queue.try_push(100 + at, kind.message(at), None);
     (0..)
-        .find(|&at| matches!(refused(100 + at), Err(Refused::Full(_))))
+        .find(|&at| matches!(refused(at), Err(Refused::Full(_))))
         .unwrap() as usize
 }
 
 /// What is counted: bytes that are written between the moment in which the queue takes a small
 /// message and the moment in which that is written itself.
+fn bytes_before_a_small_message(kind: Kind) -> usize {
+    const MARK: &[u8] = b"the small one itself";
+    let (mut worst, mut driver) = (0, driver());
+    let queue = Arc::clone(&driver.wires.queue);
+    let room = fill(&Arc::default(), kind);
+    for round in 0..40 {
+        // Large ones of many flows never end, and small ones come as fast as they are taken.
+        while queue.has_room(Size::new(2 * MIB, 0), None) {
+            let large = message(vec![1; 2 * MIB]);
+            queue.try_push(round % 16, large, None).unwrap();
+        }
+        let _ = queue.try_push(99, kind.message(99), None);
+        driver.fill_outbox(round % 2 == 0).unwrap();
+        let mut others = driver.outbox.remaining();
+        for at in 1..room as u64 {
+            let _ = queue.try_push(100 + at, kind.message(at), None);
+        }
+        queue.push(7777, message(MARK.to_vec()));
+        written(&mut driver);
+        for number in 50_000.. {
+            driver.fill_outbox(round % 2 == 0).unwrap();
+            let batch = written(&mut driver);
+            let found = batch.windows(MARK.len()).position(|it| it == MARK);
+            others += found.unwrap_or(batch.len());
+            if found.is_some() {
+                break;
+            }
+            // Nobody is told to wait while there is room for one more.
+            let _ = queue.try_push(100, kind.message(number), None);
+        }
+        worst = worst.max(others);
+    }
+    worst
+}
+
 #[test]
 fn a_small_message_waits_for_one_mib_of_others_at_most() {
-    const MARK: &[u8] = b"the small one itself";
-    let mut worst = 0;
-    for len in [10, 1000, 10_000, 60_000] {
-        let mut driver = driver();
-        let queue = Arc::clone(&driver.wires.queue);
-        let room = fill(&Arc::default(), len);
-        for round in 0..40 {
-            // Large ones of many flows never end, and small ones come as fast as they are taken.
-            while queue.has_room(2 * MIB, None) {
-                let large = message(vec![1; 2 * MIB]);
-                queue.try_push(round % 16, large, None).unwrap();
-            }
-            queue.try_push(99, message(vec![0; len]), None).unwrap();
-            driver.fill_outbox(round % 2 == 0).unwrap();
-            let mut others = driver.outbox.remaining();
-            for at in 1..room {
-                let flow = 100 + at as u64;
-                queue.try_push(flow, message(vec![0; len]), None).unwrap();
-            }
-            queue.try_push(7777, message(MARK.to_vec()), None).unwrap();
-            written(&mut driver);
-            loop {
-                driver.fill_outbox(round % 2 == 0).unwrap();
-                let batch = written(&mut driver);
-                let found = batch.windows(MARK.len()).position(|it| it == MARK);
-                others += found.unwrap_or(batch.len());
-                if found.is_some() {
-                    break;
-                }
-                // Nobody is told to wait while there is room for one more.
-                let _ = queue.try_push(100, message(vec![0; len]), None);
-            }
-            worst = worst.max(others);
-        }
+    for len in [10, 1000, 10_000, 60_000, SMALL] {
+        let worst = bytes_before_a_small_message(Kind::Plain(len));
+        assert!(worst > 64 * 1024, "nothing was in the way: {worst}");
+        assert!(
+            worst <= MIB,
+            "{worst} bytes of messages of {len} went before"
+        );
     }
+}
+
+#[test]
+fn a_small_message_waits_for_one_mib_at_most_however_long_the_names_of_others_are() {
+    let worst = bytes_before_a_small_message(Kind::Named);
     assert!(worst > 64 * 1024, "nothing was in the way: {worst}");
     assert!(worst <= MIB, "{worst} bytes went before");
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::task::Waker;
 
-use super::LinkQueue;
+use super::{LinkQueue, Size};
 
 /// Senders that wait for the same budget.
 #[derive(Debug, Default)]
@@ -106,18 +106,18 @@ pub(crate) struct Turn(Option<Place>);
 struct Place {
     queue: Arc<LinkQueue>,
     ticket: u64,
-    size: usize,
+    size: Size,
 }
 
 impl Turn {
     /// The ticket for a message of so many bytes in this queue.
-    pub(super) fn ticket(&self, queue: &Arc<LinkQueue>, size: usize) -> Option<u64> {
+    pub(super) fn ticket(&self, queue: &Arc<LinkQueue>, size: Size) -> Option<u64> {
         let place = self.0.as_ref()?;
         (Arc::ptr_eq(&place.queue, queue) && place.size == size).then_some(place.ticket)
     }
 
     /// The place is there from now on. One elsewhere is left, so no lock may be held.
-    pub(super) fn set(&mut self, queue: &Arc<LinkQueue>, ticket: u64, size: usize) {
+    pub(super) fn set(&mut self, queue: &Arc<LinkQueue>, ticket: u64, size: Size) {
         if self.ticket(queue, size) != Some(ticket) {
             let queue = Arc::clone(queue);
             *self = Turn(Some(Place {

@@ -72,9 +72,12 @@ fn large_messages_have_a_budget_of_their_own() {
     let mut taken = VecDeque::new();
     assert!(queue.take(&mut taken));
     assert_eq!(taken.len(), 2);
-    assert!(!queue.has_room(SMALL + 1, None), "the link still holds it");
-    queue.large_written(size(&taken[0].message));
-    assert!(queue.has_room(SMALL + 1, None));
+    assert!(
+        !queue.has_room(Size::new(SMALL + 1, 0), None),
+        "the link still holds it"
+    );
+    queue.large_written(Size::of(&taken[0].message).bytes);
+    assert!(queue.has_room(Size::new(SMALL + 1, 0), None));
 }
 
 #[test]
@@ -93,7 +96,7 @@ fn the_end_of_the_link_is_told_to_who_waits() {
     fill(&queue);
     let waker = Waker::from(Arc::clone(&woken));
     let mut turn = Turn::default();
-    assert!(!queue.has_room(0, wait(&mut turn, &waker)));
+    assert!(!queue.has_room(Size::new(0, 0), wait(&mut turn, &waker)));
     queue.close();
     assert_eq!(woken.0.load(Ordering::Relaxed), 1);
     let refused = queue.try_push(1, message(3), None);
@@ -133,8 +136,9 @@ impl Sender {
 
 /// Lets the link write all that it has taken.
 fn drain(queue: &Arc<LinkQueue>, taken: &mut VecDeque<Outgoing>) {
-    let large = taken.iter().map(|it| size(&it.message));
-    queue.large_written(large.filter(|&size| size > SMALL).sum());
+    let sizes = taken.iter().map(|it| Size::of(&it.message));
+    let large = sizes.filter(|size| size.is_large);
+    queue.large_written(large.map(|size| size.bytes).sum());
     taken.clear();
 }
 

@@ -550,3 +550,70 @@ proptest! {
         let _ = Control::decode_prefix(&[&[131, 104, arity, 97, op], &rest[..]].concat());
     }
 }
+
+/// What a sender may count on: no control message is longer than its names and 100 bytes.
+#[test]
+fn a_control_message_is_hardly_longer_than_the_names_in_it() {
+    let name = |len: usize| Atom::new(&"\u{1d11e}".repeat(len)).unwrap();
+    let pid = Pid::new(name(255), u32::MAX, u32::MAX, u32::MAX);
+    let reference = Reference::new(name(255), u32::MAX, &[u32::MAX; 5]).unwrap();
+    let (from, to) = (pid.clone(), pid.clone());
+    let long = Term::Binary(vec![0; 3000].into());
+    let all = [
+        Control::Send {
+            to: to.clone(),
+            token: None,
+        },
+        Control::RegSend {
+            from: from.clone(),
+            to: name(255),
+            token: Some(Box::new(long.clone())),
+        },
+        Control::Exit {
+            from: from.clone(),
+            to: to.clone(),
+            reason: Box::new(long),
+            token: None,
+        },
+        Control::Monitor {
+            from: from.clone(),
+            to: ProcId::Name(name(255)),
+            reference: reference.clone(),
+        },
+        Control::PayloadMonitorExit {
+            from: ProcId::Name(name(1)),
+            to: to.clone(),
+            reference: reference.clone(),
+        },
+        Control::SpawnReply {
+            id: reference.clone(),
+            to: to.clone(),
+            flags: u32::MAX,
+            result: Box::new(SpawnResult::Started(to)),
+            token: None,
+        },
+        Control::Altact {
+            flags: AltactFlags::PRIORITY,
+            from: from.clone(),
+            to: AltactTarget::Alias(reference.clone()),
+            token: None,
+        },
+        Control::SpawnRequest(Box::new(SpawnRequest {
+            id: reference,
+            from: from.clone(),
+            group_leader: from,
+            module: name(255),
+            function: name(254),
+            arity: 255,
+            options: Term::List(vec![Term::atom("link"), Term::atom("monitor")]),
+            token: None,
+        })),
+    ];
+    for control in all {
+        let mut bytes = bytes::BytesMut::new();
+        control.encode_bare_into(&mut bytes);
+        let (names, len) = (control.names(), bytes.len());
+        assert!(len <= names + 100, "{len} of {names}: {control:?}");
+        assert!(names <= len + 100, "{len} of {names}: {control:?}");
+    }
+}
