@@ -146,8 +146,11 @@ impl Plan {
                 // This is said, and our own dials are not slowed down by it: anybody can claim the
                 // name. If it is the peer, our next dial finds that out for certain enough, and
                 // waits for the longest back-off then.
-                if let (Some(name), true) = (claimed, error.is_wrong_cookie()) {
-                    self.say_wrong_cookie(now, name, Direction::Accepted, true);
+                if let Some(name) = claimed {
+                    self.claim_ended(now, &name);
+                    if error.is_wrong_cookie() {
+                        self.say_wrong_cookie(now, name, Direction::Accepted, true);
+                    }
                 }
             }
             Some(Stage::Dial { peer, .. }) => self.dial_ended(now, &peer, error),
@@ -169,7 +172,9 @@ impl Plan {
     }
 
     /// The user wants a link with this peer now: it is dialled once at once, whatever its
-    /// back-off, unless it is being dialled already. How it went is told by [`Action::Nodeup`] or
+    /// back-off, unless it is being dialled already. A peer that asks us to wait for its own
+    /// connect is asked again after a millisecond, and ever more rarely for about five seconds: it
+    /// says so too of a link that has just ended. How it went is told by [`Action::Nodeup`] or
     /// [`Action::DialFailed`]; nothing is told if the peer is connected, so look before, nor when
     /// a shutdown comes between.
     pub fn handle_connect(&mut self, now: Instant, peer: PeerAddr) {

@@ -17,6 +17,17 @@ const WAIT_FOR_PEER: Duration = Duration::from_secs(1);
 /// How often in a row a peer may make us wait before that counts as a failure.
 const MAX_NOKS: u32 = 5;
 
+/// The same when the user waits: what is said is the first pause, and each doubles up to
+/// [`WAIT_FOR_PEER`]. The usual reason is that the peer has not noticed yet that a link of a moment
+/// ago has ended, and that is over in a millisecond.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+
+/// How often in a row a peer may make the user wait: for about as long as [`MAX_NOKS`] make us.
+const MAX_PAUSES: u32 = 14;
+
+/// How long a dial of the user is put off while somebody who claims to be the peer is being let in.
+const WAIT_FOR_CLAIM: Duration = Duration::from_millis(100);
+
 impl Plan {
     pub(super) fn want(&mut self, now: Instant, addr: PeerAddr) {
         if self.is_shut || *addr.name() == self.config.own {
@@ -96,9 +107,13 @@ impl Plan {
         if peer.up.is_some() {
             return;
         }
-        peer.once = Some(addr);
-        peer.is_deferred = false;
-        if peer.dial.is_none() {
+        // Who asks again while the first one waits does not make it wait longer.
+        let is_first = peer.once.replace(addr).is_none();
+        if is_first {
+            peer.noks = 0;
+            peer.is_deferred = false;
+        }
+        if peer.dial.is_none() && (is_first || peer.due().is_none()) {
             self.peers.schedule(&name, Some(now));
         }
     }
@@ -211,11 +226,13 @@ impl Plan {
                 self.forget_dial(name);
                 self.redial(name, Some(now + WAIT_FOR_PEER));
             }
-            LinkError::Nok if self.waits_for_peer(name) => {
-                self.forget_dial(name);
-                self.redial(name, Some(now + WAIT_FOR_PEER));
-            }
             error => {
+                if let LinkError::Nok = error
+                    && let Some(pause) = self.pause_for_peer(name)
+                {
+                    self.forget_dial(name);
+                    return self.redial(name, Some(now + pause));
+                }
                 let failure = Failure::of(error);
                 if failure == Failure::WrongCookie && self.connection(name).is_none() {
                     let certain = !matches!(error, LinkError::ClosedAfterDigest { .. });
@@ -278,7 +295,11 @@ impl Plan {
             if is_claimed && !peer.is_deferred {
                 // Once only: a stranger who claims the name must not keep us from the peer.
                 peer.is_deferred = true;
-                self.peers.schedule(&name, Some(now + WAIT_FOR_PEER));
+                let wait = match peer.once {
+                    Some(_) => WAIT_FOR_CLAIM,
+                    None => WAIT_FOR_PEER,
+                };
+                self.peers.schedule(&name, Some(now + wait));
                 continue;
             }
             peer.is_deferred = false;
@@ -320,16 +341,33 @@ impl Plan {
         self.peers.release(name);
     }
 
-    fn waits_for_peer(&mut self, name: &NodeName) -> bool {
+    /// How long to wait for the connect of a peer that refused ours for it; `None` if it has done
+    /// so too often.
+    fn pause_for_peer(&mut self, name: &NodeName) -> Option<Duration> {
         let Some(peer) = self.peers.get_mut(name) else {
-            return true;
+            return Some(WAIT_FOR_PEER);
+        };
+        let (pause, max) = match peer.once {
+            Some(_) => {
+                let doubled = FIRST_PAUSE.saturating_mul(1 << peer.noks.min(MAX_PAUSES));
+                (doubled.min(WAIT_FOR_PEER), MAX_PAUSES)
+            }
+            None => (WAIT_FOR_PEER, MAX_NOKS),
         };
         peer.noks += 1;
-        if peer.noks > MAX_NOKS {
+        if peer.noks > max {
             peer.noks = 0;
-            return false;
+            return None;
         }
-        true
+        Some(pause)
+    }
+
+    /// Somebody who claimed this name is gone, unproven: a dial that was put off for it goes now.
+    pub(super) fn claim_ended(&mut self, now: Instant, name: &NodeName) {
+        let is_deferred = self.peers.get(name).is_some_and(|peer| peer.is_deferred);
+        if is_deferred && !self.links.is_claimed(name) {
+            self.peers.schedule(name, Some(now));
+        }
     }
 
     pub(super) fn report_failure(

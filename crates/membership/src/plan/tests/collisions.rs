@@ -104,6 +104,74 @@ fn a_dial_is_put_off_once_for_who_claims_to_be_the_peer() {
     assert_eq!(world.told(), ["dial 2 a@h"]);
 }
 
+#[test]
+fn who_the_user_wants_is_asked_again_a_millisecond_after_nok_and_ever_more_rarely() {
+    let mut world = World::new("a@h");
+    world.plan.handle_connect(world.now, peer("b@h"));
+    let (mut tries, begin) = (1, world.now);
+    loop {
+        let dial = world.dial();
+        world.closed(dial, LinkError::Nok);
+        if world.plan.deadline().is_none() {
+            break;
+        }
+        // Others who ask meanwhile change nothing.
+        world.plan.handle_connect(world.now, peer("b@h"));
+        let step = Duration::from_millis(1 << (tries - 1));
+        assert_eq!(world.wait(), step.min(SECOND));
+        tries += 1;
+    }
+    assert_eq!(world.told(), ["failed b@h nok never again first"]);
+    assert_eq!((tries, world.plan.known_peers()), (15, 0));
+    let waited = world.now - begin;
+    assert!((4 * SECOND..=6 * SECOND).contains(&waited), "{waited:?}");
+}
+
+#[test]
+fn the_users_connect_does_not_inherit_the_pauses_of_discovery() {
+    let mut world = World::new("a@h");
+    world.want("b@h");
+    for _ in 0..4 {
+        let dial = world.dial();
+        world.closed(dial, LinkError::Nok);
+        world.wait();
+    }
+    let dial = world.dial();
+    world.closed(dial, LinkError::Nok);
+    world.plan.handle_connect(world.now, peer("b@h"));
+    let dial = world.dial();
+    world.closed(dial, LinkError::Nok);
+    assert_eq!(world.wait(), Duration::from_millis(1));
+    let dial = world.dial();
+    world.authenticated(dial, "b@h", 7, Direction::Dialled);
+    assert_eq!(world.told()[0], "nodeup 1 7 b@h");
+}
+
+#[test]
+fn a_dial_that_was_put_off_goes_when_the_claim_has_ended() {
+    let mut world = World::new("b@h");
+    let (one, other) = (world.inbound("a@h"), world.inbound("a@h"));
+    world.want("a@h");
+    world.told();
+    let eof = || LinkError::ClosedInSetup { phase: enmesh_proto::Phase::Reply };
+    world.closed(one, eof());
+    assert_eq!(world.told(), [""; 0]);
+    world.closed(other, eof());
+    assert_eq!(world.told(), ["dial 3 a@h"]);
+}
+
+#[test]
+fn the_users_dial_is_put_off_for_a_claim_by_a_tenth_of_a_second_however_many_ask() {
+    let mut world = World::new("b@h");
+    world.inbound("a@h");
+    world.plan.handle_connect(world.now, peer("a@h"));
+    world.pass(Duration::from_millis(60));
+    world.plan.handle_connect(world.now, peer("a@h"));
+    assert_eq!(world.told(), ["answer 1 Accept"]);
+    assert_eq!(world.wait(), Duration::from_millis(40));
+    assert_eq!(world.told(), ["dial 2 a@h"]);
+}
+
 /// The peer admitted one of the two; only it knows which, so both may have to live for a while.
 #[test]
 fn the_dial_of_the_greater_survives_the_other_ones_admission() {
