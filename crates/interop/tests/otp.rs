@@ -70,6 +70,7 @@ for_each_release! {
     crate::connecting::nodeup_and_nodedown_stand_around_the_messages as nodeup_and_nodedown,
     crate::connecting::a_large_message_on_a_slow_network_trips_no_ticktime as a_large_message_on_a_slow_network,
     crate::connecting::nodes_are_told_by_their_type as nodes_are_told_by_their_type,
+    crate::connecting::connect_and_disconnect_by_turns as connect_and_disconnect_by_turns,
     crate::epmd::epmd_restarts_under_us as epmd_restarts_under_us,
     crate::epmd::ours_serves_beam_nodes as ours_serves_beam_nodes,
     crate::epmd::no_epmd_at_all as no_epmd_at_all,

@@ -135,7 +135,9 @@ impl Node {
     /// Connects to `peer` now, whatever its back-off; `Ok` at once if it is connected. One
     /// attempt, as `net_kernel:connect_node/1` makes. A link made so lives like any other, and is
     /// in the [`View`] before this returns. While a dial to the same name runs, this waits for that
-    /// one, even if it goes to another address.
+    /// one, even if it goes to another address. A peer that asks us to wait for its own connect, as
+    /// one does that has not finished with a link of a moment ago, is asked again within the
+    /// attempt, for about five seconds.
     ///
     /// # Errors
     /// See [`ConnectError`]. Cancelling the call leaves the attempt running.

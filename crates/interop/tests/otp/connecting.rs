@@ -212,6 +212,40 @@ pub(crate) fn nodeup_and_nodedown_stand_around_the_messages(otp: Otp) {
     }
 }
 
+/// Of a link that has just ended the BEAM may not be done setting it up, and then it says `nok` if
+/// its name is the greater one. That costs a moment, and no nodeup or nodedown is lost or doubled.
+pub(crate) fn connect_and_disconnect_by_turns(otp: Otp) {
+    const TURNS: u32 = 200;
+    for name in [BEAM, "z@127.0.0.1"] {
+        let ns = NetNs::new().unwrap();
+        let _epmd = Epmd::start(&ns).unwrap();
+        let beam = beam(otp, &ns, name, &[]);
+        let builder = Node::builder(US.parse().unwrap(), Cookie::new(COOKIE).unwrap());
+        let node = ns.enter(|| block_on(builder.start())).unwrap().unwrap();
+        let mut mailbox = node.anonymous_mailbox().unwrap();
+        mailbox.monitor_nodes(Some(NodeTypes::All));
+        let peer: NodeName = beam.name().parse().unwrap();
+        let mut slow = 0;
+        for turn in 0..TURNS {
+            let begin = Instant::now();
+            let outcome = block_on(node.connect(peer.clone()));
+            slow += u32::from(begin.elapsed() > Duration::from_millis(900));
+            outcome.unwrap_or_else(|error| panic!("turn {turn}: {error}"));
+            // A BEAM of the lesser name takes the new link for the old one's rival, and closes both
+            // if the old one has just come up there (`remarked` in net_kernel.erl): then it was
+            // first. Whoever closes it, it is told once.
+            block_on(node.disconnect(&peer));
+            for wanted in ["up", "down"] {
+                let told = news(next(&mut mailbox));
+                assert_eq!(told, (wanted, name.to_owned(), true), "turn {turn}");
+            }
+        }
+        // A pause of a second for each `nok` would be many; the machine itself may hang once.
+        assert!(slow <= 1, "{slow} of {TURNS} with {name} took a second");
+        assert_eq!(mailbox.try_recv(), Ok(None));
+    }
+}
+
 /// Each process is told of the nodes of the type that it asked for, and of no other.
 pub(crate) fn nodes_are_told_by_their_type(otp: Otp) {
     const HIDDEN: &str = "h@127.0.0.1";

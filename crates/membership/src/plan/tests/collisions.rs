@@ -153,7 +153,9 @@ fn a_dial_that_was_put_off_goes_when_the_claim_has_ended() {
     let (one, other) = (world.inbound("a@h"), world.inbound("a@h"));
     world.want("a@h");
     world.told();
-    let eof = || LinkError::ClosedInSetup { phase: enmesh_proto::Phase::Reply };
+    let eof = || LinkError::ClosedInSetup {
+        phase: enmesh_proto::Phase::Reply,
+    };
     world.closed(one, eof());
     assert_eq!(world.told(), [""; 0]);
     world.closed(other, eof());
