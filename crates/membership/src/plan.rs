@@ -141,16 +141,17 @@ impl Plan {
     /// A link has ended by itself.
     pub fn handle_closed(&mut self, now: Instant, link: LinkId, error: &LinkError) {
         match self.links.remove(link) {
-            None => {}
-            Some(Stage::Setup { claimed, .. }) => {
+            None | Some(Stage::Setup { claimed: None, .. }) => {}
+            Some(Stage::Setup {
+                claimed: Some(name),
+                ..
+            }) => {
+                self.claim_ended(now, &name);
                 // This is said, and our own dials are not slowed down by it: anybody can claim the
                 // name. If it is the peer, our next dial finds that out for certain enough, and
                 // waits for the longest back-off then.
-                if let Some(name) = claimed {
-                    self.claim_ended(now, &name);
-                    if error.is_wrong_cookie() {
-                        self.say_wrong_cookie(now, name, Direction::Accepted, true);
-                    }
+                if error.is_wrong_cookie() {
+                    self.say_wrong_cookie(now, name, Direction::Accepted, true);
                 }
             }
             Some(Stage::Dial { peer, .. }) => self.dial_ended(now, &peer, error),

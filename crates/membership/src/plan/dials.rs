@@ -219,28 +219,23 @@ impl Plan {
 
     /// The link of a dial ended before it was up.
     pub(super) fn dial_ended(&mut self, now: Instant, name: &NodeName, error: &LinkError) {
-        match error {
+        let pause = match error {
             // This was our own will. So is a discarded link, of which nothing is heard any more: one
             // that is still known here has lost its task, and fails like any other.
-            LinkError::GivenUp => {
-                self.forget_dial(name);
-                self.redial(name, Some(now + WAIT_FOR_PEER));
-            }
-            error => {
-                if let LinkError::Nok = error
-                    && let Some(pause) = self.pause_for_peer(name)
-                {
-                    self.forget_dial(name);
-                    return self.redial(name, Some(now + pause));
-                }
-                let failure = Failure::of(error);
-                if failure == Failure::WrongCookie && self.connection(name).is_none() {
-                    let certain = !matches!(error, LinkError::ClosedAfterDigest { .. });
-                    self.say_wrong_cookie(now, name.clone(), Direction::Dialled, certain);
-                }
-                self.dial_failed(now, name, failure);
-            }
+            LinkError::GivenUp => Some(WAIT_FOR_PEER),
+            LinkError::Nok => self.pause_for_peer(name),
+            _ => None,
+        };
+        if let Some(pause) = pause {
+            self.forget_dial(name);
+            return self.redial(name, Some(now + pause));
         }
+        let failure = Failure::of(error);
+        if failure == Failure::WrongCookie && self.connection(name).is_none() {
+            let certain = !matches!(error, LinkError::ClosedAfterDigest { .. });
+            self.say_wrong_cookie(now, name.clone(), Direction::Dialled, certain);
+        }
+        self.dial_failed(now, name, failure);
     }
 
     pub(super) fn dial_failed(&mut self, now: Instant, name: &NodeName, failure: Failure) {
