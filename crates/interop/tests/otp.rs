@@ -24,6 +24,8 @@ mod mixed;
 mod naming;
 #[path = "otp/neighbours.rs"]
 mod neighbours;
+#[path = "otp/pubsub.rs"]
+mod pubsub;
 #[path = "otp/rust_node.rs"]
 mod rust_node;
 #[path = "otp/settings.rs"]
@@ -83,7 +85,8 @@ for_each_release! {
     crate::functions::a_remote_shell_gives_up as a_remote_shell_gives_up,
     crate::groups::groups_are_shared as groups_are_shared,
     crate::groups::restless_groups_end_equal as restless_groups_end_equal,
-    crate::groups::a_topic_of_phoenix_pubsub_is_shared as a_topic_of_phoenix_pubsub_is_shared,
+    crate::pubsub::a_pool_of_four_is_shared as a_pool_of_four_is_shared,
+    crate::pubsub::pools_of_other_sizes_hear_each_other as pools_of_other_sizes_hear_each_other,
     crate::naming::global_works_while_members_come_and_go as global_works_while_members_come_and_go,
     crate::naming::a_clash_is_settled_on_both_sides as a_clash_is_settled_on_both_sides,
     crate::naming::who_is_told_to_go_leaves_and_comes_back as who_is_told_to_go,

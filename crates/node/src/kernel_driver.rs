@@ -22,6 +22,7 @@ use crate::jobs::Jobs;
 use crate::link_queue::LinkQueue;
 use crate::mailbox::{Delivered, Inbox};
 use crate::orders::Orders;
+use crate::pubsub::OpenPubSubs;
 use crate::slot::Slot;
 use crate::timers::Timers;
 use crate::workers::Workers;
@@ -45,6 +46,7 @@ pub(crate) struct KernelDriver {
     max_message: usize,
     pub(crate) timers: Timers,
     pub(crate) workers: Workers,
+    pub(crate) pubsubs: OpenPubSubs,
     /// Tells the kernel's clock that something is due earlier.
     earlier: Notify,
     /// Tells the manager that there are orders.
@@ -85,6 +87,7 @@ impl KernelDriver {
             max_message,
             timers: Timers::default(),
             workers: Workers::default(),
+            pubsubs: OpenPubSubs::default(),
             earlier: Notify::new(),
             ordered: Notify::new(),
         })

@@ -114,7 +114,7 @@ pub use mailbox::{
 };
 pub use node::{ConnectError, Node};
 pub use process::Process;
-pub use pubsub::{PubSub, PubSubError, Subscription};
+pub use pubsub::{PubSub, PubSubError, PubSubOptions, Subscription};
 pub use rpc::RpcError;
 pub use send::SendError;
 #[cfg(feature = "tls")]

@@ -1,22 +1,32 @@
 //! Phoenix.PubSub: a member that subscribes to and broadcasts on the topics of Elixir nodes.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+mod open;
+mod topics;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use enmesh_identity::NodeName;
 use enmesh_otp::{Broadcast, PubSubAdapter};
-use enmesh_term::{AtomTooLong, Pid, Term, ToTerm};
-use tracing::debug;
+use enmesh_term::{Pid, Term, ToTerm};
 
-use crate::groups::{ProcessGroups, ScopeError};
-use crate::kernel_driver::KernelDriver;
+use crate::destination::Destination;
+use crate::groups::ProcessGroups;
+use crate::kernel_driver::{KernelDriver, atom_of};
 use crate::mailbox::{Ended, Mailbox, MailboxError, MailboxOptions, Message, Overflow, Received};
-use crate::node::Node;
 use crate::process::{Process, encode};
 use crate::send::{self, SendError};
+pub(crate) use open::OpenPubSubs;
+pub use open::{PubSubError, PubSubOptions};
+use topics::Topics;
 
 /// A Phoenix.PubSub of the cluster, spoken as its default adapter (`Phoenix.PubSub.PG2`) does:
-/// what Elixir nodes broadcast reaches the subscribers here, and the reverse. Cheap to clone; it
-/// leaves the cluster's PubSub with its last handle and subscription.
+/// what Elixir nodes broadcast reaches the subscribers here, and the reverse. It leaves the
+/// cluster's PubSub with its last handle and subscription.
+///
+/// Cheap to clone. Each handle is a sender of its own, as a process is in Elixir: what one handle
+/// broadcasts arrives in order, and what another one does may overtake it where the pool has more
+/// than one worker.
 ///
 /// ```no_run
 /// # async fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
@@ -29,51 +39,24 @@ use crate::send::{self, SendError};
 /// println!("{}", message.term()?);
 /// # Ok(()) }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct PubSub {
     shared: Arc<Shared>,
+    /// What the worker that carries our broadcasts is chosen by.
+    sender: u64,
 }
 
+/// What all handles of one PubSub share.
 #[derive(Debug)]
 struct Shared {
     driver: Arc<KernelDriver>,
     groups: ProcessGroups,
     adapter: PubSubAdapter,
-    /// The process that gets what other nodes broadcast.
-    worker: Process,
+    /// The processes that get what other nodes broadcast: one for each group of the adapter,
+    /// registered under its name.
+    workers: Vec<Process>,
     topics: Arc<Topics>,
-}
-
-/// Who wants what: topic to subscribers.
-#[derive(Debug, Default)]
-struct Topics {
-    subscribers: Mutex<HashMap<String, Vec<Pid>>>,
-}
-
-/// Why there is no PubSub.
-///
-/// ```no_run
-/// # async fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
-/// use enmesh::PubSubError;
-///
-/// let open = node.pubsub("MyApp.PubSub")?;
-/// let again = node.pubsub("MyApp.PubSub");
-/// assert!(matches!(again, Err(PubSubError::Mailbox(_))));
-/// # drop(open);
-/// # Ok(()) }
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum PubSubError {
-    /// The names that follow from it are too long.
-    #[error("the name of the PubSub is too long")]
-    Name(#[from] AtomTooLong),
-    /// There can be no process for it; `taken` if this node has it open already: clone that handle.
-    #[error("no process for the PubSub")]
-    Mailbox(#[from] MailboxError),
-    /// There can be no groups for it.
-    #[error("no process groups for the PubSub")]
-    Scope(#[from] ScopeError),
+    next_sender: AtomicU64,
 }
 
 /// A subscription to one topic; ends when it is dropped. It holds as much as a mailbox does; what
@@ -91,63 +74,27 @@ pub enum PubSubError {
 pub struct Subscription {
     mailbox: Mailbox,
     topic: String,
-    /// Keeps the worker alive.
+    /// Keeps the workers alive.
     pubsub: Arc<Shared>,
 }
 
-impl Node {
-    /// Joins the PubSub of that name, as it is written in the supervision tree of an Elixir
-    /// application: `{Phoenix.PubSub, name: MyApp.PubSub}`.
-    ///
-    /// # Errors
-    /// See [`PubSubError`].
-    pub fn pubsub(&self, name: &str) -> Result<PubSub, PubSubError> {
-        self.pubsub_with_pool(name, 1)
-    }
-
-    /// As [`Node::pubsub`], for one whose `pool_size` is not 1: what is broadcast over any of the
-    /// pool's groups arrives.
-    ///
-    /// # Errors
-    /// See [`PubSubError`].
-    pub fn pubsub_with_pool(&self, name: &str, pool_size: u16) -> Result<PubSub, PubSubError> {
-        let driver = &self.shared.kernel;
-        let adapter = PubSubAdapter::new(name, pool_size)?;
-        let worker = self.mailbox_with(adapter.group().as_str(), &options())?;
-        let groups = ProcessGroups::open(driver, PubSubAdapter::scope())?;
-        for group in adapter.groups() {
-            groups.join(group, worker.pid());
-        }
-        let topics = Arc::new(Topics::default());
-        let process = worker.process().clone();
-        let serving = serve(worker, Arc::downgrade(&topics));
-        driver
-            .workers
-            .spawn(|| serving)
-            .ok_or(MailboxError::ShutDown)?;
-        let shared = Arc::new(Shared {
-            driver: Arc::clone(driver),
-            groups,
-            adapter,
-            worker: process,
-            topics,
-        });
-        Ok(PubSub { shared })
-    }
-}
-
 /// A burst must not end the PubSub: what is too much is lost to this node.
-fn options() -> MailboxOptions {
+fn lossy() -> MailboxOptions {
     MailboxOptions::default().overflow(Overflow::DropNewest)
 }
 
 impl PubSub {
+    fn of(shared: Arc<Shared>) -> Self {
+        let sender = shared.next_sender.fetch_add(1, Ordering::Relaxed);
+        Self { shared, sender }
+    }
+
     /// Has every message of a topic delivered from now on.
     ///
     /// # Errors
     /// See [`MailboxError`].
     pub fn subscribe(&self, topic: &str) -> Result<Subscription, MailboxError> {
-        let mailbox = Mailbox::new(&self.shared.driver, &options())?;
+        let mailbox = Mailbox::new(&self.shared.driver, &lossy())?;
         self.shared.topics.add(topic, mailbox.pid().clone());
         Ok(Subscription {
             mailbox,
@@ -167,34 +114,104 @@ impl PubSub {
         topic: &str,
         message: &(impl ToTerm + ?Sized),
     ) -> Result<(), SendError> {
+        self.to_all(None, topic, message.to_term()).await
+    }
+
+    /// As [`PubSub::broadcast`], to every subscriber but one of our own: who says something to
+    /// the others need not hear it.
+    ///
+    /// # Errors
+    /// As for [`PubSub::broadcast`].
+    pub async fn broadcast_from(
+        &self,
+        from: &Subscription,
+        topic: &str,
+        message: &(impl ToTerm + ?Sized),
+    ) -> Result<(), SendError> {
+        let from = Some(from.mailbox.pid());
+        self.to_all(from, topic, message.to_term()).await
+    }
+
+    /// Sends a message to the subscribers of a topic on one node alone. A node that has not
+    /// opened this PubSub drops it; one that is not connected is connected first. Waits for a slow
+    /// link as [`Process::send`] does.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub async fn direct_broadcast(
+        &self,
+        node: &NodeName,
+        topic: &str,
+        message: &(impl ToTerm + ?Sized),
+    ) -> Result<(), SendError> {
+        let Shared {
+            driver, adapter, ..
+        } = &*self.shared;
+        let node = atom_of(node);
+        if node == *driver.node() {
+            self.local_broadcast(topic, message);
+            return Ok(());
+        }
+        let carrier = adapter.carrier(self.sender);
+        let name = adapter.groups()[carrier].clone();
+        let payload = encode(&Broadcast::new(topic, message.to_term()).into_term());
+        let from = self.shared.workers[carrier].pid();
+        send::send(driver, from, &Destination::Remote { name, node }, payload).await
+    }
+
+    /// Sends a message to the subscribers of a topic on this node alone.
+    pub fn local_broadcast(&self, topic: &str, message: &(impl ToTerm + ?Sized)) {
+        self.to_us(None, topic, &message.to_term());
+    }
+
+    fn to_us(&self, except: Option<&Pid>, topic: &str, message: &Term) {
+        let Shared {
+            workers, topics, ..
+        } = &*self.shared;
+        topics.dispatch(&workers[0], except, topic.as_bytes(), message);
+    }
+
+    async fn to_all(
+        &self,
+        except: Option<&Pid>,
+        topic: &str,
+        message: Term,
+    ) -> Result<(), SendError> {
         let Shared {
             driver,
             groups,
             adapter,
-            worker,
-            topics,
+            workers,
+            ..
         } = &*self.shared;
-        let message = message.to_term();
-        topics.dispatch(worker, topic.as_bytes(), &message);
+        self.to_us(except, topic, &message);
         let payload = encode(&Broadcast::new(topic, message).into_term());
-        let mut members = groups.members(adapter.group());
+        let carrier = adapter.carrier(self.sender);
+        let from = workers[carrier].pid();
+        let mut members = groups.members(&adapter.groups()[carrier]);
         members.retain(|pid| pid.node() != driver.node());
         let mut sent = Ok(());
         let mut slow = Vec::new();
         for pid in members {
             let to = pid.into();
-            match send::try_send(driver, worker.pid(), &to, payload.clone()) {
+            match send::try_send(driver, from, &to, payload.clone()) {
                 Ok(()) => {}
                 Err(SendError::Busy) => slow.push(to),
                 Err(error) => sent = Err(error),
             }
         }
         for to in slow {
-            if let Err(error) = send::send(driver, worker.pid(), &to, payload.clone()).await {
+            if let Err(error) = send::send(driver, from, &to, payload.clone()).await {
                 sent = Err(error);
             }
         }
         sent
+    }
+}
+
+impl Clone for PubSub {
+    fn clone(&self) -> Self {
+        Self::of(Arc::clone(&self.shared))
     }
 }
 
@@ -225,68 +242,5 @@ impl Subscription {
 impl Drop for Subscription {
     fn drop(&mut self) {
         self.pubsub.topics.remove(&self.topic, self.mailbox.pid());
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        let pid = self.worker.pid();
-        self.driver.exit(pid, Term::atom("normal"));
-    }
-}
-
-/// Hands on what other nodes broadcast, until the worker's process ends.
-async fn serve(mut worker: Mailbox, topics: Weak<Topics>) {
-    while let Ok(received) = worker.recv().await {
-        let Received::Message(message) = received else {
-            continue;
-        };
-        let Some(topics) = topics.upgrade() else {
-            return;
-        };
-        match message.term().ok().and_then(Broadcast::from_term) {
-            Some(Broadcast { topic, message, .. }) => {
-                topics.dispatch(worker.process(), &topic, &message);
-            }
-            None => debug!("message dropped: it is no broadcast of Phoenix.PubSub"),
-        }
-    }
-}
-
-impl Topics {
-    fn add(&self, topic: &str, pid: Pid) {
-        self.lock().entry(topic.to_owned()).or_default().push(pid);
-    }
-
-    fn remove(&self, topic: &str, pid: &Pid) {
-        let mut topics = self.lock();
-        if let Some(subscribers) = topics.get_mut(topic) {
-            subscribers.retain(|subscriber| subscriber != pid);
-            if subscribers.is_empty() {
-                topics.remove(topic);
-            }
-        }
-    }
-
-    fn dispatch(&self, worker: &Process, topic: &[u8], message: &Term) {
-        let Ok(topic) = std::str::from_utf8(topic) else {
-            return;
-        };
-        let Some(subscribers) = self.lock().get(topic).cloned() else {
-            return;
-        };
-        let payload = encode(message);
-        for subscriber in subscribers {
-            // To a process of ours it never waits.
-            let to = subscriber.into();
-            let _ = send::try_send(worker.driver(), worker.pid(), &to, payload.clone());
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Vec<Pid>>> {
-        // Nothing in here can panic between two steps that belong together.
-        self.subscribers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
     }
 }

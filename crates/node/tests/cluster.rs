@@ -1,5 +1,8 @@
 //! Members among themselves, over loopback, without epmd.
 
+#[path = "loopback/loopback.rs"]
+mod loopback;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -10,29 +13,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// More than anything here takes, also on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// A port that is free on every loopback address now.
-fn free_port() -> u16 {
-    let any = std::net::TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
-    any.local_addr().unwrap().port()
-}
+use crate::loopback::{PATIENCE, builder, free_port, name};
 
 fn address(host: u8) -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(127, 0, 0, host))
-}
-
-fn name(host: u8) -> NodeName {
-    format!("n{host}@127.0.0.{host}").parse().unwrap()
-}
-
-fn builder(host: u8, port: u16) -> Builder {
-    Node::builder(name(host), Cookie::new("secret").unwrap())
-        .visible(false)
-        .listen(address(host))
-        .dist_port(port)
-        .epmd(EpmdMode::None)
 }
 
 fn knowing(builder: Builder, hosts: &[u8]) -> Builder {

@@ -1,54 +1,20 @@
-//! Global names, process groups and Phoenix.PubSub between visible Rust members.
+//! Global names and process groups between visible Rust members.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+#[path = "loopback/loopback.rs"]
+mod loopback;
+#[path = "loopback/visible.rs"]
+mod visible;
+
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
 use enmesh::{
-    Atom, ConnectError, Cookie, DownReason, EpmdMode, Event, Failure, GlobalError, Mailbox, Node,
-    NodeName, PgEvent, Pid, Received, SendError, Term, ToTerm,
+    Atom, ConnectError, DownReason, Event, Failure, GlobalError, Mailbox, Node, PgEvent, Pid,
+    Received, Term, ToTerm,
 };
-use enmesh_identity::Creation;
-use enmesh_proto::{Action, Control, Link, LinkConfig, LocalNode, Question, Verdict};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// More than anything here takes, also on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-fn free_port() -> u16 {
-    let any = std::net::TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
-    any.local_addr().unwrap().port()
-}
-
-fn name(host: u8) -> NodeName {
-    format!("n{host}@127.0.0.{host}").parse().unwrap()
-}
-
-async fn visible(host: u8, port: u16) -> Node {
-    Node::builder(name(host), Cookie::new("secret").unwrap())
-        .listen(IpAddr::V4(Ipv4Addr::new(127, 0, 0, host)))
-        .dist_port(port)
-        .epmd(EpmdMode::None)
-        .start()
-        .await
-        .unwrap()
-}
-
-/// Waits until `read` gives what is wanted.
-async fn until<T: PartialEq + std::fmt::Debug>(wanted: T, mut read: impl FnMut() -> T) {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let found = read();
-        if found == wanted {
-            return;
-        }
-        assert!(Instant::now() < deadline, "{found:?} is not {wanted:?}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
+use crate::loopback::{PATIENCE, free_port, name};
+use crate::visible::{until, visible};
 
 async fn next(mailbox: &mut Mailbox) -> Received {
     timeout(PATIENCE, mailbox.recv()).await.unwrap().unwrap()
@@ -201,137 +167,4 @@ async fn members_of_a_group_are_seen_from_everywhere_and_their_changes_told() {
     assert!(here.leave("workers", second.pid()));
     assert!(!here.leave("workers", second.pid()));
     until(Vec::new(), || there.members("workers")).await;
-}
-
-#[tokio::test]
-async fn what_is_broadcast_reaches_the_subscribers_of_the_topic_on_all_nodes() {
-    let port = free_port();
-    let (one, other) = (visible(2, port).await, visible(3, port).await);
-    let (here, there) = (
-        one.pubsub("MyApp.PubSub").unwrap(),
-        other.pubsub("MyApp.PubSub").unwrap(),
-    );
-    let mut own = here.subscribe("orders").unwrap();
-    let mut far = there.subscribe("orders").unwrap();
-    let mut elsewhere = there.subscribe("invoices").unwrap();
-    one.connect(name(3)).await.unwrap();
-    let scope = other.pg("Elixir.Phoenix.PubSub").unwrap();
-    let group = Term::atom("Elixir.MyApp.PubSub.Adapter");
-    until(2, || scope.members(&group).len()).await;
-    until(2, || {
-        let scope = one.pg("Elixir.Phoenix.PubSub").unwrap();
-        scope.members(&group).len()
-    })
-    .await;
-
-    here.broadcast("orders", &("created", 42)).await.unwrap();
-    for subscription in [&mut own, &mut far] {
-        let message = timeout(PATIENCE, subscription.recv()).await.unwrap();
-        let (word, id): (String, i64) = message.unwrap().decode().unwrap();
-        assert_eq!((word.as_str(), id), ("created", 42));
-    }
-    here.broadcast("invoices", "paid").await.unwrap();
-    let message = timeout(PATIENCE, elsewhere.recv()).await.unwrap().unwrap();
-    assert_eq!(message.decode::<String>().unwrap(), "paid");
-
-    // With its last handle gone a node is out of the PubSub.
-    drop((there, far, elsewhere));
-    until(1, || {
-        let scope = one.pg("Elixir.Phoenix.PubSub").unwrap();
-        scope.members(&group).len()
-    })
-    .await;
-    let again = other.pubsub("MyApp.PubSub").unwrap();
-    drop(again);
-}
-
-/// A visible peer that says these messages to registered processes of `member`, and then neither
-/// writes nor reads any more.
-async fn frozen(member: &Node, pid: &Pid, said: Vec<(&'static str, Term)>) -> TcpStream {
-    let local = LocalNode {
-        name: pid.node().as_str().parse().unwrap(),
-        creation: Creation::from_seed(pid.creation()),
-        visible: true,
-    };
-    let config = Arc::new(LinkConfig::new(local, Cookie::new("secret").unwrap()));
-    let there = SocketAddr::new(Ipv4Addr::new(127, 0, 0, 2).into(), member.port());
-    let mut stream = TcpStream::connect(there).await.unwrap();
-    let now = Instant::now();
-    let mut link = Link::dial(now, config, member.name().clone(), 7);
-    let mut inbox = BytesMut::new();
-    while !link.is_up() {
-        if let Some(output) = link.take_output(now) {
-            stream.write_all(&output).await.unwrap();
-        }
-        let read = timeout(PATIENCE, stream.read_buf(&mut inbox)).await;
-        assert_ne!(read.unwrap().unwrap(), 0, "closed in the handshake");
-        link.handle_bytes(now, &mut inbox).unwrap();
-        while let Some(action) = link.poll_action() {
-            if let Action::Ask(Question::Authenticated(_)) = action {
-                link.handle_verdict(now, Verdict::Admit).unwrap();
-            }
-        }
-    }
-    for (name, message) in said {
-        let control = Control::RegSend {
-            from: pid.clone(),
-            to: Atom::from_static(name),
-            token: None,
-        };
-        let payload = Bytes::from(enmesh_term::encode_bare(&message));
-        link.send(0, &control, Some(payload)).unwrap();
-    }
-    while let Some(output) = link.take_output(now) {
-        stream.write_all(&output).await.unwrap();
-    }
-    stream
-}
-
-#[tokio::test]
-async fn a_node_that_does_not_read_holds_up_no_broadcast_to_the_others() {
-    const SCOPE: &str = "Elixir.Phoenix.PubSub";
-    let port = free_port();
-    let (one, other) = (visible(2, port).await, visible(3, port).await);
-    let here = one.pubsub("MyApp.PubSub").unwrap();
-    let there = other.pubsub("MyApp.PubSub").unwrap();
-    let mut far = there.subscribe("orders").unwrap();
-    one.connect(name(3)).await.unwrap();
-    let group = Term::atom("Elixir.MyApp.PubSub.Adapter");
-    let scope = one.pg(SCOPE).unwrap();
-    until(2, || scope.members(&group).len()).await;
-
-    // Its scope process and its worker are one, which sorts before everybody.
-    let pid = Pid::new(Atom::from_static("a@127.0.0.1"), 1, 0, 9);
-    let discover = Term::tuple([Term::atom("discover"), pid.clone().into()]);
-    let members = Term::tuple([group.clone(), Term::List(vec![pid.clone().into()])]);
-    let sync = [
-        Term::atom("sync"),
-        pid.clone().into(),
-        Term::List(vec![members]),
-    ];
-    let sync = Term::tuple([Term::atom("$gen_cast"), Term::tuple(sync)]);
-    let _stream = frozen(&one, &pid, vec![(SCOPE, discover), (SCOPE, sync)]).await;
-    until(3, || scope.members(&group).len()).await;
-    let filler = one.anonymous_mailbox().unwrap();
-    let much = Term::binary(vec![7; 32 * 1024]);
-    let deadline = Instant::now() + PATIENCE;
-    let mut busy = 0;
-    while busy < 20 {
-        assert!(Instant::now() < deadline, "nobody reads");
-        match filler.try_send(&pid, &much) {
-            Ok(()) => busy = 0,
-            Err(SendError::Busy) => {
-                busy += 1;
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-            Err(error) => panic!("{error}"),
-        }
-    }
-    tokio::select! {
-        biased;
-        message = timeout(PATIENCE, far.recv()) => {
-            assert_eq!(message.unwrap().unwrap().term().unwrap(), Term::Int(7));
-        }
-        sent = here.broadcast("orders", &Term::Int(7)) => panic!("one does not read: {sent:?}"),
-    }
 }

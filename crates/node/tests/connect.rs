@@ -1,34 +1,19 @@
 //! What `connect` promises to those who wait for it.
 
-use std::net::{IpAddr, Ipv4Addr};
+#[path = "loopback/loopback.rs"]
+mod loopback;
+
+use std::net::Ipv4Addr;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Wake, Waker};
-use std::time::Duration;
 
-use enmesh::{Builder, ConnectError, Cookie, EpmdMode, Node, NodeName};
+use enmesh::{ConnectError, Node, NodeName};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio::time::timeout;
 
-const PATIENCE: Duration = Duration::from_secs(20);
-
-fn name(host: u8) -> NodeName {
-    format!("n{host}@127.0.0.{host}").parse().unwrap()
-}
-
-fn free_port() -> u16 {
-    let any = std::net::TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
-    any.local_addr().unwrap().port()
-}
-
-fn builder(host: u8, port: u16) -> Builder {
-    Node::builder(name(host), Cookie::new("secret").unwrap())
-        .visible(false)
-        .listen(IpAddr::V4(Ipv4Addr::new(127, 0, 0, host)))
-        .dist_port(port)
-        .epmd(EpmdMode::None)
-}
+use crate::loopback::{PATIENCE, builder, free_port, name};
 
 /// Looks at the view in the moment in which a caller is woken, in the thread that wakes it.
 struct Witness {

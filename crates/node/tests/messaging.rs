@@ -1,36 +1,21 @@
 //! Processes of Rust members, on one node and between two, over loopback and without epmd.
 
+#[path = "loopback/loopback.rs"]
+mod loopback;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use enmesh::{
     Answer, CallError, Caller, Cookie, EpmdMode, Event, GenServer, Mailbox, MailboxOptions, Node,
-    NodeName, NodeTypes, Overflow, Process, Raise, Received, RpcError, SendError, Stop, Term,
-    ToTerm,
+    NodeTypes, Overflow, Process, Raise, Received, RpcError, SendError, Stop, Term, ToTerm,
 };
 use tokio::time::timeout;
 
-/// More than anything here takes, also on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-fn free_port() -> u16 {
-    let any = std::net::TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
-    any.local_addr().unwrap().port()
-}
-
-fn name(host: u8) -> NodeName {
-    format!("n{host}@127.0.0.{host}").parse().unwrap()
-}
+use crate::loopback::{PATIENCE, builder, free_port, name};
 
 async fn node(host: u8, port: u16) -> Node {
-    Node::builder(name(host), Cookie::new("secret").unwrap())
-        .visible(false)
-        .listen(IpAddr::V4(Ipv4Addr::new(127, 0, 0, host)))
-        .dist_port(port)
-        .epmd(EpmdMode::None)
-        .start()
-        .await
-        .unwrap()
+    builder(host, port).start().await.unwrap()
 }
 
 /// Two nodes, connected.

@@ -14,33 +14,37 @@ pub const MAX_POOL: u16 = 1_024;
 /// ```
 /// use enmesh_otp::PubSubAdapter;
 ///
-/// let adapter = PubSubAdapter::new("MyApp.PubSub", 2)?;
+/// let adapter = PubSubAdapter::new("MyApp.PubSub", 2, 2)?;
 /// assert_eq!(PubSubAdapter::scope(), "Elixir.Phoenix.PubSub");
-/// assert_eq!(adapter.group(), "Elixir.MyApp.PubSub.Adapter");
+/// assert_eq!(adapter.groups()[0], "Elixir.MyApp.PubSub.Adapter");
 /// assert_eq!(adapter.groups()[1], "Elixir.MyApp.PubSub.Adapter_2");
 /// # Ok::<(), enmesh_term::AtomTooLong>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PubSubAdapter {
     groups: Vec<Atom>,
+    /// How many of the groups, from the first on, carry what we broadcast; at least 1.
+    carriers: usize,
 }
 
 impl PubSubAdapter {
     /// The adapter of the PubSub `name` (as in Elixir, with or without `Elixir.` in front) whose
-    /// pool has `pool_size` workers, 1 unless its configuration says otherwise. What is not
-    /// between 1 and [`MAX_POOL`] is taken as the nearer of them.
+    /// pool has `pool_size` workers and sends over the first `broadcast_pool_size` of them; both
+    /// are 1 unless its configuration says otherwise. What is not between 1 and [`MAX_POOL`], or
+    /// more than the pool, is taken as the nearest that can be.
     ///
     /// # Errors
     /// [`AtomTooLong`] if the names of the groups are no atoms any more.
-    pub fn new(name: &str, pool_size: u16) -> Result<Self, AtomTooLong> {
+    pub fn new(name: &str, pool_size: u16, broadcast_pool_size: u16) -> Result<Self, AtomTooLong> {
         let name = name.strip_prefix("Elixir.").unwrap_or(name);
         let first = format!("Elixir.{name}.Adapter");
         let groups = (1..=pool_size.clamp(1, MAX_POOL)).map(|worker| match worker {
             1 => Atom::new(&first),
             worker => Atom::new(&format!("{first}_{worker}")),
         });
-        let groups = groups.collect::<Result<_, _>>()?;
-        Ok(Self { groups })
+        let groups = groups.collect::<Result<Vec<_>, _>>()?;
+        let carriers = usize::from(broadcast_pool_size).clamp(1, groups.len());
+        Ok(Self { groups, carriers })
     }
 
     /// The pg scope of all adapters.
@@ -57,10 +61,13 @@ impl PubSubAdapter {
         &self.groups
     }
 
-    /// The group that every pool has, whatever its size: to be sent over.
+    /// Which of the groups carries what `sender` broadcasts: always the same one, so that it
+    /// arrives in order, and another sender's may be another.
     #[must_use]
-    pub fn group(&self) -> &Atom {
-        &self.groups[0]
+    pub fn carrier(&self, sender: u64) -> usize {
+        // Numbers given in turn must not go in step with anything else that is taken in turn.
+        let mixed = sender.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+        usize::try_from(mixed).expect("32 bits") % self.carriers
     }
 }
 
@@ -122,6 +129,7 @@ impl Broadcast {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     /// Phoenix.PubSub.PG2: `{:forward_to_local, topic, message, dispatcher}`.
     #[test]
@@ -152,10 +160,23 @@ mod tests {
 
     #[test]
     fn an_adapter_is_named_after_its_pubsub() {
-        let names = |name, size| PubSubAdapter::new(name, size).unwrap().groups().to_vec();
+        let names = |name, size| {
+            let adapter = PubSubAdapter::new(name, size, size).unwrap();
+            adapter.groups().to_vec()
+        };
         assert_eq!(names("Elixir.A.B", 1), ["Elixir.A.B.Adapter"]);
         assert_eq!(names("A.B", 0), ["Elixir.A.B.Adapter"]);
         assert_eq!(names("A", 3)[2], "Elixir.A.Adapter_3");
-        assert_eq!(PubSubAdapter::new(&"x".repeat(250), 1), Err(AtomTooLong));
+        assert_eq!(PubSubAdapter::new(&"x".repeat(250), 1, 1), Err(AtomTooLong));
+    }
+
+    #[test]
+    fn a_sender_has_one_carrier_and_all_carriers_have_senders() {
+        for (pool, sending, carriers) in [(4, 4, 4), (4, 2, 2), (4, 9, 4), (1, 0, 1)] {
+            let adapter = PubSubAdapter::new("A", pool, sending).unwrap();
+            let chosen: BTreeSet<usize> = (0..64).map(|sender| adapter.carrier(sender)).collect();
+            assert_eq!(chosen, (0..carriers).collect());
+            assert_eq!(adapter.carrier(7), adapter.carrier(7));
+        }
     }
 }
