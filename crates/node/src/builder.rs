@@ -287,7 +287,21 @@ impl Builder {
     /// See [`StartError`].
     pub async fn start(self) -> Result<Node, StartError> {
         self.validate()?;
-        runtime::start(self).await
+        runtime::start(self)?.await.unwrap_or(Err(StartError::Died))
+    }
+
+    /// As [`Builder::start`] for a program without an async runtime around it: blocks the calling
+    /// thread meanwhile. Its place is at the head of `main`, before [`Node::block_on`].
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    ///
+    /// # Panics
+    /// On a thread that drives a runtime of tokio's; there [`Builder::start`] is to be awaited.
+    pub fn start_blocking(self) -> Result<Node, StartError> {
+        self.validate()?;
+        let started = runtime::start(self)?.blocking_recv();
+        started.unwrap_or(Err(StartError::Died))
     }
 
     fn validate(&self) -> Result<(), StartError> {

@@ -95,6 +95,12 @@ impl From<(&'static str, &NodeName)> for Destination {
     }
 }
 
+impl From<(Atom, &NodeName)> for Destination {
+    fn from((name, node): (Atom, &NodeName)) -> Self {
+        (name, atom_of(node)).into()
+    }
+}
+
 impl From<(Atom, Atom)> for Destination {
     fn from((name, node): (Atom, Atom)) -> Self {
         Self::Remote { name, node }

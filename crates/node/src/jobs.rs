@@ -10,11 +10,10 @@ use std::task::{Context, Poll};
 
 use enmesh_otp::{JobId, JobOutcome};
 use enmesh_term::{Atom, Term};
-use tokio::task::AbortHandle;
 
 use crate::functions::{Arguments, Raise};
 use crate::kernel_driver::KernelDriver;
-use crate::workers::Workers;
+use crate::workers::{TaskId, Workers};
 
 /// The longest text of a panic that is told, in bytes.
 const MAX_PANIC_TEXT: usize = 1024;
@@ -28,7 +27,7 @@ pub(crate) type Function = Arc<dyn Fn(Arguments) -> Outcome + Send + Sync>;
 pub(crate) struct Jobs {
     driver: Weak<KernelDriver>,
     functions: HashMap<(Atom, Atom), Function>,
-    running: HashMap<JobId, AbortHandle>,
+    running: HashMap<JobId, TaskId>,
 }
 
 impl Jobs {
@@ -76,9 +75,9 @@ impl Jobs {
                 };
             }
         };
-        let handle = workers.spawn(task);
-        let is_started = handle.is_some();
-        self.running.extend(handle.map(|handle| (job, handle)));
+        let task = workers.spawn(task);
+        let is_started = task.is_some();
+        self.running.extend(task.map(|task| (job, task)));
         is_started
     }
 
@@ -86,17 +85,16 @@ impl Jobs {
         self.running.remove(&job);
     }
 
-    pub(crate) fn abort(&mut self, job: JobId) {
-        if let Some(handle) = self.running.remove(&job) {
-            handle.abort();
+    pub(crate) fn abort(&mut self, workers: &Workers, job: JobId) {
+        if let Some(task) = self.running.remove(&job) {
+            workers.abort(task);
         }
     }
 
-    /// Gives all functions back, to be dropped outside of the lock.
+    /// Gives all functions back, to be dropped outside of the lock. Those that run are left to
+    /// [`Workers::shut_down`].
     pub(crate) fn shut_down(&mut self) -> HashMap<(Atom, Atom), Function> {
-        for (_, handle) in self.running.drain() {
-            handle.abort();
-        }
+        self.running.clear();
         std::mem::take(&mut self.functions)
     }
 }

@@ -17,6 +17,7 @@ use enmesh_term::{Atom, Pid, Term};
 use tokio::sync::Notify;
 use tracing::error;
 
+use crate::crew::Crew;
 use crate::deadline::until;
 use crate::jobs::Jobs;
 use crate::link_queue::LinkQueue;
@@ -67,7 +68,11 @@ struct State {
 
 impl KernelDriver {
     /// Takes a new kernel into the hands of the driver.
-    pub(crate) fn new(mut kernel: Kernel<Handle>, max_message: usize) -> Arc<Self> {
+    pub(crate) fn new(
+        mut kernel: Kernel<Handle>,
+        max_message: usize,
+        crew: Arc<Crew>,
+    ) -> Arc<Self> {
         let node = kernel.node().clone();
         let client = kernel.spawn_asker();
         let client = client.expect("a new kernel has room for a process");
@@ -86,7 +91,7 @@ impl KernelDriver {
             client,
             max_message,
             timers: Timers::default(),
-            workers: Workers::default(),
+            workers: Workers::new(crew),
             pubsubs: OpenPubSubs::default(),
             earlier: Notify::new(),
             ordered: Notify::new(),
@@ -354,7 +359,7 @@ impl KernelDriver {
                     state.kernel.handle_job(now, job, outcome);
                 }
             }
-            Action::Abort(job) => state.jobs.abort(job),
+            Action::Abort(job) => state.jobs.abort(&self.workers, job),
             Action::Connect(node) => {
                 if let Err(node) = state.orders.connect(node) {
                     state.kernel.handle_connect_failed(now, &atom_of(&node));
@@ -440,7 +445,11 @@ mod tests {
             echo: false,
             seed: 7,
         };
-        let driver = KernelDriver::new(Kernel::new(Instant::now(), config), 1 << 20);
+        let driver = KernelDriver::new(
+            Kernel::new(Instant::now(), config),
+            1 << 20,
+            Crew::new().unwrap(),
+        );
         let panicking = std::panic::AssertUnwindSafe(|| driver.with(|_, _| panic!("as planned")));
         assert!(std::panic::catch_unwind(panicking).is_err());
         let mut mailbox = Mailbox::new(&driver, &MailboxOptions::default()).unwrap();

@@ -47,6 +47,7 @@
 
 mod builder;
 mod call;
+mod crew;
 mod deadline;
 mod destination;
 mod dial;
@@ -77,6 +78,7 @@ mod timers;
 #[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
 mod tls;
 mod transport;
+mod turns;
 mod view;
 mod warnings;
 mod workers;

@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::builder::{Builder, StartError};
+use crate::crew::Crew;
 use crate::dial::{Dialer, PortSource};
 use crate::events::{self, Subscriptions};
 use crate::kernel_driver::KernelDriver;
@@ -36,8 +37,11 @@ const UPDATE_QUEUE: usize = 16;
 /// How much one link may hold to be written, in bytes. The queue before it stops earlier.
 const MAX_OUTPUT: usize = 512 << 20;
 
-/// Starts the node's thread and waits until the node can be found.
-pub(crate) async fn start(builder: Builder) -> Result<Node, StartError> {
+/// The handle of a node that is being started, once it can be found.
+pub(crate) type Started = oneshot::Receiver<Result<Node, StartError>>;
+
+/// Starts the node's thread.
+pub(crate) fn start(builder: Builder) -> Result<Started, StartError> {
     let (ready, started) = oneshot::channel();
     let dispatch = tracing::dispatcher::get_default(Clone::clone);
     std::thread::Builder::new()
@@ -46,15 +50,12 @@ pub(crate) async fn start(builder: Builder) -> Result<Node, StartError> {
             tracing::dispatcher::with_default(&dispatch, || run(builder, ready));
         })
         .map_err(StartError::Thread)?;
-    started.await.unwrap_or(Err(StartError::Died))
+    Ok(started)
 }
 
 fn run(builder: Builder, ready: oneshot::Sender<Result<Node, StartError>>) {
-    let runtime = match tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-    {
-        Ok(runtime) => runtime,
+    let crew = match Crew::new() {
+        Ok(crew) => crew,
         Err(error) => {
             let _ = ready.send(Err(StartError::Thread(error)));
             return;
@@ -63,19 +64,18 @@ fn run(builder: Builder, ready: oneshot::Sender<Result<Node, StartError>>) {
     let ended = CancellationToken::new();
     // Also on a panic: whoever waits for the end must not wait for ever.
     let _end = ended.clone().drop_guard();
-    runtime.block_on(live(builder, ready, ended));
-    // A look-up of a host name may still block a thread; nothing depends on its outcome.
-    runtime.shutdown_background();
+    crew.keep(live(builder, Arc::clone(&crew), ready, ended));
 }
 
 /// The node's whole life.
 async fn live(
     builder: Builder,
+    crew: Arc<Crew>,
     ready: oneshot::Sender<Result<Node, StartError>>,
     ended: CancellationToken,
 ) {
     let grace = builder.shutdown_grace;
-    let booted = match boot(builder, ended).await {
+    let booted = match boot(builder, crew, ended).await {
         Ok(booted) => booted,
         Err(error) => {
             let _ = ready.send(Err(error));
@@ -122,7 +122,11 @@ struct Booted {
     registered: Registered,
 }
 
-async fn boot(builder: Builder, ended: CancellationToken) -> Result<Booted, StartError> {
+async fn boot(
+    builder: Builder,
+    crew: Arc<Crew>,
+    ended: CancellationToken,
+) -> Result<Booted, StartError> {
     let context = SourceContext::new(builder.name.clone()).with_epmd_port(builder.epmd_port);
     check_topologies(&builder, &context)?;
     let roster = roster(&builder)?;
@@ -151,7 +155,7 @@ async fn boot(builder: Builder, ended: CancellationToken) -> Result<Booted, Star
             stop.child_token(),
         );
     }
-    let kernel = kernel(&builder, creation);
+    let kernel = kernel(&builder, creation, crew);
     watch_clocks(&services, &kernel, &stop);
     let (command, commands) = mpsc::channel(COMMAND_QUEUE);
     let (publisher, subscriptions) = events::channel();
@@ -252,7 +256,7 @@ fn learned_topology() -> TopologyName {
     "global".parse().expect("letters only")
 }
 
-fn kernel(builder: &Builder, creation: Creation) -> Arc<KernelDriver> {
+fn kernel(builder: &Builder, creation: Creation, crew: Arc<Crew>) -> Arc<KernelDriver> {
     let config = KernelConfig {
         node: builder.name.clone(),
         creation,
@@ -264,7 +268,7 @@ fn kernel(builder: &Builder, creation: Creation) -> Arc<KernelDriver> {
     };
     let max_message = link_config(builder, creation).max_message;
     let kernel = Kernel::new(Instant::now(), config);
-    KernelDriver::new(kernel, max_message)
+    KernelDriver::new(kernel, max_message, crew)
 }
 
 /// The clocks of the kernel and of the users' requests. Should one of their tasks die, the whole

@@ -1,74 +1,120 @@
-//! Where the user's code runs that the node calls: threads apart from those of links and ticks.
+//! The user's code that the node runs: served functions and servers, each a task on the threads of
+//! the [`Crew`].
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use tokio::runtime::Runtime;
-use tokio::task::AbortHandle;
+use async_task::Task;
 use tracing::error;
 
-/// The runtime of served functions and servers, made when the first of them is started.
-#[derive(Debug, Default)]
+use crate::crew::Crew;
+
+/// The tasks of one node.
+#[derive(Debug)]
 pub(crate) struct Workers {
-    state: Mutex<State>,
+    crew: Arc<Crew>,
+    tasks: Arc<Mutex<Tasks>>,
     /// The threads could not be made once.
     has_failed: AtomicBool,
 }
 
+/// A task that was started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct TaskId(u64);
+
 #[derive(Debug, Default)]
-enum State {
-    #[default]
-    Idle,
-    Running(Runtime),
-    Ended,
+struct Tasks {
+    running: HashMap<TaskId, Task<()>>,
+    last: u64,
+    has_ended: bool,
 }
 
 impl Workers {
+    pub(crate) fn new(crew: Arc<Crew>) -> Self {
+        Self {
+            crew,
+            tasks: Arc::default(),
+            has_failed: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn crew(&self) -> &Arc<Crew> {
+        &self.crew
+    }
+
     /// Runs what `task` makes; `None` if the node has shut down or the threads cannot be made, and
     /// then nothing is made.
-    pub(crate) fn spawn<F>(&self, task: impl FnOnce() -> F) -> Option<AbortHandle>
+    pub(crate) fn spawn<F>(&self, task: impl FnOnce() -> F) -> Option<TaskId>
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let State::Idle = *state {
-            match new_runtime() {
-                Ok(runtime) => *state = State::Running(runtime),
-                Err(error) => {
-                    // Every request of every node would say so again.
-                    if !self.has_failed.swap(true, Ordering::Relaxed) {
-                        error!(%error, "cannot start the threads of served functions");
-                    }
-                    return None;
-                }
+        if let Err(error) = self.crew.ensure_worker() {
+            // Every request of every node would say so again.
+            if !self.has_failed.swap(true, Ordering::Relaxed) {
+                error!(%error, "cannot start the threads of served functions");
             }
+            return None;
         }
-        match &*state {
-            State::Running(runtime) => Some(runtime.spawn(task()).abort_handle()),
-            _ => None,
+        let mut tasks = lock(&self.tasks);
+        if tasks.has_ended {
+            return None;
         }
+        tasks.last += 1;
+        let id = TaskId(tasks.last);
+        let gone = Gone(id, Arc::downgrade(&self.tasks));
+        let future = task();
+        let crew = Arc::downgrade(&self.crew);
+        let schedule = move |runnable| {
+            if let Some(crew) = crew.upgrade() {
+                crew.schedule(runnable);
+            }
+        };
+        let (runnable, task) = async_task::spawn(
+            async move {
+                let _gone = gone;
+                future.await;
+            },
+            schedule,
+        );
+        tasks.running.insert(id, task);
+        drop(tasks);
+        runnable.schedule();
+        Some(id)
+    }
+
+    /// Ends a task at its next await.
+    pub(crate) fn abort(&self, id: TaskId) {
+        let task = lock(&self.tasks).running.remove(&id);
+        drop(task);
     }
 
     /// Ends every task at its next await. Code that blocks its thread is left to end by itself.
     pub(crate) fn shut_down(&self) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let old = std::mem::replace(&mut *state, State::Ended);
-        drop(state);
-        if let State::Running(runtime) = old {
-            runtime.shutdown_background();
+        let running = {
+            let mut tasks = lock(&self.tasks);
+            tasks.has_ended = true;
+            std::mem::take(&mut tasks.running)
+        };
+        drop(running);
+    }
+}
+
+/// A task forgets itself when it is done or dropped.
+struct Gone(TaskId, Weak<Mutex<Tasks>>);
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        if let Some(tasks) = self.1.upgrade() {
+            let task = lock(&tasks).running.remove(&self.0);
+            if let Some(task) = task {
+                task.detach();
+            }
         }
     }
 }
 
-/// The least threads there are. A container often has one processor, and there one function that
-/// blocks its thread would hold up every other one and every server.
-const LEAST_THREADS: usize = 4;
-
-fn new_runtime() -> std::io::Result<Runtime> {
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(processors.max(LEAST_THREADS))
-        .thread_name("enmesh-worker")
-        .enable_all()
-        .build()
+fn lock(tasks: &Mutex<Tasks>) -> MutexGuard<'_, Tasks> {
+    // Nothing in here can panic between two fields that belong together.
+    tasks.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,6 +1,6 @@
 //! The Rust half: it serves every row, and drives every row against any peer, as `enmesh_bench.erl` does.
 //!
-//! It is written as a user would write it: one runtime of one thread, tasks with mailboxes, terms and tuples.
+//! It is written as a user would write it: one thread, tasks with mailboxes, terms and tuples.
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -35,20 +35,17 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Is a node until its standard input ends.
 pub(crate) fn run(name: &str) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    LocalSet::new().block_on(&runtime, serve_and_drive(name))
-}
-
-async fn serve_and_drive(name: &str) -> Result<()> {
     let mut builder = Node::builder(name.parse()?, Cookie::new(COOKIE)?)
         .epmd(EpmdMode::System)
         .visible(true);
     if let [Some(cert), Some(key), Some(ca)] = TLS_FILES.map(|(name, _)| std::env::var_os(name)) {
         builder = builder.tls(TlsConfig::new(cert, key, ca));
     }
-    let node = builder.start().await?;
+    let node = builder.start_blocking()?;
+    node.block_on(LocalSet::new().run_until(serve_and_drive(node.clone())))
+}
+
+async fn serve_and_drive(node: Node) -> Result<()> {
     tokio::task::spawn_local(echo(node.mailbox("echo")?));
     // As a BEAM's mailbox, which has no bound: a flood that comes while we have no core must not end the sink.
     let boundless = MailboxOptions::default()

@@ -69,7 +69,11 @@ fn driver() -> Driver {
         reports: mpsc::channel(1).0,
         verdicts: mpsc::channel(1).1,
         stop: CancellationToken::new(),
-        kernel: KernelDriver::new(Kernel::new(Instant::now(), kernel), MIB),
+        kernel: KernelDriver::new(
+            Kernel::new(Instant::now(), kernel),
+            MIB,
+            crate::crew::Crew::new().unwrap(),
+        ),
         queue: Arc::default(),
     };
     Driver::new(link_up(), wires)

@@ -24,7 +24,11 @@ fn kernel(name: &NodeName) -> Arc<KernelDriver> {
         echo: false,
         seed: 7,
     };
-    KernelDriver::new(Kernel::new(Instant::now(), config), 1 << 20)
+    KernelDriver::new(
+        Kernel::new(Instant::now(), config),
+        1 << 20,
+        crate::crew::Crew::new().unwrap(),
+    )
 }
 
 fn manager() -> Manager {

@@ -1,0 +1,262 @@
+//! The user's code on a thread that drives the links.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use enmesh::{
+    Answer, Caller, Cookie, EpmdMode, GenServer, Mailbox, Node, NodeName, Process, Received, Stop,
+    Term,
+};
+use tokio::task::LocalSet;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn free_port() -> u16 {
+    let any = std::net::TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+    any.local_addr().unwrap().port()
+}
+
+fn name(host: u8) -> NodeName {
+    format!("n{host}@127.0.0.{host}").parse().unwrap()
+}
+
+fn node(host: u8, port: u16) -> Node {
+    Node::builder(name(host), Cookie::new("secret").unwrap())
+        .listen(IpAddr::V4(Ipv4Addr::new(127, 0, 0, host)))
+        .dist_port(port)
+        .epmd(EpmdMode::None)
+        .start_blocking()
+        .unwrap()
+}
+
+/// Two nodes, connected.
+fn pair() -> (Node, Node) {
+    let port = free_port();
+    let (one, other) = (node(2, port), node(3, port));
+    one.block_on(async {
+        one.connect(name(3)).await.unwrap();
+        assert!(other.wait_for_peers(1).await);
+    });
+    (one, other)
+}
+
+async fn message(mailbox: &mut Mailbox) -> Term {
+    let received = tokio::time::timeout(PATIENCE, mailbox.recv()).await;
+    match received.expect("something in time").unwrap() {
+        Received::Message(message) => message.term().unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn echo(mut mailbox: Mailbox) {
+    while let Ok(Received::Message(message)) = mailbox.recv().await {
+        let Term::Tuple(parts) = message.term().unwrap() else {
+            return;
+        };
+        let [Term::Pid(from), content] = &parts[..] else {
+            return;
+        };
+        mailbox.send(&**from, content).await.unwrap();
+    }
+}
+
+async fn ask(mailbox: &mut Mailbox, peer: u8, content: i64) -> Term {
+    let question = (mailbox.pid().clone(), content);
+    mailbox
+        .send(("echo", &name(peer)), &question)
+        .await
+        .unwrap();
+    message(mailbox).await
+}
+
+/// The echo of `node` on a thread of its own, until the node ends.
+fn serve_echo(node: &Node) -> std::thread::JoinHandle<()> {
+    let (node, mailbox) = (node.clone(), node.mailbox("echo").unwrap());
+    std::thread::spawn(move || node.block_on(echo(mailbox)))
+}
+
+#[test]
+fn two_threads_that_drive_their_own_links_talk() {
+    let (one, other) = pair();
+    let server = serve_echo(&other);
+    one.block_on(async {
+        let mut mailbox = one.anonymous_mailbox().unwrap();
+        for number in 0..2000 {
+            assert_eq!(ask(&mut mailbox, 3, number).await, Term::Int(number));
+        }
+        other.shutdown().await;
+    });
+    server.join().unwrap();
+}
+
+#[test]
+fn code_that_blocks_its_thread_does_not_hold_up_the_links() {
+    let (one, other) = pair();
+    let served = serve_echo(&other);
+    let (blocked, is_blocked) = mpsc::channel();
+    let (release, released) = mpsc::channel();
+    let blocking = {
+        let one = one.clone();
+        std::thread::spawn(move || {
+            one.block_on(async {
+                // It has the lead first.
+                let mut mailbox = one.anonymous_mailbox().unwrap();
+                assert_eq!(ask(&mut mailbox, 3, 1).await, Term::Int(1));
+                blocked.send(()).unwrap();
+                released.recv_timeout(PATIENCE).unwrap();
+                assert_eq!(ask(&mut mailbox, 3, 2).await, Term::Int(2));
+            });
+        })
+    };
+    is_blocked.recv_timeout(PATIENCE).unwrap();
+    // The links of `one` are served, for its other processes as for those that ask from outside.
+    other.block_on(async {
+        let mut mailbox = other.anonymous_mailbox().unwrap();
+        one.process().send(mailbox.pid(), &7).await.unwrap();
+        assert_eq!(message(&mut mailbox).await, Term::Int(7));
+        let answer = other
+            .rpc(&name(2), "erlang", "node", vec![], PATIENCE)
+            .await;
+        assert_eq!(answer.unwrap(), Term::atom("n2@127.0.0.2"));
+    });
+    release.send(()).unwrap();
+    blocking.join().unwrap();
+    other.block_on(other.shutdown());
+    served.join().unwrap();
+}
+
+struct Doubler;
+
+impl GenServer for Doubler {
+    async fn handle_call(
+        &mut self,
+        request: Term,
+        _from: &Caller,
+        _me: &Process,
+    ) -> Result<Answer, Stop> {
+        Ok(Answer::Reply(Term::Int(2 * request.as_int().unwrap_or(0))))
+    }
+}
+
+#[test]
+fn a_server_and_the_thread_that_calls_it_share_one_node_and_another() {
+    let (one, other) = pair();
+    one.start_server("double", Doubler).unwrap();
+    other.start_server("double", Doubler).unwrap();
+    // Calls to the own node, to the other, and from there, all at once and on tasks of one thread.
+    one.block_on(LocalSet::new().run_until(async {
+        let mut tasks = tokio::task::JoinSet::new();
+        for (from, to) in [(&one, 2), (&one, 3), (&other, 2), (&other, 3)] {
+            let from = from.clone();
+            tasks.spawn_local(async move {
+                for number in 0..300 {
+                    let reply = from.call(("double", &name(to)), &number, PATIENCE).await;
+                    assert_eq!(reply.unwrap(), Term::Int(2 * number));
+                }
+            });
+        }
+        while let Some(ended) = tasks.join_next().await {
+            ended.unwrap();
+        }
+    }));
+}
+
+#[test]
+fn many_threads_drive_one_node() {
+    let (one, other) = pair();
+    let served = serve_echo(&other);
+    let threads: Vec<_> = (0..6)
+        .map(|thread| {
+            let one = one.clone();
+            std::thread::spawn(move || {
+                one.block_on(async {
+                    let mut mailbox = one.anonymous_mailbox().unwrap();
+                    for number in 0..300 {
+                        let content = thread * 1000 + number;
+                        assert_eq!(ask(&mut mailbox, 3, content).await, Term::Int(content));
+                    }
+                });
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    other.block_on(other.shutdown());
+    served.join().unwrap();
+}
+
+#[test]
+fn servers_that_block_all_their_threads_hold_up_nobody_else() {
+    struct Blocker(mpsc::Receiver<()>);
+    impl GenServer for Blocker {
+        async fn handle_call(
+            &mut self,
+            _request: Term,
+            _from: &Caller,
+            _me: &Process,
+        ) -> Result<Answer, Stop> {
+            self.0.recv_timeout(PATIENCE).unwrap();
+            Ok(Answer::Reply(Term::atom("free")))
+        }
+    }
+    let (one, other) = pair();
+    let threads = std::thread::available_parallelism()
+        .map_or(1, usize::from)
+        .max(4);
+    let mut releases = Vec::new();
+    for number in 0..threads {
+        let (release, released) = mpsc::channel();
+        let server = Blocker(released);
+        one.start_server(&format!("blocker{number}"), server)
+            .unwrap();
+        releases.push(release);
+    }
+    other.block_on(LocalSet::new().run_until(async {
+        let mut calls = tokio::task::JoinSet::new();
+        for number in 0..threads {
+            let other = other.clone();
+            calls.spawn_local(async move {
+                let server = enmesh::Atom::new(&format!("blocker{number}")).unwrap();
+                let to = (server, &name(2));
+                other.call(to, "block", PATIENCE).await.unwrap()
+            });
+        }
+        // The node itself answers, before and after all its workers are blocked.
+        for _ in 0..50 {
+            let node = other
+                .rpc(&name(2), "erlang", "node", vec![], PATIENCE)
+                .await;
+            assert_eq!(node.unwrap(), Term::atom("n2@127.0.0.2"));
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        for release in &releases {
+            release.send(()).unwrap();
+        }
+        while let Some(reply) = calls.join_next().await {
+            assert_eq!(reply.unwrap(), Term::atom("free"));
+        }
+    }));
+}
+
+#[test]
+fn a_future_outlives_its_node_and_a_panic_harms_nobody() {
+    let (one, other) = pair();
+    let served = serve_echo(&other);
+    let panicking = std::panic::AssertUnwindSafe(|| one.block_on(async { panic!("as planned") }));
+    assert!(std::panic::catch_unwind(panicking).is_err());
+    one.block_on(async {
+        let mut mailbox = one.anonymous_mailbox().unwrap();
+        assert_eq!(ask(&mut mailbox, 3, 1).await, Term::Int(1));
+        one.shutdown().await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        assert!(mailbox.recv().await.is_err());
+        tokio::spawn(tokio::time::sleep(Duration::from_millis(1)))
+            .await
+            .unwrap();
+    });
+    assert_eq!(one.block_on(async { 7 }), 7);
+    other.block_on(other.shutdown());
+    served.join().unwrap();
+}
