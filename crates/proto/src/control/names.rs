@@ -60,26 +60,32 @@ impl Control {
                 result,
                 token,
                 ..
-            } => {
-                let result = match &**result {
-                    SpawnResult::Started(started) => pid(started),
-                    SpawnResult::Refused(why) => atom(why),
-                };
-                reference(id) + pid(to) + result + extra(token)
-            }
+            } => reference(id) + pid(to) + result.names() + extra(token),
             Control::AliasSend { from, alias, token } => {
                 pid(from) + reference(alias) + extra(token)
             }
             Control::Altact {
                 from, to, token, ..
-            } => {
-                let to = match to {
-                    AltactTarget::Pid(to) => pid(to),
-                    AltactTarget::Alias(alias) => reference(alias),
-                    AltactTarget::Name(name) => atom(name),
-                };
-                pid(from) + to + extra(token)
-            }
+            } => pid(from) + to.names() + extra(token),
+        }
+    }
+}
+
+impl SpawnResult {
+    fn names(&self) -> usize {
+        match self {
+            SpawnResult::Started(started) => pid(started),
+            SpawnResult::Refused(why) => atom(why),
+        }
+    }
+}
+
+impl AltactTarget {
+    fn names(&self) -> usize {
+        match self {
+            AltactTarget::Pid(to) => pid(to),
+            AltactTarget::Alias(alias) => reference(alias),
+            AltactTarget::Name(name) => atom(name),
         }
     }
 }
