@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use enmesh_identity::NodeName;
 use enmesh_membership::DownReason;
-use enmesh_otp::{Action, JobId, JobOutcome, Kernel, Mail, SystemLimit};
+use enmesh_otp::{Action, JobId, JobOutcome, Kernel, Mail, Prepared, SystemLimit};
 use enmesh_proto::{Message, PeerInfo};
 use enmesh_term::{Atom, Pid, Term};
 use tokio::sync::Notify;
@@ -27,6 +27,10 @@ use crate::pubsub::OpenPubSubs;
 use crate::slot::Slot;
 use crate::timers::Timers;
 use crate::workers::Workers;
+
+/// Up to this length, in bytes, it takes the kernel less time to decode a payload than to be asked
+/// twice.
+const LONG: usize = 4 * 1024;
 
 /// What the kernel knows a mailbox, or the place of a request, by.
 #[derive(Clone, Debug)]
@@ -209,20 +213,39 @@ impl KernelDriver {
 
     /// Gives the kernel what a link has brought, in order. Returns how many messages could not be
     /// decoded.
+    ///
+    /// Long ones that the kernel reads itself are decoded before the lock is taken: nobody else
+    /// waits for that.
     pub(crate) fn deliver(&self, peer: &Atom, messages: impl Iterator<Item = Message>) -> u64 {
-        let mut wakes = Vec::new();
-        let mut state = self.lock();
-        let now = Instant::now();
-        let before = state.kernel.counters().undecodable;
-        for message in messages {
-            state.kernel.handle_message(now, peer, message);
-            self.obey_all(&mut state, now, &mut wakes);
+        let mut messages = messages;
+        let (mut undecodable, mut ahead) = (0, None);
+        loop {
+            let mut wakes = Vec::new();
+            let mut state = self.lock();
+            let now = Instant::now();
+            let before = state.kernel.counters().undecodable;
+            if let Some(message) = &mut ahead {
+                state.kernel.handle_prepared(now, peer, message);
+                self.obey_all(&mut state, now, &mut wakes);
+            }
+            let mut long = None;
+            for message in messages.by_ref() {
+                if is_long(&message) && state.kernel.reads(&message.control) {
+                    long = Some(message);
+                    break;
+                }
+                state.kernel.handle_message(now, peer, message);
+                self.obey_all(&mut state, now, &mut wakes);
+            }
+            self.settle(&mut state, now, &mut wakes);
+            undecodable += state.kernel.counters().undecodable - before;
+            drop(state);
+            wake_all(wakes);
+            match long {
+                Some(message) => ahead = Some(Prepared::new(message)),
+                None => return undecodable,
+            }
         }
-        self.settle(&mut state, now, &mut wakes);
-        let undecodable = state.kernel.counters().undecodable - before;
-        drop(state);
-        wake_all(wakes);
-        undecodable
     }
 
     /// Serves a function.
@@ -420,6 +443,10 @@ pub(crate) fn atom_of(name: &NodeName) -> Atom {
     Atom::new(name.as_str()).expect("a node name has at most 255 characters")
 }
 
+fn is_long(message: &Message) -> bool {
+    message.payload.as_ref().is_some_and(|it| it.len() > LONG)
+}
+
 fn wake_all(wakes: Vec<Waker>) {
     for waker in wakes {
         waker.wake();
@@ -427,34 +454,4 @@ fn wake_all(wakes: Vec<Waker>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::mailbox::{Mailbox, MailboxOptions};
-    use enmesh_identity::Creation;
-    use enmesh_otp::{AutoConnect, KernelConfig};
-    use std::time::Duration;
-
-    #[test]
-    fn the_node_goes_on_after_a_step_of_the_kernel_has_panicked() {
-        let config = KernelConfig {
-            node: "a@127.0.0.1".parse().unwrap(),
-            creation: Creation::from_seed(9),
-            visible: false,
-            net_ticktime: Duration::from_secs(60),
-            auto_connect: AutoConnect::Never,
-            echo: false,
-            seed: 7,
-        };
-        let driver = KernelDriver::new(
-            Kernel::new(Instant::now(), config),
-            1 << 20,
-            Crew::new().unwrap(),
-        );
-        let panicking = std::panic::AssertUnwindSafe(|| driver.with(|_, _| panic!("as planned")));
-        assert!(std::panic::catch_unwind(panicking).is_err());
-        let mut mailbox = Mailbox::new(&driver, &MailboxOptions::default()).unwrap();
-        let own = mailbox.pid().clone();
-        mailbox.try_send(&own, "still here").unwrap();
-        assert!(mailbox.try_recv().unwrap().is_some());
-    }
-}
+mod tests;

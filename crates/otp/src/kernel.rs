@@ -1,5 +1,6 @@
 //! What one node is to its neighbours and to its own processes.
 
+mod ahead;
 mod deliver;
 mod ending;
 mod groups;
@@ -26,6 +27,8 @@ use crate::requests::Requests;
 use crate::services::Services;
 use crate::{Action, JobId};
 
+pub(crate) use ahead::Payload;
+pub use ahead::Prepared;
 use ending::ExitSignal;
 use groups::Scope;
 pub(crate) use outgoing::MAX_PAYLOAD;

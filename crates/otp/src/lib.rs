@@ -23,7 +23,8 @@ mod services;
 pub use action::{Action, JobId, JobOutcome, Mail, PgEvent};
 pub use effect::Address;
 pub use kernel::{
-    AutoConnect, Kernel, KernelConfig, KernelCounters, NodeTypes, RegisterError, SystemLimit,
+    AutoConnect, Kernel, KernelConfig, KernelCounters, NodeTypes, Prepared, RegisterError,
+    SystemLimit,
 };
 pub use pids::Pids;
 pub use pubsub::{Broadcast, MAX_POOL, PubSubAdapter};

@@ -179,14 +179,15 @@ impl Services {
         self.defined.entry(module).or_default().insert(function);
     }
 
-    /// Takes a message that arrived at a service, by name or by pid. `from_node` is the node whose
-    /// link brought it; our own for a local one.
+    /// Takes a message that arrived at a service, by name or by pid, and the arguments of a call
+    /// out of it: they may be long. `from_node` is the node whose link brought it; our own for a
+    /// local one.
     pub(crate) fn handle_message(
         &mut self,
         cluster: &Cluster<'_>,
         to: Served,
         from_node: &Atom,
-        message: &Term,
+        message: &mut Term,
     ) {
         match to {
             Served::NetKernel => self.net_kernel(cluster, from_node, message),

@@ -3,8 +3,9 @@
 use std::fmt::Debug;
 
 use bytes::Bytes;
-use enmesh_term::{Atom, Limits, Pid, Reference, Term};
+use enmesh_term::{Atom, Pid, Reference, Term};
 
+use crate::kernel::Payload;
 use crate::processes::Owner;
 use crate::requests::Kind;
 use crate::{Action, Address, Kernel, Mail};
@@ -16,6 +17,7 @@ type Follows = bool;
 impl<H: Clone + Debug> Kernel<H> {
     /// A message from our own node.
     pub(super) fn deliver(&mut self, to: &Address, payload: Bytes) -> Follows {
+        let payload = &mut Payload::from(payload);
         let node = self.node().clone();
         match to {
             Address::Pid(to) => self.deliver_pid(&node, to, payload, false),
@@ -30,7 +32,7 @@ impl<H: Clone + Debug> Kernel<H> {
         &mut self,
         node: &Atom,
         to: &Pid,
-        payload: Bytes,
+        payload: &mut Payload,
         priority: bool,
     ) -> Follows {
         match self.processes.find(to) {
@@ -44,7 +46,7 @@ impl<H: Clone + Debug> Kernel<H> {
         &mut self,
         node: &Atom,
         to: &Atom,
-        payload: Bytes,
+        payload: &mut Payload,
         priority: bool,
     ) -> Follows {
         match self.processes.named(to) {
@@ -57,15 +59,16 @@ impl<H: Clone + Debug> Kernel<H> {
         &mut self,
         node: &Atom,
         number: u32,
-        payload: Bytes,
+        payload: &mut Payload,
         priority: bool,
     ) -> Follows {
         let owner = self.processes.get(number).map(|process| &process.owner);
         match owner {
             Some(Owner::Mailbox(handle)) => {
+                let bytes = payload.take_bytes();
                 let mail = match priority {
-                    true => Mail::Priority(payload),
-                    false => Mail::Message(payload),
+                    true => Mail::Priority(bytes),
+                    false => Mail::Message(bytes),
                 };
                 let to = handle.clone();
                 self.actions.push_back(Action::Deliver { to, mail });
@@ -73,14 +76,15 @@ impl<H: Clone + Debug> Kernel<H> {
             }
             Some(Owner::Service(service)) => {
                 let service = service.clone();
-                if let Some(message) = self.decode(&payload) {
-                    self.serve(&service, node, &message);
+                match payload.term() {
+                    Some(message) => self.serve(&service, node, message),
+                    None => self.counters.undecodable += 1,
                 }
                 true
             }
             Some(Owner::Request(request)) => {
                 let request = *request;
-                self.reply(request, &payload);
+                self.reply(request, payload);
                 true
             }
             Some(Owner::Job(_) | Owner::Nobody | Owner::Asker) | None => self.lose(),
@@ -91,7 +95,7 @@ impl<H: Clone + Debug> Kernel<H> {
     pub(super) fn deliver_alias(
         &mut self,
         alias: &Reference,
-        payload: Bytes,
+        payload: &mut Payload,
         priority: bool,
     ) -> Follows {
         let number = self.requests.find(alias);
@@ -102,7 +106,7 @@ impl<H: Clone + Debug> Kernel<H> {
                 self.deliver_pid(&node, &by, payload, priority)
             }
             Some((number, Kind::Call(_), _)) => {
-                self.reply(number, &payload);
+                self.reply(number, payload);
                 true
             }
             _ => self.lose(),
@@ -125,8 +129,10 @@ impl<H: Clone + Debug> Kernel<H> {
     }
 
     /// The term of a payload that is for the node itself; `None` if it is none, which is counted.
-    pub(super) fn decode(&mut self, payload: &Bytes) -> Option<Term> {
-        let decoded = enmesh_term::decode_shared_bare(payload, &Limits::default()).ok();
+    pub(super) fn decode(&mut self, payload: &mut Payload) -> Option<Term> {
+        let decoded = payload
+            .term()
+            .map(|term| std::mem::replace(term, Term::nil()));
         if decoded.is_none() {
             self.counters.undecodable += 1;
         }

@@ -134,7 +134,7 @@ impl<H: Clone + Debug> Kernel<H> {
         for ((by, reference), name) in process.watchers {
             if self.processes.is_ours(&by) {
                 if let Some(request) = self.requests.find(&reference) {
-                    self.fire(request, reason);
+                    self.fire(request, reason.clone());
                 }
                 continue;
             }

@@ -3,18 +3,30 @@
 use std::fmt::Debug;
 use std::time::Instant;
 
-use bytes::Bytes;
 use enmesh_proto::{AltactFlags, AltactTarget, Control, Message};
 use enmesh_term::{Atom, Pid, Term};
 
 use crate::Kernel;
+use crate::kernel::Payload;
 use crate::kernel::ending::{ExitKind, ExitSignal};
 
 impl<H: Clone + Debug> Kernel<H> {
     /// Takes one message of a connected peer.
     pub fn handle_message(&mut self, now: Instant, peer: &Atom, message: Message) {
-        self.now = now;
         let Message { control, payload } = message;
+        let mut payload = payload.map(Payload::from);
+        self.handle(now, peer, control, payload.as_mut());
+    }
+
+    /// Takes one message whose payload was perhaps decoded ahead.
+    pub(super) fn handle(
+        &mut self,
+        now: Instant,
+        peer: &Atom,
+        control: Control,
+        payload: Option<&mut Payload>,
+    ) {
+        self.now = now;
         let follows = match (control, payload) {
             (Control::Send { to, .. } | Control::SendSender { to, .. }, Some(payload)) => {
                 self.deliver_pid(peer, &to, payload, false)
@@ -43,7 +55,7 @@ impl<H: Clone + Debug> Kernel<H> {
 
     /// Everything but messages. One in the name of a process that the peer does not have is
     /// dropped: an answer to it could cost us the link.
-    fn handle_signal(&mut self, peer: &Atom, control: Control, payload: Option<Bytes>) {
+    fn handle_signal(&mut self, peer: &Atom, control: Control, payload: Option<&mut Payload>) {
         let known = self.peers.get(peer).is_some_and(|entry| {
             entry.up().is_some()
                 && control
@@ -69,11 +81,11 @@ impl<H: Clone + Debug> Kernel<H> {
                 from, to, reason, ..
             } => self.take_exit(ExitKind::Sent, from, to, *reason),
             Control::PayloadExit { from, to, .. } => {
-                let reason = self.reason(payload.as_ref());
+                let reason = self.reason(payload);
                 self.take_exit(ExitKind::Linked, from, to, reason);
             }
             Control::PayloadExit2 { from, to, .. } => {
-                let reason = self.reason(payload.as_ref());
+                let reason = self.reason(payload);
                 self.take_exit(ExitKind::Sent, from, to, reason);
             }
             Control::Monitor {
@@ -86,10 +98,10 @@ impl<H: Clone + Debug> Kernel<H> {
             } => self.handle_demonitor(from, reference),
             Control::MonitorExit {
                 reference, reason, ..
-            } => self.handle_down(peer, &reference, &reason),
+            } => self.handle_down(peer, &reference, *reason),
             Control::PayloadMonitorExit { reference, .. } => {
-                let reason = self.reason(payload.as_ref());
-                self.handle_down(peer, &reference, &reason);
+                let reason = self.reason(payload);
+                self.handle_down(peer, &reference, reason);
             }
             Control::SpawnRequest(request) => self.handle_spawn_request(*request, payload),
             Control::SpawnReply {
@@ -106,7 +118,7 @@ impl<H: Clone + Debug> Kernel<H> {
         flags: AltactFlags,
         from: Pid,
         to: AltactTarget,
-        payload: Bytes,
+        payload: &mut Payload,
     ) -> bool {
         if flags.contains(AltactFlags::EXIT) {
             let to = match to {
@@ -116,7 +128,7 @@ impl<H: Clone + Debug> Kernel<H> {
             };
             let spoofed = from.node() != peer;
             if let (Some(to), false) = (to, spoofed) {
-                let reason = self.reason(Some(&payload));
+                let reason = self.reason(Some(payload));
                 self.take_exit(ExitKind::Sent, from, to, reason);
             }
             return true;
@@ -145,7 +157,7 @@ impl<H: Clone + Debug> Kernel<H> {
     }
 
     /// The reason in a payload. A death whose reason cannot be read is still a death.
-    fn reason(&mut self, payload: Option<&Bytes>) -> Term {
+    fn reason(&mut self, payload: Option<&mut Payload>) -> Term {
         let reason = payload.and_then(|payload| self.decode(payload));
         reason.unwrap_or_else(|| Term::atom("undecodable"))
     }

@@ -90,7 +90,7 @@ impl<H: Clone + Debug> Kernel<H> {
             return;
         };
         if self.requests.is_full() {
-            self.fire(number, &Term::atom("system_limit"));
+            self.fire(number, Term::atom("system_limit"));
         } else if target.node() == self.node() {
             self.watch_ours(number, by, &target);
         } else {
@@ -111,14 +111,14 @@ impl<H: Clone + Debug> Kernel<H> {
                 process.watchers.insert((by, reference), name);
                 request.watched = watched;
             }
-            _ => self.fire(number, &Term::atom("noproc")),
+            _ => self.fire(number, Term::atom("noproc")),
         }
     }
 
     fn watch_theirs(&mut self, number: u64, by: Pid, target: Address) {
         let node = target.node().clone();
         if !self.reach(&node) {
-            self.fire(number, &Term::atom("noconnection"));
+            self.fire(number, Term::atom("noconnection"));
             return;
         }
         let Some(peer) = self.peers.get_mut(&node) else {
@@ -128,7 +128,7 @@ impl<H: Clone + Debug> Kernel<H> {
             Address::Pid(pid) if !peer.is_stale(&pid) => ProcId::Pid(pid),
             Address::Name { name, .. } => ProcId::Name(name),
             Address::Pid(_) | Address::Alias(_) => {
-                self.fire(number, &Term::atom("noproc"));
+                self.fire(number, Term::atom("noproc"));
                 return;
             }
         };
@@ -213,23 +213,22 @@ impl<H: Clone + Debug> Kernel<H> {
     }
 
     /// What a request of ours monitors has ended, or is out of reach.
-    pub(super) fn fire(&mut self, number: u64, reason: &Term) {
+    pub(super) fn fire(&mut self, number: u64, reason: Term) {
         let reference = self.requests.reference(number);
         let Some(request) = self.detach(number) else {
             return;
         };
-        let reason = reason.clone();
-        let down = |from: Address| Mail::Down {
+        let down = |from: Address, reason: Term| Mail::Down {
             reference,
             from,
-            reason: reason.clone(),
+            reason,
         };
         let target = request.target.unwrap_or(Address::Pid(request.by.clone()));
         match request.kind {
-            Kind::Monitor => self.post(&request.by, down(target)),
+            Kind::Monitor => self.post(&request.by, down(target, reason)),
             Kind::Watch(service, id) => self.service_down(&service, id, &reason),
             Kind::Call(Asker::Slot(to)) => {
-                let mail = down(target);
+                let mail = down(target, reason);
                 self.actions.push_back(Action::Deliver { to, mail });
             }
             Kind::Call(Asker::Service(service, id)) => {
@@ -238,7 +237,7 @@ impl<H: Clone + Debug> Kernel<H> {
             Kind::Spawn { slot, stage, .. } => {
                 let mail = match stage {
                     Spawn::Abandoned => return,
-                    Spawn::Running => down(target),
+                    Spawn::Running => down(target, reason),
                     Spawn::Asked => Mail::Refused(match reason {
                         Term::Atom(reason) => reason,
                         _ => Atom::from_static("noconnection"),
@@ -306,7 +305,7 @@ impl<H: Clone + Debug> Kernel<H> {
     }
 
     /// What a process of ours monitors on `peer` has ended there.
-    pub(super) fn handle_down(&mut self, peer: &Atom, reference: &Reference, reason: &Term) {
+    pub(super) fn handle_down(&mut self, peer: &Atom, reference: &Reference, reason: Term) {
         let Some(number) = self.requests.find(reference) else {
             self.counters.dropped += 1;
             return;

@@ -77,14 +77,14 @@ impl<H: Clone + Debug> Kernel<H> {
                 }
                 (Control::Monitor { reference, .. }, true) => {
                     if let Some(number) = self.requests.find(reference) {
-                        self.fire(number, &Term::atom("noproc"));
+                        self.fire(number, Term::atom("noproc"));
                     }
                 }
                 (Control::UnlinkId { from, to, .. }, true) => self.drop_link(from, to),
                 (_, true) => self.counters.dropped += 1,
                 (Control::SpawnRequest(request), false) if !up.flags.contains(Flags::SPAWN) => {
                     if let Some(number) = self.requests.find(&request.id) {
-                        self.fire(number, &Term::atom("notsup"));
+                        self.fire(number, Term::atom("notsup"));
                     }
                 }
                 (_, false) => match lower(up.flags, message) {
@@ -182,7 +182,7 @@ impl<H: Clone + Debug> Kernel<H> {
             }
         }
         for number in peer.requests {
-            self.fire(number, &Term::atom("noconnection"));
+            self.fire(number, Term::atom("noconnection"));
         }
     }
 

@@ -3,11 +3,11 @@
 use std::fmt::Debug;
 use std::time::Instant;
 
-use bytes::Bytes;
 use enmesh_proto::{Control, Flags, SpawnRequest, SpawnResult};
 use enmesh_term::{Atom, Pid, Reference, Term};
 
 use crate::effect::CallFailed;
+use crate::kernel::Payload;
 use crate::kernel::outgoing::{flow, payload};
 use crate::processes::Owner;
 use crate::requests::{Asker, Kind, Request, Spawn};
@@ -86,7 +86,7 @@ impl<H: Clone + Debug> Kernel<H> {
     }
 
     /// The reply to a call: `{Tag, Reply}`. It ends the call.
-    pub(super) fn reply(&mut self, number: u64, payload: &Bytes) {
+    pub(super) fn reply(&mut self, number: u64, payload: &mut Payload) {
         let outcome = match self.decode(payload).map(pair) {
             Some(Some((_tag, reply))) => Ok(reply),
             // Some other message that was sent to the alias.
@@ -174,16 +174,16 @@ impl<H: Clone + Debug> Kernel<H> {
             .as_list()
             .and_then(|args| u8::try_from(args.len()).ok())
         else {
-            self.fire(number, &Term::atom("badarg"));
+            self.fire(number, Term::atom("badarg"));
             return;
         };
         let ours = node == self.node();
         if self.requests.is_full() {
-            self.fire(number, &Term::atom("system_limit"));
+            self.fire(number, Term::atom("system_limit"));
             return;
         }
         if !ours && !self.reach(node) {
-            self.fire(number, &Term::atom("noconnection"));
+            self.fire(number, Term::atom("noconnection"));
             return;
         }
         let mut options = Vec::new();
@@ -204,13 +204,14 @@ impl<H: Clone + Debug> Kernel<H> {
             token: None,
         };
         if ours {
-            self.handle_spawn_request(request, Some(payload(&args)));
+            let mut args = Payload::from(payload(&args));
+            self.handle_spawn_request(request, Some(&mut args));
             return;
         }
         if let Some(peer) = self.peers.get_mut(node) {
             let lacks_spawn = peer.up().is_some_and(|up| !up.flags.contains(Flags::SPAWN));
             if lacks_spawn {
-                self.fire(number, &Term::atom("notsup"));
+                self.fire(number, Term::atom("notsup"));
                 return;
             }
             peer.requests.insert(number);
@@ -248,7 +249,7 @@ impl<H: Clone + Debug> Kernel<H> {
         let slot = slot.clone();
         let pid = match result {
             SpawnResult::Refused(reason) => {
-                self.fire(number, &Term::Atom(reason));
+                self.fire(number, Term::Atom(reason));
                 return;
             }
             SpawnResult::Started(pid) if pid.node() == peer && before != Spawn::Running => pid,

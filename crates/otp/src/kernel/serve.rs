@@ -62,7 +62,7 @@ pub(super) fn begin<H>(processes: &mut Processes<H>, config: &KernelConfig) -> (
 
 impl<H: Clone + Debug> Kernel<H> {
     /// A message for a service.
-    pub(super) fn serve(&mut self, service: &ServiceName, node: &Atom, message: &Term) {
+    pub(super) fn serve(&mut self, service: &ServiceName, node: &Atom, message: &mut Term) {
         match service {
             ServiceName::Served(served) => {
                 let cluster = Cluster {
@@ -192,7 +192,7 @@ impl<H: Clone + Debug> Kernel<H> {
         let process = number.and_then(|number| self.processes.get(number));
         if let Some(Owner::Service(service)) = process.map(|process| &process.owner) {
             let (service, node) = (service.clone(), self.node().clone());
-            self.serve(&service, &node, message);
+            self.serve(&service, &node, &mut message.clone());
         } else {
             self.dispatch(from, to, payload(message));
         }

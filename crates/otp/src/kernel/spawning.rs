@@ -3,10 +3,10 @@
 use std::fmt::Debug;
 use std::time::Instant;
 
-use bytes::Bytes;
 use enmesh_proto::{Control, SpawnRequest, SpawnResult};
 use enmesh_term::{Atom, Pid, Reference, Term};
 
+use crate::kernel::Payload;
 use crate::kernel::outgoing::{flow, payload as payload_of};
 use crate::processes::{LinkState, Owner};
 use crate::services::{Admission, Cluster, Life, ties};
@@ -14,7 +14,11 @@ use crate::{Address, JobId, JobOutcome, Kernel};
 
 impl<H: Clone + Debug> Kernel<H> {
     /// A process is asked for, by a peer or by ourselves.
-    pub(super) fn handle_spawn_request(&mut self, request: SpawnRequest, payload: Option<Bytes>) {
+    pub(super) fn handle_spawn_request(
+        &mut self,
+        request: SpawnRequest,
+        payload: Option<&mut Payload>,
+    ) {
         let SpawnRequest {
             id,
             from,
@@ -28,7 +32,7 @@ impl<H: Clone + Debug> Kernel<H> {
             return;
         };
         let caller = from.node().clone();
-        let args = payload.and_then(|payload| self.decode(&payload));
+        let args = payload.and_then(|payload| self.decode(payload));
         let admission = match args {
             Some(args) => self.admit(&module, &function, args, &caller),
             // A process finds its arguments unreadable, not the node.

@@ -1,5 +1,6 @@
 //! Claims about kernels that are connected by a wire in memory.
 
+mod ahead;
 mod altact;
 mod cluster;
 mod hostile;

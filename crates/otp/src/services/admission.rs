@@ -30,15 +30,16 @@ impl Services {
         caller: &Atom,
     ) -> Admission {
         let (purpose, [module, function, args]) = purpose(module, function, args);
-        self.begin(cluster, purpose, [&module, &function, &args], caller)
+        self.begin(cluster, purpose, [&module, &function], args, caller)
     }
 
-    /// Begins to run `module:function(args)`, given as terms in that order.
+    /// Begins to run `module:function(args)`.
     pub(super) fn begin(
         &mut self,
         cluster: &Cluster<'_>,
         purpose: Purpose,
-        [module, function, args]: [&Term; 3],
+        [module, function]: [&Term; 2],
+        args: Term,
         caller: &Atom,
     ) -> Admission {
         match self.apply(cluster, module, function, args) {

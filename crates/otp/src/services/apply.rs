@@ -10,6 +10,9 @@ use crate::services::{Cluster, JobOutcome, ServiceAction, Services};
 /// How deep `erlang:apply` may be wrapped in itself; beyond it is an unknown function.
 const MAX_APPLY: usize = 16;
 
+/// The longest arguments, in bytes of memory, that are shown in a stack.
+const MAX_SHOWN: usize = 64 << 10;
+
 /// What becomes of a function.
 #[derive(Debug)]
 pub(super) enum Applied {
@@ -26,16 +29,16 @@ impl Services {
         cluster: &Cluster<'_>,
         module: &Term,
         function: &Term,
-        args: &Term,
+        args: Term,
     ) -> Applied {
-        let (mut module, mut function, mut args) = (module.clone(), function.clone(), args.clone());
+        let (mut module, mut function, mut args) = (module.clone(), function.clone(), args);
         for _ in 0..MAX_APPLY {
-            let (Term::Atom(m), Term::Atom(f), Term::List(list)) = (&module, &function, &args)
+            let (Term::Atom(m), Term::Atom(f), Term::List(list)) = (&module, &function, &mut args)
             else {
-                return bad_arguments([module, function, args]);
+                return bad_arguments([module, function, short(args)]);
             };
             if self.is_defined(m, f) {
-                return Applied::Calls(frame(m, f, list.len()), list.clone());
+                return Applied::Calls(frame(m, f, list.len()), std::mem::take(list));
             }
             if let Some(outcome) = built_in(cluster, m, f, list) {
                 return Applied::Ended(frame(m, f, list.len()), outcome);
@@ -48,39 +51,53 @@ impl Services {
                 let outcome = JobOutcome::Returned(answer);
                 return Applied::Ended(frame(m, f, list.len()), outcome);
             }
-            match (m.as_str(), f.as_str(), list.as_slice()) {
+            match (m.as_str(), f.as_str(), list.as_mut_slice()) {
                 ("erlang", "apply", [inner_module, inner_function, inner_args]) => {
                     let inner = [inner_module, inner_function, inner_args];
-                    [module, function, args] = inner.map(Clone::clone);
+                    [module, function, args] = inner.map(take);
                 }
                 ("erlang", "apply", [Term::Export(export), inner_args])
                     if arity_is(inner_args, export.arity()) =>
                 {
-                    let inner_args = inner_args.clone();
                     let (inner_module, inner_function) = (export.module(), export.function());
                     module = inner_module.clone().into();
                     function = inner_function.clone().into();
-                    args = inner_args;
+                    args = take(inner_args);
                 }
                 // error_handler.erl, `undefined_lambda/3`: the closure of a module that is not
                 // here.
                 ("erlang", "apply", [fun @ Term::Fun(_), inner_args @ Term::List(_)]) => {
-                    let call = Term::tuple([fun.clone(), inner_args.clone(), Term::nil()]);
+                    let call = [fun.clone(), short(take(inner_args)), Term::nil()];
+                    let call = Term::tuple(call);
                     return undefined(m, f, Term::List(vec![call]));
                 }
                 _ => break,
             }
         }
         let (Term::Atom(m), Term::Atom(f)) = (&module, &function) else {
-            return bad_arguments([module, function, args]);
+            return bad_arguments([module, function, short(args)]);
         };
-        let call = [module.clone(), function.clone(), args.clone(), Term::nil()];
+        let call = [module.clone(), function.clone(), short(args), Term::nil()];
         undefined(m, f, Term::List(vec![Term::tuple(call)]))
     }
 
     fn is_defined(&self, module: &Atom, function: &Atom) -> bool {
         let functions = self.defined.get(module);
         functions.is_some_and(|functions| functions.contains(function))
+    }
+}
+
+fn take(term: &mut Term) -> Term {
+    std::mem::replace(term, Term::nil())
+}
+
+/// Arguments as they stand in a stack: if they are long, their number, as in most stacks.
+fn short(args: Term) -> Term {
+    match args.as_list() {
+        Some(list) if args.weight() > MAX_SHOWN => {
+            Term::Int(i64::try_from(list.len()).unwrap_or(i64::MAX))
+        }
+        _ => args,
     }
 }
 

@@ -72,6 +72,18 @@ impl Caller {
     }
 }
 
+/// Takes the arguments out of `{_, Module, Function, Args, Leader}` or a tuple that goes on, which
+/// is the last part of whatever asks for a function to be run.
+pub(super) fn take_args(message: &mut Term) -> Term {
+    if let Term::Tuple(parts) = message
+        && let Some(Term::Tuple(request)) = parts.last_mut()
+        && let [_, _, _, args, _, ..] = request.as_mut_slice()
+    {
+        return std::mem::replace(args, Term::nil());
+    }
+    Term::nil()
+}
+
 /// The answer to what a service does not understand: never silence, which would hang the caller.
 pub(crate) fn not_served() -> Term {
     Term::tuple([Term::atom("error"), Term::atom("not_served")])

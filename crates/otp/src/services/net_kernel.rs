@@ -2,15 +2,21 @@
 
 use enmesh_term::{Atom, Term};
 
-use crate::services::gen_call::{Caller, Incoming};
+use crate::services::gen_call::{Caller, Incoming, take_args};
 use crate::services::spawn_options::ties;
 use crate::services::{Admission, Cluster, Served, ServiceAction, Services};
 
 impl Services {
-    pub(super) fn net_kernel(&mut self, cluster: &Cluster<'_>, from_node: &Atom, message: &Term) {
+    pub(super) fn net_kernel(
+        &mut self,
+        cluster: &Cluster<'_>,
+        from_node: &Atom,
+        message: &mut Term,
+    ) {
+        let args = take_args(message);
         match Incoming::of(message) {
             Incoming::Call(caller, request) => {
-                self.call_net_kernel(cluster, from_node, caller, request);
+                self.call_net_kernel(cluster, from_node, caller, request, args);
             }
             Incoming::System(caller) => self.refuse(Served::NetKernel, &caller),
             Incoming::Cast(_) | Incoming::Info(_) => {}
@@ -23,23 +29,32 @@ impl Services {
         from_node: &Atom,
         caller: Caller,
         request: &Term,
+        args: Term,
     ) {
         match request.as_tuple().unwrap_or_default() {
             [word, _node] if word.is_atom("is_auth") => {
                 let yes = caller.reply(Term::atom("yes"));
                 self.send(Served::NetKernel, caller.to, yes);
             }
-            [word, module, function, args, _leader] if word.is_atom("spawn") => {
-                self.old_spawn(cluster, from_node, caller, false, [module, function, args]);
+            [word, module, function, _args, _leader] if word.is_atom("spawn") => {
+                self.old_spawn(
+                    cluster,
+                    from_node,
+                    caller,
+                    false,
+                    ([module, function], args),
+                );
             }
-            [word, module, function, args, _leader] if word.is_atom("spawn_link") => {
-                self.old_spawn(cluster, from_node, caller, true, [module, function, args]);
+            [word, module, function, _args, _leader] if word.is_atom("spawn_link") => {
+                self.old_spawn(cluster, from_node, caller, true, ([module, function], args));
             }
-            [word, module, function, args, options, link, _leader] if word.is_atom("spawn_opt") => {
+            [word, module, function, _args, options, link, _leader]
+                if word.is_atom("spawn_opt") =>
+            {
                 // erlang.erl, `spawn_opt/5`: a monitor never comes by this way.
                 if ties(options).is_some_and(|ties| !ties.monitored) {
                     let link = link.is_atom("link");
-                    self.old_spawn(cluster, from_node, caller, link, [module, function, args]);
+                    self.old_spawn(cluster, from_node, caller, link, ([module, function], args));
                 } else {
                     self.no_process(&caller, Term::atom("badarg"));
                 }
@@ -54,13 +69,13 @@ impl Services {
         from_node: &Atom,
         caller: Caller,
         link: bool,
-        [module, function, args]: [&Term; 3],
+        ([module, function], args): ([&Term; 2], Term),
     ) {
         let (Term::Atom(module), Term::Atom(function)) = (module, function) else {
             self.no_process(&caller, Term::atom("badarg"));
             return;
         };
-        match self.admit(cluster, module, function, args.clone(), from_node) {
+        match self.admit(cluster, module, function, args, from_node) {
             Admission::Refused(reason) => self.no_process(&caller, reason.into()),
             Admission::Admitted(life) => self.actions.push_back(ServiceAction::Spawn {
                 requester: caller.pid,

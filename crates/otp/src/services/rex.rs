@@ -3,35 +3,36 @@
 use enmesh_term::{Atom, Pid, Term};
 
 use crate::effect::{Address, Effect};
-use crate::services::gen_call::{Caller, Incoming};
+use crate::services::gen_call::{Caller, Incoming, take_args};
 use crate::services::jobs::Purpose;
 use crate::services::outcome::bad_rpc;
 use crate::services::{Admission, Cluster, Served, ServiceAction, Services};
 
 impl Services {
-    pub(super) fn rex(&mut self, cluster: &Cluster<'_>, from_node: &Atom, message: &Term) {
+    pub(super) fn rex(&mut self, cluster: &Cluster<'_>, from_node: &Atom, message: &mut Term) {
+        let args = take_args(message);
         match Incoming::of(message) {
             Incoming::Call(caller, request) => match request.as_tuple().unwrap_or_default() {
-                [word, module, function, args, _leader]
+                [word, module, function, _args, _leader]
                     if word.is_atom("call") || word.is_atom("block_call") =>
                 {
-                    self.rex_call(cluster, from_node, caller, [module, function, args]);
+                    self.rex_call(cluster, from_node, caller, [module, function], args);
                 }
                 _ => self.refuse(Served::Rex, &caller),
             },
             Incoming::System(caller) => self.refuse(Served::Rex, &caller),
             Incoming::Cast(request) => {
-                if let Some([word, module, function, args, _leader]) = request.as_tuple()
+                if let Some([word, module, function, _args, _leader]) = request.as_tuple()
                     && word.is_atom("cast")
                 {
                     // rpc.erl: a cast over a limit is dropped.
-                    let call = [module, function, args];
-                    self.begin(cluster, Purpose::RexCast, call, from_node);
+                    let purpose = Purpose::RexCast;
+                    self.begin(cluster, purpose, [module, function], args, from_node);
                 }
             }
             Incoming::Info(message) => {
                 if let Some([Term::Pid(from), request]) = message.as_tuple() {
-                    self.rex_message(cluster, from_node, from, request);
+                    self.rex_message(cluster, from_node, (from, request), args);
                 }
             }
         }
@@ -42,17 +43,25 @@ impl Services {
         cluster: &Cluster<'_>,
         from_node: &Atom,
         caller: Caller,
-        call: [&Term; 3],
+        function: [&Term; 2],
+        args: Term,
     ) {
         let purpose = Purpose::RexCall(caller.clone());
-        if let Admission::Refused(reason) = self.begin(cluster, purpose, call, from_node) {
+        let admission = self.begin(cluster, purpose, function, args, from_node);
+        if let Admission::Refused(reason) = admission {
             let reply = caller.reply(bad_rpc(reason.into()));
             self.send(Served::Rex, caller.to, reply);
         }
     }
 
     /// A message `{From, Request}`; the answer is a message to From.
-    fn rex_message(&mut self, cluster: &Cluster<'_>, from_node: &Atom, from: &Pid, request: &Term) {
+    fn rex_message(
+        &mut self,
+        cluster: &Cluster<'_>,
+        from_node: &Atom,
+        (from, request): (&Pid, &Term),
+        args: Term,
+    ) {
         let to = Address::Pid(from.clone());
         match request {
             // rpc.erl: the features of a node that serves erpc.
@@ -63,10 +72,10 @@ impl Services {
                 self.send(Served::Rex, to, reply);
             }
             Term::Tuple(parts) => match parts.as_slice() {
-                [word, module, function, args, _leader] if word.is_atom("call") => {
+                [word, module, function, _args, _leader] if word.is_atom("call") => {
                     let (pid, tag) = (from.clone(), Term::atom("rex"));
                     let caller = Caller { pid, to, tag };
-                    self.rex_call(cluster, from_node, caller, [module, function, args]);
+                    self.rex_call(cluster, from_node, caller, [module, function], args);
                 }
                 [word, Term::Atom(name), message] if word.is_atom("sbcast") => {
                     let delivered = self.rex_says(cluster, from, cluster.node.clone().into());

@@ -58,7 +58,7 @@ fn services() -> Services {
 /// Services of a node with one visible and one hidden neighbour.
 fn tell(services: &mut Services, to: Served, message: &Term) -> Vec<ServiceAction> {
     with_cluster(|cluster| {
-        services.handle_message(cluster, to, &Atom::from_static(BEAM), message);
+        services.handle_message(cluster, to, &Atom::from_static(BEAM), &mut message.clone());
     });
     std::iter::from_fn(|| services.poll_action()).collect()
 }
