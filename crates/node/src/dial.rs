@@ -35,6 +35,14 @@ pub(crate) struct Dialer {
     pub(crate) timeout: Duration,
 }
 
+/// A connection to whoever listens where the peer should.
+#[derive(Debug)]
+pub(crate) struct Dialled {
+    pub(crate) stream: Stream,
+    /// Whether nobody was asked for the place: it was known from before.
+    pub(crate) is_known: bool,
+}
+
 /// Why there is no stream to the peer.
 #[derive(Debug)]
 pub(crate) enum DialError {
@@ -51,13 +59,27 @@ impl From<DialFailure> for DialError {
 }
 
 impl Dialer {
-    /// Connects to `peer`: its address or what its host part resolves to, each address in turn;
-    /// at its port, or what epmd there tells.
-    pub(crate) async fn connect(self, peer: PeerAddr) -> Result<Stream, DialError> {
+    /// Connects to `peer`: where it was a moment ago, if that is known; else at its address or what
+    /// its host part resolves to, each address in turn, at its port or what epmd there tells.
+    pub(crate) async fn connect(
+        self,
+        peer: PeerAddr,
+        known: Option<SocketAddr>,
+    ) -> Result<Dialled, DialError> {
         let deadline = Instant::now() + self.timeout;
         let connecting = async {
+            if let Some(there) = known {
+                let part = self.timeout / 2;
+                let trying = self.try_port(&peer, there, Instant::now() + part);
+                if let Ok(Ok(stream)) = tokio::time::timeout(part, trying).await {
+                    let is_known = true;
+                    return Ok(Dialled { stream, is_known });
+                }
+            }
             let addresses = addresses(&peer).await?;
-            self.try_addresses(&peer, &addresses, deadline).await
+            let stream = self.try_addresses(&peer, &addresses, deadline).await?;
+            let is_known = false;
+            Ok(Dialled { stream, is_known })
         };
         match tokio::time::timeout(self.timeout, connecting).await {
             Ok(outcome) => outcome,
@@ -104,7 +126,17 @@ impl Dialer {
                 }
             }
         };
-        let stream = TcpStream::connect((address, port))
+        self.try_port(peer, SocketAddr::new(address, port), deadline)
+            .await
+    }
+
+    async fn try_port(
+        &self,
+        peer: &PeerAddr,
+        there: SocketAddr,
+        deadline: Instant,
+    ) -> Result<Stream, DialError> {
+        let stream = TcpStream::connect(there)
             .await
             .map_err(|error| io_failure(&error))?;
         if self.reaches_ourselves(&stream) {

@@ -2,6 +2,7 @@
 //! messages to the kernel and from the link's queue. No decision is taken here.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -56,8 +57,8 @@ pub(crate) struct Wires {
 /// What a link's task tells the manager while it lives.
 #[derive(Debug)]
 pub(crate) enum Report {
-    /// The socket of this dial is there.
-    Dialled(LinkId),
+    /// The socket of this dial is there, connected to this address.
+    Dialled(LinkId, Option<SocketAddr>),
     /// The link waits for a verdict.
     Asks(LinkId, Question),
     /// So many messages could not be decoded and were dropped; the link lives.

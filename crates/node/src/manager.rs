@@ -1,39 +1,36 @@
 //! The one owner of roster and plan: feeds them, obeys them, holds the handle of every link.
 
 mod far_log;
+mod known_ports;
+mod link_tasks;
 mod links;
 mod records;
 mod task_end;
 
 use std::collections::{HashMap, HashSet};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use enmesh_identity::{NodeName, PeerAddr};
-use enmesh_membership::{
-    Action, Connection, DialFailure, LinkId, Plan, Roster, TopologyName, Update,
-};
-use enmesh_proto::{Link, LinkConfig, LinkError, Question};
-use tokio::net::TcpStream;
+use enmesh_membership::{Action, Connection, DownReason, Plan, Roster, TopologyName, Update};
+use enmesh_proto::{LinkConfig, Question};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::{Id, JoinError};
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, debug_span, warn};
+use tracing::warn;
 
 use crate::deadline::until;
-use crate::dial::{DialError, Dialer};
+use crate::dial::Dialer;
 use crate::events::{Event, Publisher};
 use crate::kernel_driver::KernelDriver;
-use crate::link_driver::{self, Report};
+use crate::link_driver::Report;
 use crate::listen::Accepted;
 use crate::node::{Command, ConnectError};
 use crate::orders::Orders;
 use crate::view::Peer;
 use far_log::FarLog;
+use known_ports::KnownPorts;
 use links::Links;
-use records::{LinkPeer, Records};
-use task_end::TaskEnd;
+use records::Records;
 
 /// How many callers of [`crate::Node::connect`] may wait for one peer; the next one is told
 /// [`ConnectError::TooManyCallers`].
@@ -59,6 +56,7 @@ pub(crate) struct Manager {
     link_config: Arc<LinkConfig>,
     kernel: Arc<KernelDriver>,
     dialer: Dialer,
+    known_ports: KnownPorts,
     links: Links,
     /// The topology of the nodes that `global` has learned of; none while we are hidden.
     learned: Option<TopologyName>,
@@ -89,6 +87,7 @@ impl Manager {
             link_config,
             kernel,
             dialer,
+            known_ports: KnownPorts::default(),
             links,
             learned,
             needed: HashSet::new(),
@@ -154,7 +153,14 @@ impl Manager {
     fn handle_report(&mut self, report: Report) {
         let now = Instant::now();
         match report {
-            Report::Dialled(link) => self.plan.handle_dialled(now, link),
+            Report::Dialled(link, there) => {
+                if let Some(handle) = self.links.handles.get_mut(&link)
+                    && let Some(dialled) = &mut handle.dialled
+                {
+                    dialled.1 = there;
+                }
+                self.plan.handle_dialled(now, link);
+            }
             Report::Asks(link, question) => {
                 if let Question::Authenticated(info) = &question
                     && let Some(handle) = self.links.handles.get_mut(&link)
@@ -255,113 +261,6 @@ impl Manager {
         }
     }
 
-    fn accept(&mut self, stream: TcpStream, from: SocketAddr) {
-        let now = Instant::now();
-        let id = self.plan.handle_accepted(now);
-        let peer = LinkPeer {
-            node: None,
-            from: Some(from),
-        };
-        let wires = self.links.wires(id, peer, &self.kernel);
-        let span = debug_span!("link", link = %id, %from);
-        let config = Arc::clone(&self.link_config);
-        let transport = self.dialer.transport.clone();
-        let task = async move {
-            let stop = wires.stop.clone();
-            let stream = tokio::select! {
-                biased;
-                () = stop.cancelled() => return TaskEnd::Stopped,
-                stream = transport.accept(stream) => stream,
-            };
-            match stream {
-                Err(error) => TaskEnd::NeverSecured(error),
-                Ok(stream) => {
-                    let link = Link::accept(Instant::now(), config, rand::random());
-                    TaskEnd::from(link_driver::drive(stream, link, wires).await)
-                }
-            }
-        };
-        self.links.spawn(id, task.instrument(span));
-    }
-
-    fn dial(&mut self, id: LinkId, peer: PeerAddr) {
-        let config = Arc::clone(&self.link_config);
-        let whom = LinkPeer {
-            node: Some(peer.name().clone()),
-            from: None,
-        };
-        let wires = self.links.wires(id, whom, &self.kernel);
-        let dialer = self.dialer.clone();
-        let span = debug_span!("dial", link = %id, peer = %peer);
-        let task = async move {
-            let stop = wires.stop.clone();
-            let name = peer.name().clone();
-            let connected = tokio::select! {
-                biased;
-                () = stop.cancelled() => return TaskEnd::Stopped,
-                connected = dialer.connect(peer) => connected,
-            };
-            match connected {
-                Err(error) => TaskEnd::NeverConnected(error),
-                Ok(stream) => {
-                    let dialled = wires.reports.send(Report::Dialled(id));
-                    if dialled.await.is_err() {
-                        return TaskEnd::Stopped;
-                    }
-                    let link = Link::dial(Instant::now(), config, name, rand::random());
-                    let trouble = stream.trouble();
-                    let end = link_driver::drive(stream, link, wires).await;
-                    TaskEnd::of_dial(end, trouble)
-                }
-            }
-        };
-        self.links.spawn(id, task.instrument(span));
-    }
-
-    fn handle_end(&mut self, ended: Result<(Id, TaskEnd), JoinError>) {
-        let now = Instant::now();
-        let task = match &ended {
-            Ok((task, _)) => *task,
-            Err(error) => error.id(),
-        };
-        let Some(id) = self.links.ids.remove(&task) else {
-            return;
-        };
-        let handle = self.links.handles.remove(&id);
-        match ended {
-            Ok((_, TaskEnd::NeverConnected(error))) => {
-                let failure = match error {
-                    DialError::Socket(failure) => failure,
-                    DialError::Tls(error) => {
-                        let failure = DialFailure::Tls(error.fault());
-                        if let Some(peer) = handle.and_then(|handle| handle.peer.node) {
-                            self.records.explain(peer, &error);
-                        }
-                        failure
-                    }
-                };
-                self.plan.handle_dial_failed(now, id, failure);
-            }
-            Ok((_, TaskEnd::NeverSecured(error))) => {
-                if let Some(handle) = handle {
-                    self.records.never_secured(now, &handle.peer, &error);
-                }
-                self.plan.handle_closed(now, id, &LinkError::Discarded);
-            }
-            Ok((_, TaskEnd::Failed(error))) => {
-                if let Some(handle) = handle {
-                    self.records.link_ended(now, &handle.peer, &error);
-                }
-                self.plan.handle_closed(now, id, &error);
-            }
-            Ok((_, TaskEnd::Stopped)) => self.plan.handle_closed(now, id, &LinkError::Discarded),
-            Err(error) => {
-                self.records.link_died(&error);
-                self.plan.handle_closed(now, id, &LinkError::Discarded);
-            }
-        }
-    }
-
     /// Carries every decision to where it is carried out, until both machines are quiet.
     fn pump(&mut self) {
         let now = Instant::now();
@@ -381,6 +280,9 @@ impl Manager {
             Action::Close { link, .. } => self.links.close(link),
             Action::Nodeup(connection) => self.nodeup(connection),
             Action::Nodedown { connection, reason } => {
+                if reason == DownReason::Disconnect {
+                    self.remember_port(connection.link);
+                }
                 let view = self.publisher.view();
                 let Some(peer) = view.peer(&connection.name).cloned() else {
                     return;

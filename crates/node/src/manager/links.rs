@@ -1,8 +1,10 @@
 //! The tasks of all links and the handle of each.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
+use enmesh_identity::PeerAddr;
 use enmesh_membership::LinkId;
 use enmesh_proto::{PeerInfo, Verdict};
 use tokio::sync::mpsc;
@@ -37,6 +39,8 @@ pub(super) struct LinkHandle {
     pub(super) info: Option<PeerInfo>,
     /// For the log.
     pub(super) peer: LinkPeer,
+    /// Whom this dial is for, and where it has reached somebody.
+    pub(super) dialled: Option<(PeerAddr, Option<SocketAddr>)>,
 }
 
 impl Links {
@@ -69,6 +73,7 @@ impl Links {
                 queue: Arc::clone(&queue),
                 info: None,
                 peer,
+                dialled: None,
             },
         );
         Wires {

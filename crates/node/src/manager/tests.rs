@@ -1,13 +1,13 @@
 //! What no test from outside can bring about.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use enmesh_identity::{Cookie, Creation};
 use enmesh_membership::{PlanConfig, RosterConfig};
 use enmesh_otp::{AutoConnect, Kernel, KernelConfig};
 use enmesh_proto::LocalNode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::dial::PortSource;
@@ -74,7 +74,7 @@ async fn a_link_that_waits_for_the_turn_of_its_report_does_not_hold_up_the_shutd
     while manager
         .links
         .report
-        .try_send(Report::Dialled(stale))
+        .try_send(Report::Dialled(stale, None))
         .is_ok()
     {}
     peer.write_all(SEND_NAME).await.unwrap();
