@@ -28,9 +28,17 @@ use crate::slot::Slot;
 use crate::timers::Timers;
 use crate::workers::Workers;
 
-/// Up to this length, in bytes, it takes the kernel less time to decode a payload than to be asked
-/// twice.
-const LONG: usize = 4 * 1024;
+/// The longest payload, in bytes, that the kernel decodes itself while everybody else waits.
+const LONG: usize = 64 * 1024;
+
+/// What came of messages that a link has brought.
+#[derive(Debug)]
+pub(crate) struct Brought {
+    /// How many could not be decoded.
+    pub(crate) undecodable: u64,
+    /// One that is to be decoded before it and what follows it is delivered.
+    pub(crate) long: Option<Message>,
+}
 
 /// What the kernel knows a mailbox, or the place of a request, by.
 #[derive(Clone, Debug)]
@@ -211,41 +219,36 @@ impl KernelDriver {
         self.with(|kernel, now| kernel.handle_connect_failed(now, &atom_of(peer)));
     }
 
-    /// Gives the kernel what a link has brought, in order. Returns how many messages could not be
-    /// decoded.
-    ///
-    /// Long ones that the kernel reads itself are decoded before the lock is taken: nobody else
-    /// waits for that.
-    pub(crate) fn deliver(&self, peer: &Atom, messages: impl Iterator<Item = Message>) -> u64 {
-        let mut messages = messages;
-        let (mut undecodable, mut ahead) = (0, None);
-        loop {
-            let mut wakes = Vec::new();
-            let mut state = self.lock();
-            let now = Instant::now();
-            let before = state.kernel.counters().undecodable;
-            if let Some(message) = &mut ahead {
-                state.kernel.handle_prepared(now, peer, message);
-                self.obey_all(&mut state, now, &mut wakes);
-            }
-            let mut long = None;
-            for message in messages.by_ref() {
-                if is_long(&message) && state.kernel.reads(&message.control) {
-                    long = Some(message);
-                    break;
-                }
-                state.kernel.handle_message(now, peer, message);
-                self.obey_all(&mut state, now, &mut wakes);
-            }
-            self.settle(&mut state, now, &mut wakes);
-            undecodable += state.kernel.counters().undecodable - before;
-            drop(state);
-            wake_all(wakes);
-            match long {
-                Some(message) => ahead = Some(Prepared::new(message)),
-                None => return undecodable,
-            }
+    /// Gives the kernel what a link has brought, in order, up to a long message that the kernel
+    /// reads itself. That one is to be decoded while nobody waits, and to come as `ahead` before
+    /// the messages that follow it.
+    pub(crate) fn deliver(
+        &self,
+        peer: &Atom,
+        ahead: Option<&mut Prepared>,
+        messages: impl Iterator<Item = Message>,
+    ) -> Brought {
+        let (mut long, mut wakes) = (None, Vec::new());
+        let mut state = self.lock();
+        let now = Instant::now();
+        let before = state.kernel.counters().undecodable;
+        if let Some(message) = ahead {
+            state.kernel.handle_prepared(now, peer, message);
+            self.obey_all(&mut state, now, &mut wakes);
         }
+        for message in messages {
+            if is_long(&message) && state.kernel.reads(&message.control) {
+                long = Some(message);
+                break;
+            }
+            state.kernel.handle_message(now, peer, message);
+            self.obey_all(&mut state, now, &mut wakes);
+        }
+        self.settle(&mut state, now, &mut wakes);
+        let undecodable = state.kernel.counters().undecodable - before;
+        drop(state);
+        wake_all(wakes);
+        Brought { undecodable, long }
     }
 
     /// Serves a function.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use enmesh_membership::LinkId;
+use enmesh_otp::Prepared;
 use enmesh_proto::{Action, Link, LinkError, Message, Output, Question, Verdict};
 use enmesh_term::Atom;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -292,7 +293,7 @@ impl Driver {
                 return Ok(());
             }
             let action = match action {
-                Action::Deliver(message) => match self.deliver(message) {
+                Action::Deliver(message) => match self.deliver(message).await {
                     Some(other) => other,
                     None => continue,
                 },
@@ -316,29 +317,45 @@ impl Driver {
         Ok(())
     }
 
-    /// Delivers `first` and all messages that follow it, under one lock of the kernel. Returns the
-    /// action behind them, if there is one.
-    fn deliver(&mut self, first: Message) -> Option<Action> {
-        let peer = self.peer.as_ref()?;
-        let (link, stop) = (&mut self.link, &self.wires.stop);
-        let (mut first, mut other) = (Some(first), None);
-        let messages = std::iter::from_fn(|| {
-            if stop.is_cancelled() {
+    /// Delivers `first` and all messages that follow it, as many as can be under one lock of the
+    /// kernel. Returns the action behind them, if there is one.
+    async fn deliver(&mut self, first: Message) -> Option<Action> {
+        let peer = self.peer.clone()?;
+        let (mut first, mut other, mut ahead) = (Some(first), None, None);
+        loop {
+            let (link, stop) = (&mut self.link, &self.wires.stop);
+            let messages = std::iter::from_fn(|| {
+                if stop.is_cancelled() {
+                    return None;
+                }
+                if let Some(first) = first.take() {
+                    return Some(first);
+                }
+                match link.poll_action()? {
+                    Action::Deliver(message) => Some(message),
+                    action => {
+                        other = Some(action);
+                        None
+                    }
+                }
+            });
+            let brought = self.wires.kernel.deliver(&peer, ahead.as_mut(), messages);
+            self.undecodable += brought.undecodable;
+            if let Some(handled) = ahead.take() {
+                // What is left of it may be as long as it was.
+                tokio::task::spawn_blocking(move || drop(handled));
+            }
+            let Some(long) = brought.long else {
+                return other;
+            };
+            // On another thread, because this one has all other links too.
+            let decoded = tokio::task::spawn_blocking(|| Prepared::new(long)).await;
+            // It fails only if the node ends.
+            ahead = Some(decoded.ok()?);
+            if self.wires.stop.is_cancelled() {
                 return None;
             }
-            if let Some(first) = first.take() {
-                return Some(first);
-            }
-            match link.poll_action()? {
-                Action::Deliver(message) => Some(message),
-                action => {
-                    other = Some(action);
-                    None
-                }
-            }
-        });
-        self.undecodable += self.wires.kernel.deliver(peer, messages);
-        other
+        }
     }
 
     /// Once per batch, and only if the manager has time for it: else the next batch tells.

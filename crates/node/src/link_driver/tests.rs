@@ -1,10 +1,11 @@
-//! How long what a user sends waits for what others send.
+//! How long one waits for another on a link, and on a node.
 
 use bytes::{Buf, Bytes};
 use enmesh_identity::{Cookie, Creation, NodeName};
 use enmesh_otp::{AutoConnect, Kernel, KernelConfig};
 use enmesh_proto::{Control, LinkConfig, LocalNode};
-use enmesh_term::Pid;
+use enmesh_term::{Pid, Term};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 use crate::link_queue::{Refused, SMALL};
@@ -188,4 +189,67 @@ fn a_small_message_waits_for_one_mib_at_most_however_long_the_names_of_others_ar
     let worst = bytes_before_a_small_message(Kind::Named);
     assert!(worst > 64 * 1024, "nothing was in the way: {worst}");
     assert!(worst <= MIB, "{worst} bytes went before");
+}
+
+/// A request to call a function that is not there, which is long to decode.
+fn long_request(from: &Pid) -> Message {
+    let args = Term::List(vec![Term::Tuple(vec![Term::Int(1); 9]); 200_000]);
+    let call = ["call", "no", "such"].map(Term::atom).into_iter();
+    let call = Term::Tuple(call.chain([args, Term::atom("user")]).collect());
+    let request = Term::tuple([from.clone().into(), call]);
+    Message {
+        control: Control::RegSend {
+            from: from.clone(),
+            to: Atom::from_static("rex"),
+            token: None,
+        },
+        payload: Some(enmesh_term::encode_bare(&request).into()),
+    }
+}
+
+/// How often something was done until `done`, and how long it took at most.
+async fn longest(done: &AtomicBool, act: impl AsyncFn()) -> (u32, Duration) {
+    let (mut times, mut longest) = (0, Duration::ZERO);
+    while !done.load(Ordering::Relaxed) {
+        let began = Instant::now();
+        act().await;
+        longest = longest.max(began.elapsed());
+        times += 1;
+    }
+    (times, longest)
+}
+
+#[tokio::test]
+async fn neither_the_kernel_nor_other_links_wait_while_a_long_request_is_decoded() {
+    let mut driver = driver();
+    let peer = driver.link.peer().unwrap().clone();
+    let from = Pid::new(atom_of(&peer.name), 40, 0, peer.creation.get());
+    driver.peer = Some(atom_of(&peer.name));
+    let kernel = Arc::clone(&driver.wires.kernel);
+    kernel.nodeup(&peer, 1, Arc::default());
+    let done = Arc::new(AtomicBool::new(false));
+    let messages: Vec<Message> = (0..3).map(|_| long_request(&from)).collect();
+    let user = std::thread::spawn({
+        let done = Arc::clone(&done);
+        move || {
+            let ask = async || kernel.with(|_, _| ());
+            futures::executor::block_on(longest(&done, ask))
+        }
+    });
+    let link = async {
+        let began = Instant::now();
+        for message in messages {
+            assert!(driver.deliver(message).await.is_none());
+        }
+        assert_eq!(driver.undecodable, 0);
+        done.store(true, Ordering::Relaxed);
+        began.elapsed()
+    };
+    let others = longest(&done, tokio::task::yield_now);
+    let (all, (turns, stalled)) = tokio::join!(link, others);
+    let (asked, waited) = user.join().unwrap();
+    assert!(turns > 100, "{turns} turns in {all:?}");
+    assert!(stalled < all / 6, "no turn for {stalled:?} of {all:?}");
+    assert!(asked > 100, "asked {asked} times in {all:?}");
+    assert!(waited < all / 6, "waited {waited:?} of {all:?}");
 }
