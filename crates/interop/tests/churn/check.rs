@@ -124,7 +124,8 @@ impl Report {
             let took = end
                 .map_or(life.ended, |(end, _)| *end)
                 .saturating_sub(begin);
-            if end.is_some() {
+            // One that its node's death cut short says nothing, unless it was stuck by then.
+            if end.is_some() || took > SYNC_MICROS {
                 self.slowest_sync = self.slowest_sync.max(Duration::from_micros(took));
             }
             if took > SYNC_MICROS {
@@ -147,7 +148,12 @@ impl fmt::Display for Report {
         writeln!(f, "{who}, seed {}: faults {:?}", self.seed, self.faults)?;
         match &self.healed {
             Ok(time) => writeln!(f, "whole again {time:?} after the last fault")?,
-            Err(error) => writeln!(f, "NOT HEALED: {error:#}")?,
+            Err(error) => {
+                // What follows is all that the node has printed.
+                let text = format!("{error:#}");
+                let first: Vec<&str> = text.lines().take(3).collect();
+                writeln!(f, "NOT HEALED: {}", first.join("\n"))?;
+            }
         }
         writeln!(
             f,
@@ -166,6 +172,48 @@ impl fmt::Display for Report {
         }
         Ok(())
     }
+}
+
+/// What OTP did by itself, and what it did with our members in the cluster.
+pub(crate) fn side_by_side(
+    control: Result<&Report, &anyhow::Error>,
+    ours: Result<&Report, &anyhow::Error>,
+) -> String {
+    type Figure = (&'static str, fn(&Report) -> String);
+    let figures: [Figure; 6] = [
+        ("faults", |report| {
+            let faults = report.faults.iter().map(|(_, count)| count);
+            faults.sum::<usize>().to_string()
+        }),
+        ("links between unfaulted BEAMs that went down", |report| {
+            report.severed.len().to_string()
+        }),
+        ("unfaulted BEAMs that `global` cut off", |report| {
+            report.expelled.len().to_string()
+        }),
+        ("`global:sync`, the longest", |report| {
+            format!("{:.1?} of {}", report.slowest_sync, report.syncs)
+        }),
+        ("`global:sync` that hung", |report| {
+            report.hung.len().to_string()
+        }),
+        ("whole again", |report| match &report.healed {
+            Ok(time) => format!("after {time:.1?}"),
+            Err(_) => "never".to_owned(),
+        }),
+    ];
+    let cell = |outcome: Result<&Report, _>, figure: fn(&Report) -> String| {
+        outcome.map_or_else(|_| "not played to its end".to_owned(), figure)
+    };
+    let mut table = "| | BEAMs alone | BEAMs with our members |\n|---|---|---|\n".to_owned();
+    for (label, figure) in figures {
+        table += &format!(
+            "| {label} | {} | {} |\n",
+            cell(control, figure),
+            cell(ours, figure)
+        );
+    }
+    table
 }
 
 /// Every BEAM is in step with all others, knows the same global names, and those of all BEAMs are among them.

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::net::IpAddr;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use enmesh_interop::{Beam, Enmesh, Otp, poll_until};
 use tempfile::NamedTempFile;
 
@@ -95,12 +95,12 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    pub(crate) fn start(network: &Network, number: usize, guests: Guests) -> Self {
+    pub(crate) fn start(network: &Network, number: usize, guests: Guests) -> Result<Self> {
         let name = node_name(number);
-        let mut cookie = NamedTempFile::new().unwrap();
-        writeln!(cookie, "{COOKIE}").unwrap();
-        let node = start_node(network, number, guests, &cookie).unwrap();
-        Self {
+        let mut cookie = NamedTempFile::new()?;
+        writeln!(cookie, "{COOKIE}")?;
+        let node = start_node(network, number, guests, &cookie)?;
+        Ok(Self {
             number,
             name,
             guests,
@@ -108,7 +108,7 @@ impl Slot {
             cookie,
             windows: Vec::new(),
             lives: Vec::new(),
-        }
+        })
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -142,36 +142,41 @@ impl Slot {
     }
 
     /// Lives through its faults of the script, each at its time after `begin`.
-    pub(crate) fn play(mut self, begin: Instant, script: &Script, network: &Network) -> Self {
+    pub(crate) fn play(
+        mut self,
+        begin: Instant,
+        script: &Script,
+        network: &Network,
+    ) -> Result<Self> {
         let place = self.number;
         for fault in script.faults.iter().filter(|fault| fault.place == place) {
             std::thread::sleep((begin + fault.at).saturating_duration_since(Instant::now()));
             let from = now_micros();
             match fault.kind {
                 Kind::Kill => {
-                    self.process().kill9().unwrap();
+                    self.process().kill9()?;
                     self.finish();
                     std::thread::sleep(fault.lasting);
-                    self.live_again(network);
+                    self.live_again(network)?;
                 }
                 Kind::Restart => {
-                    self.process().terminate().unwrap();
+                    self.process().terminate()?;
                     if self.process().wait_exit(END).is_err() {
-                        self.process().kill9().unwrap();
+                        self.process().kill9()?;
                     }
                     self.finish();
-                    self.live_again(network);
+                    self.live_again(network)?;
                 }
                 Kind::Stop => {
-                    self.process().stop().unwrap();
+                    self.process().stop()?;
                     std::thread::sleep(fault.lasting);
-                    self.process().cont().unwrap();
+                    self.process().cont()?;
                 }
                 Kind::Cut => {
                     let ns = network.of(self.number);
-                    ns.sever(address(fault.peer)).unwrap();
+                    ns.sever(address(fault.peer))?;
                     std::thread::sleep(fault.lasting);
-                    ns.heal().unwrap();
+                    ns.heal()?;
                 }
             }
             self.windows.push(Window {
@@ -180,7 +185,7 @@ impl Slot {
                 to: now_micros(),
             });
         }
-        self
+        Ok(self)
     }
 
     /// Ends watching: what the last life printed joins the others.
@@ -193,12 +198,13 @@ impl Slot {
         }
     }
 
-    fn live_again(&mut self, network: &Network) {
+    fn live_again(&mut self, network: &Network) -> Result<()> {
         // epmd and peers may need a moment to see that the old life is over.
-        self.node = poll_until("a new life", NAME_FREE, || {
+        let node = poll_until("a new life", NAME_FREE, || {
             start_node(network, self.number, self.guests, &self.cookie)
-        })
-        .unwrap();
+        });
+        self.node = node.with_context(|| self.name.clone())?;
+        Ok(())
     }
 
     fn process(&mut self) -> &mut enmesh_interop::Process {
