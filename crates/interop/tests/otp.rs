@@ -18,6 +18,8 @@ mod groups;
 mod hostile;
 #[path = "otp/ipv6.rs"]
 mod ipv6;
+#[path = "otp/lockers.rs"]
+mod lockers;
 #[path = "otp/mixed.rs"]
 mod mixed;
 #[path = "otp/naming.rs"]
@@ -61,7 +63,7 @@ for_each_release! {
     crate::cases::what_a_beam_asks_is_answered as what_a_beam_asks_is_answered,
     crate::hostile::hostile_frames_harm_nobody_else as hostile_frames_harm_nobody_else,
     crate::global::every_node_locks_and_names_in_milliseconds as every_node_locks_and_names,
-    crate::global::locks_are_quick_while_members_come_and_go as locks_are_quick_while_members_come_and_go,
+    crate::lockers::locks_are_quick_while_members_come_and_go as locks_are_quick_while_members_come_and_go,
     crate::neighbours::a_neighbour_is_whole as a_neighbour_is_whole,
     crate::neighbours::elixir_finds_a_neighbour as elixir_finds_a_neighbour,
     crate::neighbours::erl_call_is_answered as erl_call_is_answered,

@@ -1,10 +1,12 @@
 //! `global` with members in the cluster: every BEAM locks and names as if there were none.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use enmesh_interop::{Beam, Epmd, NetNs, Otp, poll_until};
+use enmesh::{Node, NodeName};
+use enmesh_interop::{Beam, Epmd, NetNs, Otp};
 
 use crate::bench::{Member, SOON, beam, list, says, sees};
+use crate::rust_node::{block_on, rust_node};
 
 /// What a call to `global` may take: milliseconds, on a machine that runs ten of these tests at once.
 const QUICK: Duration = Duration::from_secs(1);
@@ -14,6 +16,8 @@ pub(crate) struct Cluster {
     pub(crate) ns: NetNs,
     pub(crate) beams: Vec<Beam>,
     pub(crate) members: Vec<Member>,
+    /// A node of this very process, where a test has one.
+    pub(crate) embedded: Option<Node>,
     _epmd: Epmd,
 }
 
@@ -38,17 +42,29 @@ impl Cluster {
             ns,
             beams,
             members,
+            embedded: None,
             _epmd: epmd,
         };
         cluster.is_whole();
         cluster
     }
 
+    /// Adds a node of this process, which knows one BEAM.
+    pub(crate) fn embed(&mut self, name: &str) -> Node {
+        let node = rust_node(&self.ns, name);
+        let first: NodeName = self.beams[0].name().parse().unwrap();
+        block_on(node.connect(first)).unwrap();
+        self.embedded = Some(node.clone());
+        self.is_whole();
+        node
+    }
+
     /// Every name, sorted.
     pub(crate) fn names(&self) -> Vec<String> {
         let beams = self.beams.iter().map(|beam| beam.name().to_owned());
         let members = self.members.iter().map(|member| member.name().to_owned());
-        let mut names: Vec<String> = beams.chain(members).collect();
+        let embedded = self.embedded.iter().map(|node| node.name().to_string());
+        let mut names: Vec<String> = beams.chain(members).chain(embedded).collect();
         names.sort();
         names
     }
@@ -136,6 +152,8 @@ fn locks_and_names(cluster: &mut Cluster) {
         );
         assert_eq!(quick(beam, &register), format!("'{own}'"));
         says(beam, "global:whereis_name(brief)", "undefined");
+        let find = format!("node(global:whereis_name({{name, '{own}'}}))");
+        assert_eq!(quick(beam, &find), format!("'{own}'"));
         // A holder that dies gives its lock back, also to a member.
         let orphan = "spawn(fun() -> global:set_lock({orphan, self()}) end), timer:sleep(100), \
                       global:set_lock({orphan, self()}, [node() | nodes()], 5) andalso global:del_lock({orphan, self()})";
@@ -183,75 +201,4 @@ fn locks_and_names(cluster: &mut Cluster) {
         says(beam, &expression, "undefined");
         assert_eq!(quick(beam, "global:sync()"), "ok");
     }
-}
-
-/// Locks and names are asked for without a pause while members are killed, restarted and ended.
-pub(crate) fn locks_are_quick_while_members_come_and_go(otp: Otp) {
-    const ROUNDS: usize = 6;
-    let mut cluster = Cluster::start(&[otp, otp]);
-    let watched = "Me = self(), spawn(fun() -> register(lockers, self()), \
-        Loop = fun Loop(Number, Slowest) -> \
-            {Micros, true} = timer:tc(fun() -> \
-                Id = {Number, self()}, \
-                ok = global:sync(), \
-                true = global:set_lock(Id), true = global:del_lock(Id), \
-                Named = spawn(fun() -> receive stop -> ok end end), \
-                yes = global:register_name(Id, Named), Named ! stop, true end), \
-            Worst = max(Micros, Slowest), \
-            receive {From, stop} -> From ! {Number, Worst} after 20 -> Loop(Number + 1, Worst) end \
-        end, Me ! go, Loop(1, 0) end), receive go -> ok end";
-    for beam in &mut cluster.beams {
-        beam.eval(watched).unwrap();
-    }
-    let first = cluster.beams[0].name().to_owned();
-    for round in 0..ROUNDS {
-        let mut old = cluster.members.remove(0);
-        let name = old.name().to_owned();
-        if round % 2 == 0 {
-            old.enmesh.process().kill9().unwrap();
-        } else {
-            old.enmesh.process().terminate().unwrap();
-            old.enmesh.process().wait_exit(SOON).unwrap();
-        }
-        drop(old);
-        cluster.members.push(member(&cluster.ns, &name, &first));
-        cluster.is_whole();
-    }
-    for beam in &mut cluster.beams {
-        let begin = Instant::now();
-        let answer = beam
-            .eval_within(
-                SOON,
-                "lockers ! {self(), stop}, receive {_, _} = R -> R end",
-            )
-            .unwrap_or_else(|error| panic!("{error:#}\n{}", beam.output().all().join("\n")));
-        let (rounds, slowest) = answer.trim_matches(['{', '}']).split_once(',').unwrap();
-        let (rounds, slowest): (u64, u64) = (rounds.parse().unwrap(), slowest.parse().unwrap());
-        let slowest = Duration::from_micros(slowest);
-        println!("{otp}: {rounds} rounds, the slowest {slowest:?}");
-        assert!(rounds >= ROUNDS as u64, "{rounds} rounds only");
-        // A join itself holds `global`'s lock for a moment, and both sides of it back off by random steps of up to a second.
-        assert!(slowest < QUICK * 5, "the slowest round took {slowest:?}");
-        assert!(begin.elapsed() < SOON);
-    }
-    for beam in &mut cluster.beams {
-        let output = beam.output().all();
-        // A death that one BEAM sees a moment before the other is answered so, and only the dead one is cut off.
-        let cuts: Vec<&String> = output
-            .iter()
-            .filter(|line| line.contains("overlapping partitions"))
-            .filter(|line| !line.contains("node 'a@") && !line.contains("node 'z@"))
-            .collect();
-        assert!(cuts.is_empty(), "{cuts:#?}");
-    }
-    poll_until("names agree", SOON, || {
-        let lists: Vec<String> = cluster
-            .beams
-            .iter_mut()
-            .map(|beam| beam.eval("lists:sort(global:registered_names())"))
-            .collect::<Result<_, _>>()?;
-        anyhow::ensure!(lists.windows(2).all(|pair| pair[0] == pair[1]), "{lists:?}");
-        Ok(())
-    })
-    .unwrap();
 }
