@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use enmesh::{Node, Term};
+use enmesh::{Atom, GlobalError, Node, Term};
 use enmesh_interop::{Beam, Otp, poll_until};
 
-use crate::bench::SOON;
-use crate::global::{Cluster, member};
+use crate::bench::{SOON, says};
+use crate::global::{Cluster, member, quick};
 use crate::rust_node::block_on;
 
 /// How often a member goes and comes back.
@@ -78,6 +78,7 @@ fn come_and_go(releases: &[Otp]) {
     for beam in &mut cluster.beams {
         beam.eval_within(SOON, LOCKER).unwrap();
     }
+    names_are_shared(&mut cluster.beams, &resident);
     let stop = AtomicBool::new(false);
     let ours = std::thread::scope(|scope| {
         let ours = scope.spawn(|| names_of_ours(&resident, &stop));
@@ -105,6 +106,32 @@ fn come_and_go(releases: &[Otp]) {
         Ok(())
     })
     .unwrap();
+}
+
+/// Names of a Rust program on every BEAM, and theirs in the program; who has a name keeps it, until its process ends.
+fn names_are_shared(beams: &mut [Beam], resident: &Node) {
+    let mailbox = resident.anonymous_mailbox().unwrap();
+    let name = Term::atom("of_rust");
+    block_on(resident.register_global(&name, mailbox.pid())).unwrap();
+    for beam in &mut *beams {
+        let owner = format!("'{}'", resident.name());
+        let whose = "node(global:whereis_name(of_rust))";
+        assert_eq!(quick(beam, whose), owner, "{}", beam.name());
+        assert_eq!(quick(beam, "global:register_name(of_rust, self())"), "no");
+        let kept = Term::tuple([Term::atom("kept"), atom(beam.name())]);
+        let theirs = resident.whereis_global(&kept).expect("it is registered");
+        assert_eq!(theirs.node(), beam.name());
+        let taken = block_on(resident.register_global(&kept, mailbox.pid()));
+        assert_eq!(taken, Err(GlobalError::Taken));
+    }
+    drop(mailbox);
+    for beam in beams {
+        says(beam, "global:whereis_name(of_rust)", "undefined");
+    }
+}
+
+fn atom(name: &str) -> Term {
+    Atom::new(name).unwrap().into()
 }
 
 /// Stops the others of a scope when this thread panics, too.

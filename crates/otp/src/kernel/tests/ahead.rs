@@ -37,8 +37,7 @@ fn urgent(flags: AltactFlags, from: &Pid, to: AltactTarget) -> Control {
 
 #[test]
 fn the_kernel_says_which_payloads_it_reads_itself() {
-    let mut net = Net::pair();
-    let (p, theirs) = (net.spawn("a@h", "p"), net.spawn("b@h", "q"));
+    let (mut net, p, theirs) = Net::pair_of_processes();
     let now = net.now;
     let kernel = net.kernel("a@h");
     kernel.register(&p, Atom::from_static("box")).unwrap();
@@ -88,8 +87,7 @@ fn the_kernel_says_which_payloads_it_reads_itself() {
 
 /// What `control` and `payload` from `b@h` bring about on `a@h`, handled ahead or not.
 fn outcome(ahead: bool, control: impl Fn(&Pid) -> Control, payload: &Term) -> String {
-    let mut net = Net::pair();
-    let (p, theirs) = (net.spawn("a@h", "p"), net.spawn("b@h", "q"));
+    let (mut net, p, theirs) = Net::pair_of_processes();
     let (f, now) = (Atom::from_static("f"), net.now);
     net.kernel("a@h").define(Atom::from_static("m"), f);
     net.kernel("a@h").set_trap_exit(&p, true);

@@ -254,8 +254,7 @@ fn a_long_chain_of_links_falls_without_recursion() {
 
 #[test]
 fn an_exit_without_a_link_is_ignored() {
-    let mut net = Net::pair();
-    let (p, q) = (net.spawn("a@h", "p"), net.spawn("b@h", "q"));
+    let (mut net, p, q) = Net::pair_of_processes();
     let control = Control::Exit {
         from: q,
         to: p.clone(),

@@ -15,8 +15,7 @@ fn down(reference: &enmesh_term::Reference, from: &Address, reason: &'static str
 
 #[test]
 fn the_end_of_a_process_fires_its_monitors_once() {
-    let mut net = Net::pair();
-    let (p, q) = (net.spawn("a@h", "p"), net.spawn("b@h", "q"));
+    let (mut net, p, q) = Net::pair_of_processes();
     let (now, target) = (net.now, Address::Pid(q.clone()));
     let reference = net.kernel("a@h").monitor(now, &p, &target);
     net.run();
@@ -31,8 +30,7 @@ fn the_end_of_a_process_fires_its_monitors_once() {
 
 #[test]
 fn a_monitor_of_a_name_fires_with_the_name() {
-    let mut net = Net::pair();
-    let (p, q) = (net.spawn("a@h", "p"), net.spawn("b@h", "q"));
+    let (mut net, p, q) = Net::pair_of_processes();
     let now = net.now;
     net.kernel("b@h")
         .register(&q, Atom::from_static("server"))
@@ -73,8 +71,7 @@ fn a_monitor_of_nobody_fires_noproc_here_and_there() {
 
 #[test]
 fn a_monitor_taken_back_never_fires() {
-    let mut net = Net::pair();
-    let (p, q) = (net.spawn("a@h", "p"), net.spawn("b@h", "q"));
+    let (mut net, p, q) = Net::pair_of_processes();
     let now = net.now;
     let reference = net.kernel("a@h").monitor(now, &p, &q.clone().into());
     net.run();
@@ -90,8 +87,7 @@ fn a_monitor_taken_back_never_fires() {
 
 #[test]
 fn a_lost_connection_fires_noconnection_and_forgets_the_peers_monitors() {
-    let mut net = Net::pair();
-    let (p, q) = (net.spawn("a@h", "p"), net.spawn("b@h", "q"));
+    let (mut net, p, q) = Net::pair_of_processes();
     let (now, target) = (net.now, Address::Pid(q.clone()));
     let reference = net.kernel("a@h").monitor(now, &p, &target);
     net.run();
@@ -111,8 +107,7 @@ fn a_lost_connection_fires_noconnection_and_forgets_the_peers_monitors() {
 
 #[test]
 fn a_message_to_an_alias_arrives_until_it_is_taken_back() {
-    let mut net = Net::pair();
-    let (p, q) = (net.spawn("a@h", "p"), net.spawn("b@h", "q"));
+    let (mut net, p, q) = Net::pair_of_processes();
     let now = net.now;
     let alias = net.kernel("a@h").alias(&p);
     let to = Address::Alias(alias.clone());
@@ -128,8 +123,7 @@ fn a_message_to_an_alias_arrives_until_it_is_taken_back() {
 
 #[test]
 fn messages_go_by_pid_and_by_name_here_and_there() {
-    let mut net = Net::pair();
-    let (p, q) = (net.spawn("a@h", "p"), net.spawn("b@h", "q"));
+    let (mut net, p, q) = Net::pair_of_processes();
     let now = net.now;
     net.kernel("b@h")
         .register(&q, Atom::from_static("server"))

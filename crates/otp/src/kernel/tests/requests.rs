@@ -34,8 +34,7 @@ fn reply(from: &Term, reply: Term) -> bytes::Bytes {
 
 #[test]
 fn a_call_is_replied_to_through_its_alias_and_leaves_nothing_behind() {
-    let mut net = Net::pair();
-    let (p, q) = (net.spawn("a@h", "p"), net.spawn("b@h", "q"));
+    let (mut net, p, q) = Net::pair_of_processes();
     let now = net.now;
     let request = Term::atom("hello");
     let to = q.clone().into();
@@ -58,8 +57,7 @@ fn a_call_is_replied_to_through_its_alias_and_leaves_nothing_behind() {
 
 #[test]
 fn a_call_ends_when_its_server_does() {
-    let mut net = Net::pair();
-    let (p, q) = (net.spawn("a@h", "p"), net.spawn("b@h", "q"));
+    let (mut net, p, q) = Net::pair_of_processes();
     let now = net.now;
     let reference = net
         .kernel("a@h")
@@ -77,8 +75,7 @@ fn a_call_ends_when_its_server_does() {
 
 #[test]
 fn a_forgotten_call_gets_nothing_more() {
-    let mut net = Net::pair();
-    let (p, q) = (net.spawn("a@h", "p"), net.spawn("b@h", "q"));
+    let (mut net, p, q) = Net::pair_of_processes();
     let now = net.now;
     let reference = net
         .kernel("a@h")
@@ -350,8 +347,7 @@ fn a_linked_process_that_nobody_waits_for_is_told_abandoned() {
 /// global.erl, `resolve_it/4`: asked where one of two processes lives that share a name.
 #[test]
 fn a_clash_of_global_names_is_settled_by_the_node_that_is_asked() {
-    let mut net = Net::pair();
-    let (p, q) = (net.spawn("a@h", "p"), net.spawn("b@h", "q"));
+    let (mut net, p, q) = Net::pair_of_processes();
     let method = Term::tuple([Term::atom("global"), Term::atom("random_exit_name")]);
     let args = [
         method,
@@ -459,8 +455,7 @@ fn arguments_that_cannot_be_read_end_the_process_and_not_the_request() {
 
 #[test]
 fn who_has_ended_waits_for_nothing() {
-    let mut net = Net::pair();
-    let (p, q) = (net.spawn("a@h", "p"), net.spawn("b@h", "q"));
+    let (mut net, p, q) = Net::pair_of_processes();
     let now = net.now;
     let kernel = net.kernel("a@h");
     kernel.exit(now, &p, Term::atom("normal"));

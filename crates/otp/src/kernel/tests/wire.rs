@@ -118,6 +118,13 @@ impl Net {
         net
     }
 
+    /// Two nodes that are connected, with `p` on `a@h` and `q` on `b@h`.
+    pub(super) fn pair_of_processes() -> (Self, Pid, Pid) {
+        let mut net = Self::pair();
+        let (p, q) = (net.spawn("a@h", "p"), net.spawn("b@h", "q"));
+        (net, p, q)
+    }
+
     pub(super) fn node(&mut self, name: &str) -> &mut Node {
         self.nodes.get_mut(name).unwrap()
     }
