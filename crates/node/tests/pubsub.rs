@@ -192,6 +192,18 @@ async fn who_opens_it_again_shares_it_until_the_last_handle_is_gone() {
     let other = node.pubsub_with("MyApp.PubSub", &of_four()).unwrap();
     assert_eq!(members(&node), [1; 4]);
     drop(other);
+    // Somebody has ended a worker: who opens it then has a whole one.
+    let half = node.pubsub_with("MyApp.PubSub", &of_four()).unwrap();
+    let scope = node.pg(SCOPE).unwrap();
+    let worker = scope.local_members(&Term::atom("Elixir.MyApp.PubSub.Adapter_2"));
+    node.process().exit_other(&worker[0], Term::atom("kill"));
+    until([1, 0, 1, 1], || members(&node)).await;
+    let whole = node.pubsub_with("MyApp.PubSub", &of_four()).unwrap();
+    assert_eq!(members(&node), [1; 4]);
+    drop(half);
+    assert_eq!(members(&node), [1; 4]);
+    drop(whole);
+    assert_eq!(members(&node), [0; 4]);
     node.shutdown().await;
     let late = node.pubsub("MyApp.PubSub");
     assert!(matches!(late, Err(PubSubError::Mailbox(_))), "{late:?}");

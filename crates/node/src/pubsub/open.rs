@@ -131,8 +131,9 @@ impl Node {
 }
 
 impl OpenPubSubs {
-    /// The one that is open under the name of `adapter`, or a new one. The lock is held from the
-    /// look to the entry, so that two who ask at once get the same.
+    /// The one that is open under the name of `adapter`, or a new one, also if somebody has ended
+    /// one of its workers. The lock is held from the look to the entry, so that two who ask at once
+    /// get the same.
     fn get_or_open(
         &self,
         driver: &Arc<KernelDriver>,
@@ -143,8 +144,12 @@ impl OpenPubSubs {
         }
         let name = &adapter.groups()[0];
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(shared) = open.get(name).and_then(|entry| entry.shared.upgrade()) {
-            return Ok(shared);
+        let found = open.get(name).and_then(|entry| entry.shared.upgrade());
+        if let Some(shared) = found {
+            if shared.is_whole() {
+                return Ok(shared);
+            }
+            end_all(driver, shared.workers.iter().map(Process::pid));
         }
         for (_, entry) in open.extract_if(|_, entry| entry.shared.strong_count() == 0) {
             end_all(driver, entry.workers.iter());
@@ -190,6 +195,14 @@ impl Shared {
             workers,
             topics,
             next_sender: AtomicU64::new(0),
+        })
+    }
+
+    /// Whether every worker still has its name.
+    fn is_whole(&self) -> bool {
+        let mut workers = self.adapter.groups().iter().zip(&self.workers);
+        self.driver.with(|kernel, _| {
+            workers.all(|(group, worker)| kernel.whereis(group).as_ref() == Some(worker.pid()))
         })
     }
 }
