@@ -10,9 +10,8 @@ use crate::framing::FrameError;
 use crate::link::LinkError;
 use crate::packet::{self, Form};
 
-/// Packets of fewer bytes are copied where others share memory: a message that waits in a mailbox
-/// should not keep a whole buffer of reads alive.
-pub(crate) const SHARE_FROM: usize = 16 << 10;
+/// Packets of fewer bytes are copied, whatever they lie in: that costs less than to share them.
+const SHARE_FROM: usize = 16 << 10;
 /// The biggest buffer for expanded payloads, in bytes, that is used again.
 const KEPT_SCRATCH: usize = 16 << 10;
 
@@ -31,6 +30,32 @@ pub(crate) struct Incoming {
 pub(crate) struct Packet<'a> {
     pub(crate) bytes: &'a [u8],
     pub(crate) owner: Option<&'a Bytes>,
+}
+
+/// The memory that an inbox lies in, as far as that can be told from outside.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    /// Where it ends, by which it is told from others.
+    end: usize,
+    len: usize,
+}
+
+impl Memory {
+    /// Looks at the inbox, which may have been given other memory.
+    pub(crate) fn look(&mut self, inbox: &BytesMut) {
+        let end = inbox.as_ptr().addr().wrapping_add(inbox.capacity());
+        if end != self.end {
+            *self = Self { end, len: 0 };
+        }
+        // What was taken off the front is not seen any more.
+        self.len = self.len.max(inbox.capacity());
+    }
+
+    /// Whether a packet of so many bytes may share this memory: a message that waits in a mailbox
+    /// counts by its own length there, and must not keep alive much more than that.
+    pub(crate) fn may_be_shared(&self, packet: usize) -> bool {
+        packet >= SHARE_FROM && packet >= self.len / 2
+    }
 }
 
 impl Packet<'_> {

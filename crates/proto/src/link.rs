@@ -14,7 +14,7 @@ use enmesh_identity::NodeName;
 use crate::control::{Control, Message};
 use crate::framing::Prefix;
 use crate::handshake::{Handshake, MAX_HANDSHAKE_MESSAGE, Progress, Question, Verdict};
-use crate::incoming::{Incoming, Packet, SHARE_FROM};
+use crate::incoming::{Incoming, Memory, Packet};
 use crate::outgoing::Outgoing;
 use crate::output::Output;
 use crate::packet::{self, Form};
@@ -70,7 +70,7 @@ pub struct LinkCounters {
 ///
 /// Messages are delivered in the order in which the peer completed them. Those to send keep the
 /// order of the calls within a flow; see [`Link::send`]. The bytes of a large payload may share
-/// memory with the inbox that they came in.
+/// memory with the inbox that they came in, if they are about half of that or more.
 #[derive(Debug)]
 pub struct Link {
     config: Arc<LinkConfig>,
@@ -80,6 +80,8 @@ pub struct Link {
     counters: LinkCounters,
     /// How many bytes of the inbox were seen but not taken by the last call.
     leftover: usize,
+    /// What the inbox lies in.
+    memory: Memory,
 }
 
 #[derive(Debug)]
@@ -137,6 +139,7 @@ impl Link {
             actions: VecDeque::new(),
             counters: LinkCounters::default(),
             leftover: 0,
+            memory: Memory::default(),
         }
     }
 
@@ -149,6 +152,7 @@ impl Link {
     /// Everything by which a peer can end the link.
     pub fn handle_bytes(&mut self, now: Instant, inbox: &mut BytesMut) -> Result<(), LinkError> {
         self.note_arrival(inbox.len());
+        self.memory.look(inbox);
         let result = self.take_frames(now, inbox);
         self.leftover = inbox.len();
         result.map_err(|error| self.end(error))
@@ -413,7 +417,7 @@ impl Link {
             Ok(())
         };
         // A fragment is copied to those before it anyway; the buffer of reads is used again then.
-        if len < SHARE_FROM || packet::is_fragment(inbox) {
+        if !self.memory.may_be_shared(len) || packet::is_fragment(inbox) {
             let bytes = &inbox[..len];
             let taken = incoming.take(Packet { bytes, owner: None }, deliver);
             inbox.advance(len);

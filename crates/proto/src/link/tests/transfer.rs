@@ -1,6 +1,6 @@
 //! Messages of all sizes, in all forms, between two links.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::*;
 use crate::outgoing::{BATCH, FRAGMENT};
@@ -301,5 +301,71 @@ proptest! {
             pair.dialler.link.counters().bytes_out,
             pair.acceptor.link.counters().bytes_in
         );
+    }
+}
+
+/// Buffers of reads that messages keep alive, and how long the messages are, all in bytes. The
+/// reads are as those of a driver that makes room for so many bytes each time; of the messages
+/// every one in `of` is kept.
+fn kept_alive(len: usize, room: usize, of: usize) -> (usize, usize) {
+    let mut pair = Pair::up();
+    for _ in 0..64 {
+        let payload = Some(Bytes::from(vec![7; len]));
+        pair.dialler.link.send(1, &to_rex("a@h"), payload).unwrap();
+    }
+    let bytes = pair.dialler.output(pair.now);
+    let (mut rest, mut inbox) = (&bytes[..], BytesMut::new());
+    // By where they end: as long as they are, and those that are held. What holds them lives until
+    // the end of the test, so no two have the same place.
+    let (mut buffers, mut held) = (HashMap::new(), HashSet::new());
+    let (mut copied, mut counted, mut number) = (0, 0, 0);
+    let mut kept = Vec::new();
+    while !rest.is_empty() {
+        inbox.reserve(room);
+        let end = inbox.as_ptr().addr() + inbox.capacity();
+        let longest = buffers.entry(end).or_insert(0);
+        *longest = inbox.capacity().max(*longest);
+        let buffer = end - *longest..end;
+        let part = rest.split_off(..rest.len().min(room)).unwrap();
+        inbox.extend_from_slice(part);
+        let link = &mut pair.acceptor.link;
+        link.handle_bytes(pair.now, &mut inbox).unwrap();
+        while let Some(action) = link.poll_action() {
+            let Action::Deliver(message) = action else {
+                panic!("{action:?}");
+            };
+            let payload = message.payload.unwrap();
+            number += 1;
+            if number % of != 0 {
+                continue;
+            }
+            counted += payload.len();
+            if buffer.contains(&payload.as_ptr().addr()) {
+                held.insert(end);
+            } else {
+                copied += payload.len();
+            }
+            kept.push(payload);
+        }
+    }
+    assert_eq!(number, 64);
+    let held = held.iter().map(|end| buffers[end]).sum::<usize>();
+    (copied + held, counted)
+}
+
+#[test]
+fn messages_that_are_kept_hold_hardly_more_memory_than_they_are_long() {
+    for len in [100, 16 << 10, 20_000, 40_000, 64 << 10] {
+        for room in [4 << 10, 32 << 10, 128 << 10, 256 << 10] {
+            for of in [1, 2, 16] {
+                let (pinned, counted) = kept_alive(len, room, of);
+                let most = 2 * counted + 1024;
+                assert!(
+                    pinned <= most,
+                    "{pinned} bytes are held by {counted} in messages of {len}, one in {of} kept, \
+                     {room} read at once"
+                );
+            }
+        }
     }
 }
