@@ -57,6 +57,9 @@ pub enum CallError {
     ShutDown,
 }
 
+/// More than a call has around its request, in bytes, the names of its node left out.
+const AROUND_CALL: usize = 128;
+
 /// One request that waits for what comes of it. Dropping it gives it up.
 #[derive(Debug)]
 pub(crate) struct Request {
@@ -147,7 +150,9 @@ pub(crate) async fn call(
     request: &Term,
     timeout: Duration,
 ) -> Result<Term, CallError> {
-    let length = send::length(driver, request)
+    // `{'$gen_call', {Pid, [alias|Reference]}, Request}`, both of our own node.
+    let around = AROUND_CALL + 2 * driver.node().as_bytes().len();
+    let length = send::length(driver, request, around)
         .map_err(|TooLong { len, max }| CallError::TooLarge { len, max })?;
     let mut pending = Request::new(driver, deadline(timeout));
     let address = to.address(driver.node());

@@ -90,7 +90,7 @@ pub(crate) async fn call(
         function.into(),
         Term::List(args),
     ]);
-    let length = send::length(driver, &args)
+    let length = send::length(driver, &args, 0)
         .map_err(|TooLong { len, max }| RpcError::TooLarge { len, max })?;
     let mfa = (
         Atom::from_static("erpc"),

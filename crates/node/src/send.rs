@@ -191,14 +191,19 @@ pub(crate) struct TooLong {
     pub(crate) max: usize,
 }
 
-/// How long a request is as a message; 0 if it is certainly a small one.
-pub(crate) fn length(driver: &KernelDriver, request: &Term) -> Result<usize, TooLong> {
+/// How long a request is as a message, with so many bytes around it; 0 if it is certainly a small
+/// one.
+pub(crate) fn length(
+    driver: &KernelDriver,
+    request: &Term,
+    around: usize,
+) -> Result<usize, TooLong> {
     let max = driver.max_message() - CONTROL_ROOM;
     // Only atoms can be longer as a message than in memory.
     if request.weight() <= SMALL / MAX_GROWTH {
         return Ok(0);
     }
-    match enmesh_term::encode_bare(request).len() {
+    match enmesh_term::encode_bare(request).len() + around {
         len if len > max => Err(TooLong { len, max }),
         len => Ok(len),
     }

@@ -677,3 +677,33 @@ async fn three_functions_that_block_hold_up_no_other() {
     assert_eq!(ready, Ok(atom("ready")));
     assert_eq!(blocked.0, Ok(Term::nil()));
 }
+
+#[tokio::test]
+async fn a_call_that_is_too_long_by_what_is_around_its_request_is_refused_at_once() {
+    struct Silent;
+    impl GenServer for Silent {
+        async fn handle_call(
+            &mut self,
+            _request: Term,
+            _from: &Caller,
+            _me: &Process,
+        ) -> Result<Answer, Stop> {
+            Ok(Answer::Reply(atom("got it")))
+        }
+    }
+    let (one, other) = pair().await;
+    other.start_server("silent", Silent).unwrap();
+    // A binary has five bytes around it.
+    let longest = (128 << 20) - (4 << 10) - 5;
+    for less in [0, 60] {
+        let request = Term::binary(vec![7; longest - less]);
+        let called = one.call(("silent", &name(3)), &request, PATIENCE).await;
+        assert!(
+            matches!(called, Err(CallError::TooLarge { .. })),
+            "{called:?}"
+        );
+    }
+    let request = Term::binary(vec![7; longest - 200]);
+    let called = one.call(("silent", &name(3)), &request, PATIENCE).await;
+    assert_eq!(called, Ok(atom("got it")));
+}

@@ -8,7 +8,7 @@ use enmesh_term::{Atom, Pid, Reference, Term};
 
 use crate::effect::CallFailed;
 use crate::kernel::Payload;
-use crate::kernel::outgoing::{flow, payload};
+use crate::kernel::outgoing::{MAX_PAYLOAD, flow, payload};
 use crate::processes::Owner;
 use crate::requests::{Asker, Kind, Request, Spawn};
 use crate::{Action, Address, Kernel, Mail};
@@ -16,7 +16,7 @@ use crate::{Action, Address, Kernel, Mail};
 impl<H: Clone + Debug> Kernel<H> {
     /// Calls a `gen_server`. [`Mail::Reply`] or [`Mail::Down`] goes to `slot`, and with that the
     /// request has ended, unless it is forgotten before. If `from` itself has ended, that is
-    /// `noproc` at once.
+    /// `noproc` at once; if no link takes a message of this length, `system_limit`.
     pub fn call(
         &mut self,
         now: Instant,
@@ -54,7 +54,6 @@ impl<H: Clone + Debug> Kernel<H> {
         asker: Asker<H>,
     ) -> Reference {
         let reference = self.add_request(from, Kind::Call(asker), Some(to.clone()));
-        self.begin_monitor(&reference);
         let Some(number) = self.requests.find(&reference) else {
             return reference;
         };
@@ -81,7 +80,15 @@ impl<H: Clone + Debug> Kernel<H> {
         };
         let caller = Term::tuple([caller.into(), tag]);
         let message = Term::tuple([Term::atom("$gen_call"), caller, request.clone()]);
-        self.dispatch(from, to, payload(&message));
+        let message = payload(&message);
+        if message.len() > MAX_PAYLOAD && to.node() != self.node() {
+            self.fire(number, Term::atom("system_limit"));
+            return reference;
+        }
+        self.begin_monitor(&reference);
+        if self.requests.find(&reference).is_some() {
+            self.dispatch(from, to, message);
+        }
         reference
     }
 

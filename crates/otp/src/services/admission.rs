@@ -98,7 +98,7 @@ impl Services {
 }
 
 /// Whether a message is longer than any link takes.
-fn is_too_long(message: &Term) -> bool {
+pub(super) fn is_too_long(message: &Term) -> bool {
     // An atom of 255 characters takes 32 times more on the wire than here, and nothing takes more;
     // so nearly nothing need be encoded to know.
     message.weight() > MAX_PAYLOAD / 64 && enmesh_term::encode_bare(message).len() > MAX_PAYLOAD

@@ -3,16 +3,21 @@
 use enmesh_term::{Pid, Term};
 
 use crate::effect::Address;
+use crate::services::admission::is_too_long;
 use crate::services::gen_call::{Caller, Incoming, not_served};
 use crate::services::{Served, Services};
 
 impl Services {
-    /// `{From, Msg}` is answered with `{echo, Msg}` to From, a call with its request; a cast is
-    /// taken.
+    /// `{From, Msg}` is answered with `{echo, Msg}` to From, a call with its request, or with
+    /// `{error, system_limit}` if no link takes that; a cast is taken.
     pub(super) fn echo(&mut self, message: &Term) {
         match Incoming::of(message) {
             Incoming::Call(caller, request) => {
-                let reply = caller.reply(request.clone());
+                let mut reply = caller.reply(request.clone());
+                if is_too_long(&reply) {
+                    let limit = [Term::atom("error"), Term::atom("system_limit")];
+                    reply = caller.reply(Term::tuple(limit));
+                }
                 self.send(Served::Echo, caller.to, reply);
             }
             Incoming::System(caller) => self.refuse(Served::Echo, &caller),

@@ -474,3 +474,52 @@ fn who_has_ended_waits_for_nothing() {
     assert_eq!(net.node("a@h").take("spawn"), [refused]);
     assert_eq!(net.node("b@h").take("q"), []);
 }
+
+#[test]
+fn a_call_that_no_link_takes_ends_at_once_and_leaves_nothing_behind() {
+    let mut net = Net::pair();
+    let (p, q) = (net.spawn("a@h", "p"), net.spawn("b@h", "q"));
+    let now = net.now;
+    let request = Term::binary(vec![0; crate::kernel::MAX_PAYLOAD - 40]);
+    let to = q.into();
+    net.kernel("a@h").call(now, &p, &to, &request, "slot");
+    net.node("a@h").drain();
+    let sent = net.node("a@h").out.get(&B).map_or(0, |out| out.len());
+    assert_eq!(sent, 0, "not even a monitor");
+    net.run();
+    let mail = net.node("a@h").take("slot");
+    assert!(
+        matches!(&mail[..], [Mail::Down { reason, .. }] if reason.is_atom("system_limit")),
+        "{mail:?}"
+    );
+}
+
+#[test]
+fn an_echo_that_no_link_takes_is_answered_with_the_limit() {
+    let now = std::time::Instant::now();
+    let mut echoing = config("b@h", 11);
+    echoing.echo = true;
+    let mut net = Net::new(&["a@h", "b@h"]);
+    net.nodes.insert("b@h", Node::new(now, echoing));
+    net.connect("a@h", "b@h");
+    let p = net.spawn("a@h", "p");
+    // As a BEAM may send it, which keeps no room for its control message.
+    let long = Term::binary(vec![0; crate::kernel::MAX_PAYLOAD]);
+    let from = Term::tuple([p.into(), Term::atom("tag")]);
+    let call = Term::tuple([Term::atom("$gen_call"), from, long]);
+    let message = Message {
+        control: Control::RegSend {
+            from: net.spawn("a@h", "other"),
+            to: Atom::from_static("echo"),
+            token: None,
+        },
+        payload: Some(bare(&call)),
+    };
+    net.kernel("b@h").handle_message(now, &A, message);
+    net.run();
+    let mail = net.node("a@h").take("p");
+    let [Mail::Message(reply)] = mail.as_slice() else {
+        panic!("{} mails", mail.len());
+    };
+    assert_eq!(term(reply).to_string(), "{tag,{error,system_limit}}");
+}
