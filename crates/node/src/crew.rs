@@ -7,6 +7,7 @@
 //! [`LOOK`], the keeper drives the links meanwhile.
 
 mod guest;
+mod pace;
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -18,6 +19,8 @@ use std::time::Duration;
 use async_task::Runnable;
 use tokio::runtime::{Handle, Runtime};
 use tracing::{Dispatch, error};
+
+pub(crate) use pace::Pace;
 
 use crate::turns::{Idle, Seat, Turns, Watch};
 
@@ -40,6 +43,7 @@ pub(crate) struct Crew {
     inner: Mutex<Inner>,
     /// Has the leader look whether it shall leave; the same for whoever leads.
     root: OnceLock<Waker>,
+    pub(crate) pace: Arc<Pace>,
     /// Who hears what the node has to log.
     dispatch: Dispatch,
 }
@@ -84,8 +88,15 @@ thread_local! {
 impl Crew {
     /// A crew whose runtime nobody drives yet.
     pub(crate) fn new() -> std::io::Result<Arc<Self>> {
+        let pace = Arc::new(Pace::default());
+        let gathers = Arc::clone(&pace);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
+            .on_thread_park(move || {
+                if let Some(pause) = gathers.pause() {
+                    std::thread::sleep(pause);
+                }
+            })
             .build()?;
         Ok(Arc::new_cyclic(|crew| Self {
             crew: crew.clone(),
@@ -100,6 +111,7 @@ impl Crew {
                 around: None,
             }),
             root: OnceLock::new(),
+            pace,
             dispatch: tracing::dispatcher::get_default(Clone::clone),
         }))
     }

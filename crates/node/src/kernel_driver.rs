@@ -4,7 +4,9 @@
 //! that come of it in their order, and only then let it go: so what one thread saw happen first
 //! is also sent and delivered first. Nothing waits under the lock, and nobody is woken under it.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::task::Waker;
 use std::time::Instant;
@@ -21,7 +23,7 @@ use crate::crew::Crew;
 use crate::deadline::until;
 use crate::jobs::Jobs;
 use crate::link_queue::LinkQueue;
-use crate::mailbox::{Delivered, Inbox};
+use crate::mailbox::{Delivered, Inbox, Item};
 use crate::orders::Orders;
 use crate::pubsub::OpenPubSubs;
 use crate::slot::Slot;
@@ -53,6 +55,8 @@ pub(crate) struct KernelDriver {
     state: Mutex<State>,
     /// The queues of the links that are up, for those who send without asking the kernel.
     routes: RwLock<HashMap<Atom, Arc<LinkQueue>>>,
+    /// Another number after each change of the routes, and in each node of the program.
+    routes_version: AtomicU64,
     node: Atom,
     client: Pid,
     /// The longest message, in bytes.
@@ -64,6 +68,22 @@ pub(crate) struct KernelDriver {
     earlier: Notify,
     /// Tells the manager that there are orders.
     ordered: Notify,
+}
+
+/// Where a thread sent last: most senders have one peer at a time.
+struct LastRoute {
+    version: u64,
+    node: Atom,
+    queue: Arc<LinkQueue>,
+}
+
+thread_local! {
+    static LAST_ROUTE: RefCell<Option<LastRoute>> = const { RefCell::new(None) };
+}
+
+fn next_version() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed)
 }
 
 #[derive(Debug)]
@@ -99,6 +119,7 @@ impl KernelDriver {
                 is_shut: false,
             }),
             routes: RwLock::default(),
+            routes_version: AtomicU64::new(next_version()),
             node,
             client,
             max_message,
@@ -170,8 +191,29 @@ impl KernelDriver {
 
     /// The queue to a node that is connected.
     pub(crate) fn route(&self, node: &Atom) -> Option<Arc<LinkQueue>> {
-        let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
-        routes.get(node).cloned()
+        let version = self.routes_version.load(Ordering::Acquire);
+        LAST_ROUTE.with_borrow_mut(|last| match last {
+            Some(last) if last.version == version && last.node == *node => {
+                Some(Arc::clone(&last.queue))
+            }
+            _ => {
+                let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
+                let queue = Arc::clone(routes.get(node)?);
+                let (node, kept) = (node.clone(), Arc::clone(&queue));
+                *last = Some(LastRoute {
+                    version,
+                    node,
+                    queue: kept,
+                });
+                Some(queue)
+            }
+        })
+    }
+
+    fn change_routes(&self, change: impl FnOnce(&mut HashMap<Atom, Arc<LinkQueue>>)) {
+        let mut routes = self.routes.write().unwrap_or_else(PoisonError::into_inner);
+        change(&mut routes);
+        self.routes_version.store(next_version(), Ordering::Release);
     }
 
     /// A link is up: its queue takes messages from now on, those that waited for it first.
@@ -183,10 +225,9 @@ impl KernelDriver {
         state.links.insert(name.clone(), Arc::clone(&queue));
         state.kernel.handle_nodeup(now, peer, connection_id);
         self.settle(&mut state, now, &mut wakes);
-        self.routes
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(name, queue);
+        self.change_routes(|routes| {
+            routes.insert(name, queue);
+        });
         drop(state);
         wake_all(wakes);
     }
@@ -194,11 +235,8 @@ impl KernelDriver {
     /// The link of `peer` has ended, and delivers nothing more.
     pub(crate) fn nodedown(&self, peer: &NodeName, reason: DownReason) {
         let name = atom_of(peer);
-        let queue = self
-            .routes
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&name);
+        let mut queue = None;
+        self.change_routes(|routes| queue = routes.remove(&name));
         let mut wakes = Vec::new();
         let mut state = self.lock();
         let now = Instant::now();
@@ -236,7 +274,20 @@ impl KernelDriver {
             state.kernel.handle_prepared(now, peer, message);
             self.obey_all(&mut state, now, &mut wakes);
         }
-        for message in messages {
+        let mut run = Run::default();
+        for mut message in messages {
+            if let Some(Handle::Mailbox(inbox)) = state.kernel.mailbox_of(&message.control)
+                && let Some(payload) = message.payload.take()
+            {
+                if !run.is_for(inbox) {
+                    let inbox = Arc::clone(inbox);
+                    state.finish(now, &mut run, &mut wakes);
+                    run.inbox = Some(inbox);
+                }
+                run.items.push_back(Item::Message(payload));
+                continue;
+            }
+            state.finish(now, &mut run, &mut wakes);
             if is_long(&message) && state.kernel.reads(&message.control) {
                 long = Some(message);
                 break;
@@ -244,6 +295,7 @@ impl KernelDriver {
             state.kernel.handle_message(now, peer, message);
             self.obey_all(&mut state, now, &mut wakes);
         }
+        state.finish(now, &mut run, &mut wakes);
         self.settle(&mut state, now, &mut wakes);
         let undecodable = state.kernel.counters().undecodable - before;
         drop(state);
@@ -409,6 +461,19 @@ impl KernelDriver {
     }
 }
 
+/// Messages for one mailbox that came one behind the other.
+#[derive(Debug, Default)]
+struct Run {
+    inbox: Option<Arc<Inbox>>,
+    items: VecDeque<Item>,
+}
+
+impl Run {
+    fn is_for(&self, inbox: &Arc<Inbox>) -> bool {
+        self.inbox.as_ref().is_some_and(|it| Arc::ptr_eq(it, inbox))
+    }
+}
+
 /// Why there is no process for a mailbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SpawnRefused {
@@ -430,6 +495,23 @@ impl State {
             },
             Handle::Slot(slot) => wakes.extend(slot.deliver(mail)),
         }
+    }
+
+    /// Delivers a run of messages, and begins another.
+    fn finish(&mut self, now: Instant, run: &mut Run, wakes: &mut Vec<Waker>) {
+        let Some(inbox) = run.inbox.take() else {
+            return;
+        };
+        match inbox.deliver_all(&mut run.items) {
+            Delivered::Waits(waker) => wakes.extend(waker),
+            Delivered::Lost => {}
+            Delivered::Overflow => {
+                if let Some(pid) = inbox.pid() {
+                    self.end_mailbox(now, pid, Term::atom("mailbox_overflow"), wakes);
+                }
+            }
+        }
+        run.items.clear();
     }
 
     /// The actions that follow are still to be obeyed.

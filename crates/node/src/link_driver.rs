@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::crew::Pace;
 use crate::deadline::until;
 use crate::kernel_driver::{KernelDriver, atom_of};
 use crate::link_queue::{KEPT_PLACES, LinkQueue, Outgoing, Size};
@@ -91,6 +92,7 @@ pub(crate) async fn drive(stream: Stream, link: Link, wires: Wires) -> LinkEnd {
 
 struct Driver {
     link: Link,
+    pace: Arc<Pace>,
     /// The peer's name; present once the link is up.
     peer: Option<Atom>,
     /// Messages that could not be decoded, of which the manager does not know yet.
@@ -115,6 +117,7 @@ struct Driver {
 impl Driver {
     fn new(link: Link, wires: Wires) -> Self {
         Self {
+            pace: Arc::clone(&wires.kernel.workers.crew().pace),
             link,
             peer: None,
             undecodable: 0,
@@ -211,10 +214,12 @@ impl Driver {
             }
             Step::Written(Err(_)) | Step::Read(Err(_) | Ok(0)) => Err(self.link.handle_eof()),
             Step::Written(Ok(_)) => {
+                self.pace.written();
                 self.reads_first = true;
                 Ok(())
             }
             Step::Read(Ok(read)) => {
+                self.pace.read(now, read);
                 self.reads_first = false;
                 let before = self.link.counters().frames_in;
                 let is_full = read >= self.room;

@@ -33,6 +33,17 @@ pub(crate) enum Item {
     Other(Box<Mail>),
 }
 
+impl Item {
+    /// What it counts as, in bytes.
+    fn size(&self) -> usize {
+        OVERHEAD
+            + match self {
+                Self::Message(bytes) => bytes.len(),
+                Self::Other(mail) => size(mail),
+            }
+    }
+}
+
 /// What came of a delivery.
 #[derive(Debug)]
 pub(crate) enum Delivered {
@@ -148,6 +159,49 @@ impl Inbox {
         Delivered::Waits(inner.waker.take())
     }
 
+    /// Takes plain messages, in order, and leaves `items` empty or with what is to be dropped. After
+    /// [`Delivered::Overflow`] none of those that follow the one too many is in.
+    pub(crate) fn deliver_all(&self, items: &mut VecDeque<Item>) -> Delivered {
+        let sum: usize = items.iter().map(|item| item.size()).sum();
+        let count = self.count.load(Ordering::Relaxed) + items.len();
+        let bytes = self.bytes.load(Ordering::Relaxed) + sum;
+        if self.has_flag(ENDED) {
+            return Delivered::Lost;
+        }
+        if count > self.capacity || bytes > self.max_bytes {
+            return self.deliver_each(items);
+        }
+        let mut inner = self.lock();
+        if inner.reason.is_some() {
+            return Delivered::Lost;
+        }
+        self.count.fetch_add(items.len(), Ordering::Relaxed);
+        self.bytes.fetch_add(sum, Ordering::Relaxed);
+        if inner.items.is_empty() {
+            std::mem::swap(&mut inner.items, items);
+        } else {
+            inner.items.append(items);
+        }
+        Delivered::Waits(inner.waker.take())
+    }
+
+    /// The same where the bound is near.
+    fn deliver_each(&self, items: &mut VecDeque<Item>) -> Delivered {
+        let mut wakes = None;
+        for item in items.drain(..) {
+            let mail = match item {
+                Item::Message(bytes) => Mail::Message(bytes),
+                Item::Other(mail) => *mail,
+            };
+            match self.deliver(mail) {
+                Delivered::Waits(waker) => wakes = wakes.or(waker),
+                Delivered::Lost => {}
+                Delivered::Overflow => return Delivered::Overflow,
+            }
+        }
+        Delivered::Waits(wakes)
+    }
+
     /// The process has ended: what waits is dropped. Returns whom to wake.
     pub(crate) fn end(&self, reason: Term) -> Option<Waker> {
         let mut inner = self.lock();
@@ -239,11 +293,7 @@ impl Inbox {
 
     fn hand_out(&self, taken: &mut Taken, item: &Item) {
         taken.count += 1;
-        taken.bytes += OVERHEAD
-            + match item {
-                Item::Message(bytes) => bytes.len(),
-                Item::Other(mail) => size(mail),
-            };
+        taken.bytes += item.size();
         let step = (self.capacity / 16).min(COUNTED_AT_ONCE);
         if taken.count >= step || taken.bytes >= self.max_bytes / 16 {
             self.uncount(taken);
@@ -359,6 +409,40 @@ mod tests {
         let inbox = Inbox::new(&MailboxOptions::default().max_bytes(10));
         assert!(matches!(inbox.deliver(message(1)), Delivered::Waits(_)));
         assert!(matches!(inbox.deliver(message(2)), Delivered::Overflow));
+    }
+
+    #[test]
+    fn of_a_run_of_messages_those_are_taken_for_which_there_is_room() {
+        let run = |bytes: std::ops::Range<u8>| -> VecDeque<Item> {
+            bytes
+                .map(|byte| Item::Message(Bytes::from(vec![97, byte])))
+                .collect()
+        };
+        let options = MailboxOptions::default().capacity(5);
+        let (inbox, mut taken) = (Inbox::new(&options), Taken::default());
+        assert!(matches!(
+            inbox.deliver_all(&mut run(1..3)),
+            Delivered::Waits(_)
+        ));
+        assert!(matches!(
+            inbox.deliver_all(&mut run(3..5)),
+            Delivered::Waits(_)
+        ));
+        assert!(matches!(
+            inbox.deliver_all(&mut run(5..8)),
+            Delivered::Overflow
+        ));
+        for expected in [Some(1), Some(2), Some(3), Some(4), Some(5), None] {
+            assert_eq!(take(&inbox, &mut taken), expected);
+        }
+        let inbox = Inbox::new(&options.overflow(Overflow::DropNewest));
+        assert!(matches!(
+            inbox.deliver_all(&mut run(1..9)),
+            Delivered::Waits(_)
+        ));
+        assert_eq!(inbox.lost(), 3);
+        inbox.end(Term::atom("enough"));
+        assert!(matches!(inbox.deliver_all(&mut run(1..2)), Delivered::Lost));
     }
 
     #[test]

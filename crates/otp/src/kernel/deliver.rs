@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 
 use bytes::Bytes;
+use enmesh_proto::Control;
 use enmesh_term::{Atom, Pid, Reference, Term};
 
 use crate::kernel::Payload;
@@ -15,6 +16,22 @@ use crate::{Action, Address, Kernel, Mail};
 type Follows = bool;
 
 impl<H: Clone + Debug> Kernel<H> {
+    /// The mailbox that a message with this control part is for, if it is a plain one for a process
+    /// that has a mailbox: then nothing else comes of it, and the driver may put its payload there
+    /// itself instead of calling [`Kernel::handle_message`]. Nearly all messages are so.
+    #[inline]
+    pub fn mailbox_of(&self, control: &Control) -> Option<&H> {
+        let number = match control {
+            Control::Send { to, .. } | Control::SendSender { to, .. } => self.processes.find(to),
+            Control::RegSend { to, .. } => self.processes.named(to),
+            _ => None,
+        };
+        match &self.processes.get(number?)?.owner {
+            Owner::Mailbox(handle) => Some(handle),
+            _ => None,
+        }
+    }
+
     /// A message from our own node.
     pub(super) fn deliver(&mut self, to: &Address, payload: Bytes) -> Follows {
         let payload = &mut Payload::from(payload);

@@ -1,0 +1,160 @@
+//! How long the one who drives the links waits before it looks again, while messages only come in.
+//!
+//! A BEAM under load writes each message by itself. A reader that wakes for each costs both sides
+//! more than the message itself, and slows the writer down. So once many reads in a row came close
+//! upon each other, brought little, and led to no answer, the driver pauses before the next. Who
+//! waits for an answer sees nothing of it: the first answer ends it.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How many thin reads in a row begin it.
+const THIN_READS: u32 = 32;
+
+/// A read is thin if the one before it was less than this ago, and brought less than [`THIN`].
+const CLOSE: Duration = Duration::from_micros(100);
+
+/// In bytes.
+const THIN: usize = 16 * 1024;
+
+/// The pause: what comes late by at most this (and the system's slack) is one-way traffic.
+const PAUSE: Duration = Duration::from_micros(150);
+
+/// A pause that brought less than this, in bytes, was the last.
+const TOO_LITTLE: usize = 256;
+
+/// A pause that brought more than this, in bytes, was too long for the sender's window.
+const TOO_MUCH: usize = 256 * 1024;
+
+/// The pace of one node's reading.
+#[derive(Debug, Default)]
+pub(crate) struct Pace {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// When something was read last.
+    last: Option<Instant>,
+    /// Thin reads in a row.
+    thin: u32,
+    /// Bytes read since the last pause.
+    read: usize,
+}
+
+impl Pace {
+    /// A link has read so many bytes.
+    pub(crate) fn read(&self, now: Instant, bytes: usize) {
+        let mut inner = self.lock();
+        inner.read += bytes;
+        let is_close = inner.last.is_some_and(|last| now < last + CLOSE);
+        inner.last = Some(now);
+        if inner.is_pausing() {
+            return;
+        }
+        inner.thin = match is_close && bytes < THIN {
+            true => inner.thin + 1,
+            false => 0,
+        };
+    }
+
+    /// A link has written: somebody may wait for what comes of it.
+    pub(crate) fn written(&self) {
+        self.lock().thin = 0;
+    }
+
+    /// How long to wait before looking for more.
+    pub(crate) fn pause(&self) -> Option<Duration> {
+        let mut inner = self.lock();
+        if !inner.is_pausing() {
+            inner.read = 0;
+            return None;
+        }
+        let read = std::mem::take(&mut inner.read);
+        if inner.thin > THIN_READS && !(TOO_LITTLE..TOO_MUCH).contains(&read) {
+            inner.thin = 0;
+            return None;
+        }
+        // From the second pause on it is looked at what the one before has brought.
+        inner.thin = THIN_READS + 1;
+        Some(PAUSE)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Nothing in here can panic.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn is_pausing(&self) -> bool {
+        self.thin >= THIN_READS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads of so many bytes, so long after each other; returns how many pauses came of it.
+    fn pauses(pace: &Pace, start: Instant, reads: u32, bytes: usize, apart: Duration) -> u32 {
+        let mut pauses = 0;
+        for number in 0..reads {
+            pace.read(start + apart * number, bytes);
+            pauses += u32::from(pace.pause().is_some());
+        }
+        pauses
+    }
+
+    #[test]
+    fn a_flood_of_small_reads_is_gathered_until_it_ends() {
+        let (pace, start) = (Pace::default(), Instant::now());
+        let close = Duration::from_micros(20);
+        assert_eq!(pauses(&pace, start, THIN_READS, 300, close), 0);
+        // Once it has begun, reads are as far apart as the pauses make them.
+        let later = start + close * THIN_READS;
+        assert!(pauses(&pace, later, 100, 3000, PAUSE * 2) >= 99);
+        pace.read(later + PAUSE * 300, 40);
+        assert_eq!(pace.pause(), None);
+        pace.read(later + PAUSE * 400, 40);
+        assert_eq!(pace.pause(), None);
+    }
+
+    #[test]
+    fn who_answers_who_reads_rarely_and_who_reads_much_is_not_held_up() {
+        let (pace, start) = (Pace::default(), Instant::now());
+        let close = Duration::from_micros(20);
+        for number in 0..1000 {
+            pace.read(start + close * number, 40);
+            assert_eq!(pace.pause(), None);
+            pace.written();
+        }
+        assert_eq!(pauses(&pace, start, 1000, 40, CLOSE * 2), 0);
+        assert_eq!(pauses(&pace, start, 1000, THIN, close), 0);
+    }
+
+    #[test]
+    fn the_first_answer_ends_it() {
+        let (pace, start) = (Pace::default(), Instant::now());
+        let close = Duration::from_micros(20);
+        assert!(pauses(&pace, start, 2 * THIN_READS, 3000, close) > 0);
+        pace.written();
+        assert_eq!(pace.pause(), None);
+    }
+
+    #[test]
+    fn a_node_where_nothing_is_read_any_more_does_not_pause() {
+        let (pace, start) = (Pace::default(), Instant::now());
+        assert!(
+            pauses(
+                &pace,
+                start,
+                2 * THIN_READS,
+                3000,
+                Duration::from_micros(20)
+            ) > 0
+        );
+        assert_eq!(pace.pause(), None);
+        assert_eq!(pace.pause(), None);
+    }
+}
