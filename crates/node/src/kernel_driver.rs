@@ -4,10 +4,8 @@
 //! that come of it in their order, and only then let it go: so what one thread saw happen first
 //! is also sent and delivered first. Nothing waits under the lock, and nobody is woken under it.
 
-use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Instant;
 
@@ -26,6 +24,7 @@ use crate::link_queue::LinkQueue;
 use crate::mailbox::{Delivered, Inbox, Item};
 use crate::orders::Orders;
 use crate::pubsub::OpenPubSubs;
+use crate::routes::Routes;
 use crate::slot::Slot;
 use crate::timers::Timers;
 use crate::workers::Workers;
@@ -54,9 +53,7 @@ pub(crate) enum Handle {
 pub(crate) struct KernelDriver {
     state: Mutex<State>,
     /// The queues of the links that are up, for those who send without asking the kernel.
-    routes: RwLock<HashMap<Atom, Arc<LinkQueue>>>,
-    /// Another number after each change of the routes, and in each node of the program.
-    routes_version: AtomicU64,
+    routes: Routes,
     node: Atom,
     client: Pid,
     /// The longest message, in bytes.
@@ -68,22 +65,6 @@ pub(crate) struct KernelDriver {
     earlier: Notify,
     /// Tells the manager that there are orders.
     ordered: Notify,
-}
-
-/// Where a thread sent last: most senders have one peer at a time.
-struct LastRoute {
-    version: u64,
-    node: Atom,
-    queue: Arc<LinkQueue>,
-}
-
-thread_local! {
-    static LAST_ROUTE: RefCell<Option<LastRoute>> = const { RefCell::new(None) };
-}
-
-fn next_version() -> u64 {
-    static LAST: AtomicU64 = AtomicU64::new(0);
-    LAST.fetch_add(1, Ordering::Relaxed)
 }
 
 #[derive(Debug)]
@@ -118,8 +99,7 @@ impl KernelDriver {
                 armed: None,
                 is_shut: false,
             }),
-            routes: RwLock::default(),
-            routes_version: AtomicU64::new(next_version()),
+            routes: Routes::default(),
             node,
             client,
             max_message,
@@ -191,29 +171,7 @@ impl KernelDriver {
 
     /// The queue to a node that is connected.
     pub(crate) fn route(&self, node: &Atom) -> Option<Arc<LinkQueue>> {
-        let version = self.routes_version.load(Ordering::Acquire);
-        LAST_ROUTE.with_borrow_mut(|last| match last {
-            Some(last) if last.version == version && last.node == *node => {
-                Some(Arc::clone(&last.queue))
-            }
-            _ => {
-                let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
-                let queue = Arc::clone(routes.get(node)?);
-                let (node, kept) = (node.clone(), Arc::clone(&queue));
-                *last = Some(LastRoute {
-                    version,
-                    node,
-                    queue: kept,
-                });
-                Some(queue)
-            }
-        })
-    }
-
-    fn change_routes(&self, change: impl FnOnce(&mut HashMap<Atom, Arc<LinkQueue>>)) {
-        let mut routes = self.routes.write().unwrap_or_else(PoisonError::into_inner);
-        change(&mut routes);
-        self.routes_version.store(next_version(), Ordering::Release);
+        self.routes.get(node)
     }
 
     /// A link is up: its queue takes messages from now on, those that waited for it first.
@@ -225,9 +183,7 @@ impl KernelDriver {
         state.links.insert(name.clone(), Arc::clone(&queue));
         state.kernel.handle_nodeup(now, peer, connection_id);
         self.settle(&mut state, now, &mut wakes);
-        self.change_routes(|routes| {
-            routes.insert(name, queue);
-        });
+        self.routes.insert(name, queue);
         drop(state);
         wake_all(wakes);
     }
@@ -235,8 +191,7 @@ impl KernelDriver {
     /// The link of `peer` has ended, and delivers nothing more.
     pub(crate) fn nodedown(&self, peer: &NodeName, reason: DownReason) {
         let name = atom_of(peer);
-        let mut queue = None;
-        self.change_routes(|routes| queue = routes.remove(&name));
+        let queue = self.routes.remove(&name);
         let mut wakes = Vec::new();
         let mut state = self.lock();
         let now = Instant::now();

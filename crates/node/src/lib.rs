@@ -69,6 +69,7 @@ mod orders;
 mod process;
 mod pubsub;
 mod registration;
+mod routes;
 mod rpc;
 mod runtime;
 mod send;
