@@ -14,7 +14,7 @@ mod requests;
 mod serve;
 mod spawning;
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
@@ -155,6 +155,8 @@ pub struct Kernel<H> {
     processes: Processes<H>,
     requests: Requests<H>,
     peers: HashMap<Atom, Peer>,
+    /// Those that are being connected, and until when signals wait for them.
+    connecting: BTreeSet<(Instant, Atom)>,
     /// How many bytes of payload wait for nodes that are being connected.
     waiting: usize,
     /// Nodes that were connected, for [`AutoConnect::Once`].
@@ -193,6 +195,7 @@ impl<H: Clone + Debug> Kernel<H> {
             now,
             processes,
             peers: HashMap::new(),
+            connecting: BTreeSet::new(),
             waiting: 0,
             seen: HashSet::new(),
             visible: Vec::new(),
@@ -230,12 +233,17 @@ impl<H: Clone + Debug> Kernel<H> {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.now = now;
         self.global.handle_timeout(now);
+        self.give_up_connecting();
         self.settle();
     }
 
     /// When [`Kernel::handle_timeout`] is due; `None` if nothing is pending.
     pub fn deadline(&self) -> Option<Instant> {
-        self.global.deadline()
+        let connecting = self.connecting.first().map(|(until, _)| *until);
+        [self.global.deadline(), connecting]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// What to do next. Call after every other method, until `None`.

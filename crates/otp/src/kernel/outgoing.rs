@@ -8,7 +8,7 @@ use enmesh_identity::NodeName;
 use enmesh_proto::{Control, Message, ProcId};
 use enmesh_term::{Atom, Pid, Reference, Term};
 
-use crate::kernel::peer::{MAX_WAITING_BYTES, Peer, State, lower};
+use crate::kernel::peer::{MAX_CONNECT_TIME, MAX_WAITING_BYTES, Peer, State, lower};
 use crate::kernel::peers::MAX_SEEN;
 use crate::kernel::serve::{FIRST_OF_GLOBAL, LAST_SERVICE};
 use crate::{Action, Address, AutoConnect, Kernel, Pids};
@@ -76,14 +76,15 @@ impl<H: Clone + Debug> Kernel<H> {
         if !allowed || node == self.node() {
             return false;
         }
-        let connecting = self.peers.len() - self.visible.len() - self.hidden.len();
-        if connecting >= MAX_CONNECTING {
+        if self.connecting.len() >= MAX_CONNECTING {
             return false;
         }
         let Ok(name) = node.as_str().parse::<NodeName>() else {
             return false;
         };
-        self.peers.insert(node.clone(), Peer::connecting());
+        let until = self.now + MAX_CONNECT_TIME;
+        self.peers.insert(node.clone(), Peer::connecting(until));
+        self.connecting.insert((until, node.clone()));
         self.actions.push_back(Action::Connect(name));
         true
     }

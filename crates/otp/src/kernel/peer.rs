@@ -1,6 +1,7 @@
 //! What the kernel knows of one other node.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use enmesh_proto::{AltactFlags, AltactTarget, Control, Flags, Message};
@@ -15,6 +16,10 @@ pub(super) const MAX_PENDING_BYTES: usize = 16 << 20;
 /// The bytes of payload that wait for all such nodes together, to which one more message may come;
 /// the node that a further one is for counts as unreachable.
 pub(super) const MAX_WAITING_BYTES: usize = 64 << 20;
+/// How long signals wait for a node that is being connected; then it counts as unreachable. The
+/// driver answers long before, unless it lost the order: a dial with all its handshakes and pauses
+/// takes less at the usual `setup_time`.
+pub(super) const MAX_CONNECT_TIME: Duration = Duration::from_secs(120);
 /// The most links and monitors that one peer holds on us; it is answered `system_limit` beyond.
 pub(super) const MAX_TIES: usize = if cfg!(test) { 1 << 10 } else { 1 << 20 };
 
@@ -49,8 +54,10 @@ pub(super) struct Up {
 }
 
 /// Signals that wait for a connection, with the flow of each.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Pending {
+    /// How long they wait at most.
+    pub(super) until: Instant,
     messages: VecDeque<(u64, Message)>,
     bytes: usize,
 }
@@ -79,9 +86,14 @@ impl Pending {
 
 impl Peer {
     /// A node that the driver is asked to connect.
-    pub(super) fn connecting() -> Self {
+    pub(super) fn connecting(until: Instant) -> Self {
+        let pending = Pending {
+            until,
+            messages: VecDeque::new(),
+            bytes: 0,
+        };
         Self {
-            state: State::Connecting(Pending::default()),
+            state: State::Connecting(pending),
             links: BTreeSet::new(),
             requests: BTreeSet::new(),
             watched: BTreeMap::new(),

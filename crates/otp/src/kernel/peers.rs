@@ -42,7 +42,7 @@ impl<H: Clone + Debug> Kernel<H> {
             connection_id,
         };
         let entry = self.peers.entry(node.clone());
-        let entry = entry.or_insert_with(Peer::connecting);
+        let entry = entry.or_insert_with(|| Peer::connecting(now));
         let before = std::mem::replace(&mut entry.state, State::Up(up));
         let list = if up.visible {
             &mut self.visible
@@ -58,6 +58,7 @@ impl<H: Clone + Debug> Kernel<H> {
             connection_id,
         });
         if let State::Connecting(pending) = before {
+            self.connecting.remove(&(pending.until, node.clone()));
             self.flush(&node, up, pending);
         }
         if up.flags.contains(Flags::PUBLISHED) {
@@ -151,12 +152,24 @@ impl<H: Clone + Debug> Kernel<H> {
         self.settle();
     }
 
+    /// Nodes that nobody has told us anything of for too long are not connected any more.
+    pub(super) fn give_up_connecting(&mut self) {
+        while let Some((until, node)) = self.connecting.first()
+            && *until <= self.now
+        {
+            let node = node.clone();
+            self.connecting.pop_first();
+            self.fail(&node);
+        }
+    }
+
     /// Ends everything that hangs on a peer, which is not known after this.
     pub(super) fn fail(&mut self, node: &Atom) {
         let Some(peer) = self.peers.remove(node) else {
             return;
         };
         if let State::Connecting(pending) = &peer.state {
+            self.connecting.remove(&(pending.until, node.clone()));
             self.waiting -= pending.bytes();
         }
         for ((by, reference), number) in peer.watched {

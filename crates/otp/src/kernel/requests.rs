@@ -259,8 +259,14 @@ impl<H: Clone + Debug> Kernel<H> {
                 self.fire(number, Term::Atom(reason));
                 return;
             }
-            SpawnResult::Started(pid) if pid.node() == peer && before != Spawn::Running => pid,
-            SpawnResult::Started(_) => return,
+            // It answers once.
+            SpawnResult::Started(_) if before == Spawn::Running => return,
+            SpawnResult::Started(pid) if pid.node() == peer => pid,
+            // Nothing that is tied to such a process would ever end, for its node knows of nothing.
+            SpawnResult::Started(_) => {
+                self.fire(number, Term::atom("foreign_process"));
+                return;
+            }
         };
         let (linked, monitored) = (ties & 1 != 0, ties & 2 != 0);
         *stage = Spawn::Running;

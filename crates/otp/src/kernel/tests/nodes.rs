@@ -1,5 +1,7 @@
 //! Nodes that come and go.
 
+use std::time::Duration;
+
 use enmesh_term::{Atom, Term};
 
 use super::wire::*;
@@ -107,6 +109,36 @@ fn a_connect_that_fails_is_noconnection_for_links_monitors_and_requests() {
     assert!(matches!(&slot[..], [Mail::Down { .. }]), "{slot:?}");
     let refused = Mail::Refused(Atom::from_static("noconnection"));
     assert_eq!(net.node("a@h").take("spawn"), [refused]);
+}
+
+/// The driver lost the order, or what became of it.
+#[test]
+fn a_connect_of_which_nothing_is_heard_is_noconnection_after_two_minutes() {
+    let mut net = Net::new(&["a@h", "b@h", "c@h"]);
+    let p = net.spawn("a@h", "p");
+    let (b, c) = (net.spawn("b@h", "q"), net.spawn("c@h", "q"));
+    let (second, begin) = (Duration::from_secs(1), net.now);
+    let kernel = net.kernel("a@h");
+    kernel.call(begin, &p, &b.clone().into(), &Term::nil(), "lost");
+    kernel.call(begin + second, &p, &c.into(), &Term::nil(), "up");
+    assert_eq!(connects(&mut net, "a@h"), 2);
+    net.connect("a@h", "c@h");
+    let kernel = net.kernel("a@h");
+    kernel.handle_timeout(begin + 119 * second);
+    assert!(net.node("a@h").take("lost").is_empty());
+    let kernel = net.kernel("a@h");
+    let due = kernel.deadline().unwrap();
+    assert!(due <= begin + 120 * second);
+    kernel.handle_timeout(begin + 120 * second);
+    let down = net.node("a@h").take("lost");
+    assert!(matches!(&down[..], [Mail::Down { reason, .. }] if reason.is_atom("noconnection")));
+    // What came up is not given up with it, and who is wanted once more is dialled once more.
+    let kernel = net.kernel("a@h");
+    kernel.handle_timeout(begin + 121 * second);
+    assert_eq!(kernel.nodes(NodeTypes::All), [Atom::from_static("c@h")]);
+    kernel.call(begin + 122 * second, &p, &b.into(), &Term::nil(), "again");
+    assert_eq!(connects(&mut net, "a@h"), 3);
+    assert!(net.node("a@h").take("up").is_empty());
 }
 
 #[test]

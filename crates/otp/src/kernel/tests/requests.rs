@@ -301,6 +301,40 @@ fn options_that_never_travel_are_refused_and_every_request_is_answered() {
 }
 
 #[test]
+fn a_process_elsewhere_is_no_answer_to_a_request_to_spawn() {
+    let mut net = Net::pair();
+    let (p, elsewhere) = (
+        net.spawn("a@h", "p"),
+        Pid::new(Atom::from_static("c@h"), 9, 0, 1),
+    );
+    let (now, mfa) = (
+        net.now,
+        (Atom::from_static("m"), Atom::from_static("f"), Term::nil()),
+    );
+    let kernel = net.kernel("a@h");
+    let id = kernel.spawn_request(now, &p, &B, mfa, true, true, "slot");
+    let control = Control::SpawnReply {
+        id,
+        to: p.clone(),
+        flags: 3,
+        result: Box::new(SpawnResult::Started(elsewhere)),
+        token: None,
+    };
+    for _ in 0..2 {
+        let message = Message {
+            control: control.clone(),
+            payload: None,
+        };
+        net.kernel("a@h").handle_message(now, &B, message);
+    }
+    let refused = Mail::Refused(Atom::from_static("foreign_process"));
+    assert_eq!(net.node("a@h").take("slot"), [refused]);
+    net.cut("a@h", "b@h");
+    assert_eq!(net.node("a@h").take("slot"), []);
+    assert_eq!(net.node("a@h").take("p"), []);
+}
+
+#[test]
 fn a_spawned_process_that_is_linked_is_linked_on_both_sides() {
     let mut net = Net::pair();
     define(&mut net, "b@h");
