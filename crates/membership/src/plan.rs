@@ -193,6 +193,7 @@ impl Plan {
     /// We end: every link is closed, nothing is dialled or accepted any more.
     pub fn handle_shutdown(&mut self, _now: Instant) {
         self.is_shut = true;
+        self.away_until = None;
         for link in self.links.ids() {
             self.close(link, DownReason::Shutdown);
         }

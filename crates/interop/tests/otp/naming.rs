@@ -224,6 +224,10 @@ pub(crate) fn who_is_told_to_go_leaves_and_comes_back(otp: Otp) {
         Ok(())
     })
     .unwrap();
+    // Who wants it meanwhile is not held up: after `nok` a BEAM waits for seconds.
+    let dial = "element(1, timer:tc(net_kernel, connect_node, ['a1@127.0.0.1']))";
+    let micros: u64 = cluster.beams[1].eval(dial).unwrap().parse().unwrap();
+    assert!(micros < 2_000_000, "{micros} us");
     cluster.all_say("global:sync()", "ok");
     cluster.is_whole();
     cluster.works();

@@ -18,11 +18,15 @@ impl Plan {
         if !matches!(self.links.get(link), Some(Stage::Setup { .. })) {
             return;
         }
+        if self.away_until.is_some() {
+            // Closed without a word, and that costs the peer nothing: a BEAM to which we say `nok`
+            // holds up whoever wants us for 7 s (net_setuptime), and refuses our own connect just as
+            // long if its name is the greater one; `not_allowed` sends our kind into its longest
+            // back-off. No release from OTP 25 to 29 logs any of the three.
+            return self.close(link, DownReason::Away);
+        }
         let verdict = if self.is_shut || name == self.config.own {
             Verdict::NotAllowed
-        } else if self.away_until.is_some() {
-            // Our own connect will come indeed, and this is the one refusal that nobody logs.
-            Verdict::Nok
         } else {
             let peer = self.peers.get(&name);
             match peer.and_then(|peer| peer.dial) {

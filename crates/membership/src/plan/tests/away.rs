@@ -38,7 +38,8 @@ fn while_away_nobody_is_dialled_or_let_in_and_then_all_are_dialled_at_once() {
     world.leave("c@h");
     world.pass(2 * SECOND);
     let link = world.inbound("b@h");
-    assert_eq!(world.told(), [format!("answer {link} Nok")]);
+    assert_eq!(world.told(), [format!("close {link} away")]);
+    assert_eq!(world.plan.setups(), 0);
     assert_eq!(world.wait(), 3 * SECOND);
     assert_eq!(world.told(), ["dial 4 b@h", "dial 5 d@h"]);
     assert_eq!(world.plan.away_for(world.now), None);
@@ -86,5 +87,13 @@ fn after_a_shutdown_there_is_nothing_to_leave() {
     world.told();
     world.plan.handle_leave(world.now, 5 * SECOND);
     assert_eq!(world.told(), [""; 0]);
+    assert_eq!(world.plan.deadline(), None);
+}
+
+#[test]
+fn a_shutdown_ends_the_time_away() {
+    let mut world = World::new("a@h");
+    world.plan.handle_leave(world.now, 5 * SECOND);
+    world.plan.handle_shutdown(world.now);
     assert_eq!(world.plan.deadline(), None);
 }

@@ -90,6 +90,7 @@ enum Step {
     Prune(usize),
     Connect(usize),
     Disconnect(usize),
+    Away,
     Inbound(usize),
     Authenticate(usize, u32),
     Alive(usize),
@@ -109,6 +110,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => who.clone().prop_map(Step::Prune),
         1 => who.clone().prop_map(Step::Connect),
         1 => who.clone().prop_map(Step::Disconnect),
+        1 => Just(Step::Away),
         4 => who.prop_map(Step::Inbound),
         6 => (link.clone(), 4..6_u32).prop_map(|(link, creation)| Step::Authenticate(link, creation)),
         2 => link.clone().prop_map(Step::Alive),
@@ -177,6 +179,7 @@ impl Driver {
                 self.links
                     .insert(link, (name(text(who)), Direction::Accepted));
             }
+            Step::Away => self.world.plan.handle_leave(now, 5 * SECOND),
             Step::Pass(millis) => self.world.pass(Duration::from_millis(millis)),
             Step::Shutdown => self.world.plan.handle_shutdown(now),
             Step::Authenticate(which, _)
