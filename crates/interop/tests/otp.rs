@@ -97,6 +97,7 @@ for_each_release! {
     crate::settings::a_peer_with_a_cookie_of_its_own as a_peer_with_a_cookie_of_its_own,
     crate::settings::only_who_is_allowed as only_who_is_allowed,
     crate::settings::a_node_without_a_name as a_node_without_a_name,
+    crate::settings::any_tick_intensity_keeps_the_link as any_tick_intensity_keeps_the_link,
     crate::signals::links_hold_both_ways as links_hold_both_ways,
     crate::signals::exits_arrive_both_ways as exits_arrive_both_ways,
     crate::signals::monitors_fire_both_ways as monitors_fire_both_ways,

@@ -1,6 +1,7 @@
-//! Who is let in: cookies of single peers, the allow-list, and nodes without a name.
+//! Who is let in: cookies of single peers, the allow-list, and nodes without a name. And how often both sides tick.
 
 use std::io::Write;
+use std::time::{Duration, Instant};
 
 use enmesh_interop::{Beam, Epmd, NetNs, Otp};
 use tempfile::NamedTempFile;
@@ -76,4 +77,84 @@ pub(crate) fn a_node_without_a_name(otp: Otp) {
     let given = nameless.eval("atom_to_list(node())").unwrap();
     assert_eq!(up.unwrap()["node"], given.trim_matches('"'));
     sees(&mut nameless, &["r@localhost"]);
+}
+
+/// `net_tickintensity` other than 4 on either side, on both, and another on each: idle links live, each side ticks as often as it
+/// is told, and who is frozen is found out within `net_ticktime` all the same.
+pub(crate) fn any_tick_intensity_keeps_the_link(otp: Otp) {
+    const TICKTIME: &str = "4";
+    const HOLD: Duration = Duration::from_secs(13);
+    let ns = NetNs::new().unwrap();
+    let _epmd = Epmd::start(&ns).unwrap();
+    let ticks = ["-kernel", "net_ticktime", TICKTIME];
+    let fine = ["net_tickintensity", "8"];
+    let mut often = beam(otp, &ns, BEAM, &[&ticks[..], &fine].concat());
+    let mut seldom = beam(otp, &ns, LEGACY, &ticks);
+    let hosts = list(&[BEAM, LEGACY]);
+    // Hidden, so that ticks are all there is.
+    let member = |name: &str, intensity: &str| {
+        let args = [
+            "--hidden",
+            "--net-ticktime",
+            TICKTIME,
+            "--net-tickintensity",
+            intensity,
+        ];
+        Member::start(&ns, name, &[&args[..], &["--topology", &hosts]].concat())
+    };
+    let members = [
+        member(US, "8"),
+        member(IDLE, "4"),
+        member("t@127.0.0.1", "16"),
+    ];
+    let names: Vec<&str> = members.iter().map(Member::name).collect();
+    for beam in [&mut often, &mut seldom] {
+        sees(beam, &names);
+    }
+    let before = [sent(&mut often, &names), sent(&mut seldom, &names)];
+    std::thread::sleep(HOLD);
+    for (beam, before, least, most) in [
+        (&mut often, &before[0], 20, 32),
+        (&mut seldom, &before[1], 10, 20),
+    ] {
+        for (name, (count, before)) in names.iter().zip(sent(beam, &names).into_iter().zip(before))
+        {
+            let ticks = count - before;
+            assert!(
+                (least..=most).contains(&ticks),
+                "{} to {name}: {ticks}",
+                beam.name()
+            );
+        }
+        sees(beam, &names);
+    }
+    for member in &members {
+        let downs = member.count(|record| record["message"] == "node disconnected");
+        assert_eq!(downs, 0, "{}", member.name());
+    }
+    let marks: Vec<usize> = members.iter().map(Member::mark).collect();
+    often.stop().unwrap();
+    let frozen = Instant::now();
+    for (member, mark) in members.iter().zip(marks) {
+        let down = member.disconnected(mark, BEAM);
+        assert_eq!(down["reason"], "net_tick_timeout", "{}", member.name());
+        let after = frozen.elapsed();
+        assert!(
+            after > Duration::from_secs(3) && after < Duration::from_secs(8),
+            "{after:?}"
+        );
+    }
+    often.cont().unwrap();
+}
+
+/// How many packets the BEAM has sent to each of these.
+fn sent(beam: &mut Beam, to: &[&str]) -> Vec<u32> {
+    let count = |name| {
+        let count = format!(
+            "{{_, P}} = lists:keyfind('{name}', 1, erlang:system_info(dist_ctrl)), \
+             {{ok, [{{_, N}}]}} = inet:getstat(P, [send_cnt]), N"
+        );
+        beam.eval(&count).unwrap().parse().unwrap()
+    };
+    to.iter().map(count).collect()
 }
