@@ -6,6 +6,7 @@
 //! version 8, as OTP 25 to 29 speak it; `docs/global.md` says what is different here.
 
 mod clashes;
+mod hearsay;
 mod locker;
 mod locks;
 mod mesh;
@@ -28,6 +29,7 @@ use enmesh_term::{Atom, Pid, Term};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
+use self::hearsay::Hearsay;
 use self::locker::Locker;
 use self::locks::{Locks, Writer};
 use self::mesh::Mesh;
@@ -74,6 +76,7 @@ pub(crate) struct Global {
     /// The other nodes of our partition, with the version that each speaks.
     known: BTreeMap<Atom, i64>,
     synced: BTreeSet<Atom>,
+    hearsay: Hearsay,
     sessions: BTreeMap<Atom, Session>,
     /// Who introduced itself without a session of ours.
     early: BTreeMap<Atom, His>,
@@ -102,6 +105,7 @@ impl Global {
             connected: BTreeSet::new(),
             known: BTreeMap::new(),
             synced: BTreeSet::new(),
+            hearsay: Hearsay::default(),
             sessions: BTreeMap::new(),
             early: BTreeMap::new(),
             calls: BTreeMap::new(),
@@ -140,6 +144,7 @@ impl Global {
         self.locker_hears_no_more_of(peer);
         self.syncers.retain(|syncer| syncer.node() != peer);
         self.forget(now, peer);
+        self.doubt_what_was_heard_of(now, peer);
     }
 
     /// The outcome of [`Effect::Call`].
@@ -257,13 +262,14 @@ impl Global {
     fn forget(&mut self, now: Instant, peer: &Atom) {
         self.known.remove(peer);
         self.synced.remove(peer);
+        self.hearsay.settle(peer);
         self.end_session(now, peer);
         self.wait_no_more_for(peer);
     }
 
-    /// Takes nodes into our partition, as `from` says: those that are new here are dialled and
-    /// greeted.
-    fn add_known(&mut self, now: Instant, from: &Atom, nodes: Vec<(Atom, i64)>) {
+    /// Takes nodes into our partition, as `from` of it says: those that are new here are dialled
+    /// and greeted.
+    fn add_known(&mut self, now: Instant, from: &Atom, nodes: Vec<(Atom, i64)>, is_hearsay: bool) {
         for (node, version) in nodes {
             if node == self.config.node || self.known.contains_key(&node) {
                 continue;
@@ -272,11 +278,13 @@ impl Global {
                 break;
             }
             let is_connected = self.connected.contains(&node);
-            if node != *from {
-                self.mesh.learn(now, &node, is_connected);
-                if is_connected {
-                    self.greet(&node);
-                }
+            self.mesh.learn(now, &node, is_connected);
+            if is_hearsay && !self.synced.contains(&node) {
+                self.hearsay.add(&node, from);
+            } else if is_connected {
+                self.greet(&node);
+            } else {
+                self.mesh.owe_greeting(&node);
             }
             self.known.insert(node, version);
         }

@@ -65,7 +65,7 @@ impl Global {
         let is_done = resolver.asked.is_none();
         if let Some(session) = self.sessions.get_mut(peer) {
             if is_done {
-                self.resolved_ours(now, peer, resolver.ours, &resolver.his);
+                self.resolved_ours(now, peer, resolver.ours, resolver.his);
             } else {
                 session.resolver = Some(resolver);
             }

@@ -9,7 +9,7 @@ use rand::RngExt;
 use super::Global;
 use super::locks::LockId;
 use super::runs::{LockRun, Progress, Release, Who};
-use super::wire::{VERSION, cast, server_of};
+use super::wire::{cast, marked, server_of};
 use crate::effect::{Address, CallFailed, Effect};
 
 /// How soon after its nodeup a node is merged with if we know nobody yet.
@@ -421,16 +421,11 @@ impl Global {
         Term::List(self.known.keys().cloned().map(Term::Atom).collect())
     }
 
-    /// `#{}` would do: nobody reads it.
     pub(super) fn locker_introduction(&self) -> Term {
-        let pairs = self.known.keys().map(|node| {
-            let key = Term::Atom(node.clone());
-            (key, Term::Int(VERSION))
-        });
         Term::tuple([
             Term::atom("locker"),
             Term::atom("no_longer_a_pid"),
-            Term::map(pairs),
+            marked(self.known.keys()),
             self.config.locker.clone().into(),
         ])
     }
@@ -438,6 +433,14 @@ impl Global {
     #[cfg(test)]
     pub(super) fn words_heard(&self) -> usize {
         self.locker.heard.len()
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_merging(&self) -> bool {
+        matches!(
+            self.locker.phase,
+            Phase::Merging { .. } | Phase::Waiting { .. }
+        )
     }
 
     #[cfg(test)]

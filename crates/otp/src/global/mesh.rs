@@ -42,6 +42,12 @@ impl Mesh {
         if !is_connected {
             self.awaited.entry(node.clone()).or_insert(now + AWAITED);
             self.wake(now + AWAITED);
+        }
+    }
+
+    /// The node is to be greeted when it is connected.
+    pub(super) fn owe_greeting(&mut self, node: &Atom) {
+        if self.awaited.contains_key(node) {
             self.greetings.insert(node.clone());
         }
     }

@@ -148,16 +148,16 @@ impl Names {
         self.remove(&name)
     }
 
-    /// Frees the names of a node that is lost.
-    pub(super) fn lost(&mut self, node: &Atom) {
-        if self.per_pid.keys().any(|pid| pid.node() == node) {
-            let is_lost = |(_, found): &(&Term, &Registration)| found.pid.node() == node;
-            let lost = self.table.iter().filter(is_lost);
-            let lost: Vec<Term> = lost.map(|(name, _)| name.clone()).collect();
-            for name in lost {
-                self.remove(&name);
-            }
+    /// Frees the names of a node that is lost; returns the monitors that are not needed any more.
+    pub(super) fn lost(&mut self, node: &Atom) -> Vec<u64> {
+        if !self.per_pid.keys().any(|pid| pid.node() == node) {
+            return Vec::new();
         }
+        let is_lost = |(_, found): &(&Term, &Registration)| found.pid.node() == node;
+        let lost = self.table.iter().filter(is_lost);
+        let lost: Vec<Term> = lost.map(|(name, _)| name.clone()).collect();
+        let removed = lost.iter().filter_map(|name| self.remove(name));
+        removed.map(|gone| gone.watch).collect()
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &Term> {

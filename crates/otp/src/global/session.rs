@@ -4,12 +4,12 @@ use std::time::Instant;
 
 use enmesh_term::{Atom, Pid, Term};
 
-use super::Global;
 use super::clashes::Resolver;
 use super::locker::{Him, LockSet};
 use super::locks::{LockId, Writer};
 use super::names::{Entry, Op};
-use super::wire::{VERSION, cast, node_versions, parse_nodes, server_of, value_of};
+use super::wire::{VERSION, cast, is_marked, node_versions, parse_nodes, server_of, value_of};
+use super::{Global, MAX_KNOWN};
 use crate::effect::Effect;
 
 /// A merge that is not done yet.
@@ -29,6 +29,8 @@ pub(super) struct Session {
 pub(super) struct His {
     tag: Term,
     locker: Pid,
+    /// Whether he is a member like us, and no BEAM.
+    is_kin: bool,
 }
 
 /// Names are looked at when they are here *and* both sides have the lock.
@@ -43,6 +45,8 @@ pub(super) enum Exchange {
 #[derive(Debug)]
 enum Ops {
     Nothing,
+    /// What changes here, and what there: told to him only when we have his.
+    Held(Vec<Op>, Vec<Op>),
     Ours(Vec<Op>),
     His(Vec<Op>, Vec<(Atom, i64)>),
 }
@@ -89,7 +93,7 @@ impl Global {
         let Some([Term::Int(his_version), tag, ..]) = version.as_tuple() else {
             return;
         };
-        let Some([_, _, _, Term::Pid(locker), ..]) = init.as_tuple() else {
+        let Some([_, _, his_known, Term::Pid(locker), ..]) = init.as_tuple() else {
             return;
         };
         if *his_version < VERSION || locker.node() != peer {
@@ -98,6 +102,7 @@ impl Global {
         let his = His {
             tag: tag.clone(),
             locker: Pid::clone(locker),
+            is_kin: is_marked(his_known),
         };
         if self.sessions.get(peer).is_some_and(|old| old.his.is_some()) {
             self.begin_again(now, peer);
@@ -125,20 +130,31 @@ impl Global {
         };
         let my_tag = session.my_tag;
         session.his = Some(his.clone());
-        let him = Him {
-            node: peer.clone(),
-            my_tag,
-            his_tag: his.tag.clone(),
-            locker: his.locker,
-        };
         let ack = Term::tuple([
             Term::atom("init_connect_ack"),
             self.own(),
             his.tag,
             Term::Int(my_tag),
         ]);
-        self.locker_add(now, him);
+        self.resume_session(now, peer);
         self.tell(peer, ack);
+    }
+
+    /// Leaves it to the locker when the merge begins.
+    pub(super) fn resume_session(&mut self, now: Instant, peer: &Atom) {
+        let Some(session) = self.sessions.get(peer) else {
+            return;
+        };
+        let Some(his) = session.his.clone() else {
+            return;
+        };
+        let him = Him {
+            node: peer.clone(),
+            my_tag: session.my_tag,
+            his_tag: his.tag,
+            locker: his.locker,
+        };
+        self.locker_add(now, him);
     }
 
     /// Both must have the same tags in mind, or what they send each other goes astray. An ack of
@@ -242,27 +258,48 @@ impl Global {
         now: Instant,
         peer: &Atom,
         ours: Vec<Op>,
-        for_him: &[Op],
+        for_him: Vec<Op>,
     ) {
-        let known = node_versions(self.known.iter());
-        let own = self.own();
+        let own = &self.config.node;
         let Some(session) = self.sessions.get_mut(peer) else {
             return;
         };
-        let Some(his) = &session.his else { return };
-        let resolved = Term::tuple([
+        // Whoever is told takes all of ours for his at once, while our partition hears of him only
+        // when we have his word. If we died in between, they would not be one. A BEAM never waits
+        // for ours; of two members the one with the greater name does.
+        let is_kin = session.his.as_ref().is_some_and(|his| his.is_kin);
+        let waits = !is_kin || *own > *peer;
+        match std::mem::replace(&mut session.ops, Ops::Nothing) {
+            Ops::His(his_ops, his_known) => {
+                let resolved = self.resolved_for(peer, &for_him);
+                self.merge(now, peer, ours, his_ops, his_known);
+                self.tell_resolved(peer, resolved);
+            }
+            _ if waits => session.ops = Ops::Held(ours, for_him),
+            _ => {
+                session.ops = Ops::Ours(ours);
+                let resolved = self.resolved_for(peer, &for_him);
+                self.tell_resolved(peer, resolved);
+            }
+        }
+    }
+
+    fn resolved_for(&self, peer: &Atom, ops: &[Op]) -> Option<Term> {
+        let his = self.sessions.get(peer)?.his.as_ref()?;
+        Some(cast(Term::tuple([
             Term::atom("resolved"),
-            own,
-            Op::list(for_him),
-            known,
+            self.own(),
+            Op::list(ops),
+            node_versions(self.known.iter()),
             Term::atom("unused"),
             Term::nil(),
             his.tag.clone(),
-        ]);
-        let before = std::mem::replace(&mut session.ops, Ops::Ours(ours));
-        self.tell(peer, cast(resolved));
-        if let Ops::His(his_ops, his_known) = before {
-            self.merge(now, peer, his_ops, his_known);
+        ])))
+    }
+
+    fn tell_resolved(&mut self, peer: &Atom, resolved: Option<Term>) {
+        if let Some(resolved) = resolved {
+            self.tell(peer, resolved);
         }
     }
 
@@ -280,19 +317,27 @@ impl Global {
         let Some(session) = self.sessions.get_mut(peer) else {
             return;
         };
-        if matches!(session.ops, Ops::Ours(_)) {
-            self.merge(now, peer, ops, known);
-        } else {
-            session.ops = Ops::His(ops, known);
+        match std::mem::replace(&mut session.ops, Ops::Nothing) {
+            Ops::Ours(ours) => self.merge(now, peer, ours, ops, known),
+            Ops::Held(ours, for_him) => {
+                let resolved = self.resolved_for(peer, &for_him);
+                self.merge(now, peer, ours, ops, known);
+                self.tell_resolved(peer, resolved);
+            }
+            Ops::Nothing | Ops::His(..) => session.ops = Ops::His(ops, known),
         }
     }
 
     /// The two partitions become one.
-    fn merge(&mut self, now: Instant, peer: &Atom, his_ops: Vec<Op>, his_known: Vec<(Atom, i64)>) {
+    fn merge(
+        &mut self,
+        now: Instant,
+        peer: &Atom,
+        mut ops: Vec<Op>,
+        his_ops: Vec<Op>,
+        his_known: Vec<(Atom, i64)>,
+    ) {
         let Some(session) = self.sessions.get_mut(peer) else {
-            return;
-        };
-        let Ops::Ours(mut ops) = std::mem::replace(&mut session.ops, Ops::Nothing) else {
             return;
         };
         let lock = session.lock.clone();
@@ -300,7 +345,8 @@ impl Global {
         let list = Op::list(&ops);
         self.obey(ops, lock.as_ref());
         for (node, _) in &his_known {
-            if *node != self.config.node {
+            // With whom we know by hearsay alone we may still have to merge.
+            if self.known.contains_key(node) {
                 self.end_session(now, node);
             }
         }
@@ -329,7 +375,14 @@ impl Global {
             });
         }
         self.end_session(now, peer);
-        self.add_known(now, peer, nodes);
+        let merged = nodes.iter().position(|(node, _)| node == peer);
+        if let Some((node, version)) = merged.map(|at| nodes.swap_remove(at))
+            && self.known.len() < MAX_KNOWN
+        {
+            self.known.insert(node, version);
+        }
+        self.hearsay.settle(peer);
+        self.add_known(now, peer, nodes, true);
         self.has_synced(peer);
     }
 
@@ -340,7 +393,7 @@ impl Global {
         peer: &Atom,
         (ops, nodes, extra): (&Term, &Term, &Term),
     ) {
-        self.add_known(now, peer, parse_nodes(nodes));
+        self.add_known(now, peer, parse_nodes(nodes), false);
         let lock = value_of(extra, "lock").and_then(LockId::parse);
         self.obey(Op::parse_all(ops), lock.as_ref());
     }
@@ -348,6 +401,9 @@ impl Global {
     /// A node of a partition that was merged with ours greets us.
     pub(super) fn in_sync(&mut self, now: Instant, peer: &Atom) {
         self.end_session(now, peer);
+        if self.hearsay.settle(peer) {
+            self.greet(peer);
+        }
         self.has_synced(peer);
         self.strays.suspect(now);
     }

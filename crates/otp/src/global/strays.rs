@@ -46,6 +46,11 @@ impl Global {
         let strays: BTreeSet<Atom> = self.connected.iter().filter(is_stray).cloned().collect();
         let before = std::mem::replace(&mut self.strays.suspects, strays.clone());
         for peer in strays.intersection(&before) {
+            if self.hearsay.contains(peer) {
+                // Who told us of him never told him of us.
+                self.disown(now, peer);
+                continue;
+            }
             if self.known.contains_key(peer) && !self.early.contains_key(peer) {
                 // His greeting was lost with another link, and he does not complain.
                 self.has_synced(peer);

@@ -7,6 +7,10 @@ use crate::effect::Address;
 /// The version that OTP 25 to 29 speak. Older ones are not answered.
 pub(super) const VERSION: i64 = 8;
 
+/// A key in the map of known nodes of `init_connect`, of which OTP looks at nothing: by it members
+/// know each other from BEAM nodes.
+const MARK: &str = "enmesh";
+
 /// Who waits for the reply to a call.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Caller {
@@ -72,6 +76,18 @@ pub(super) fn node_versions<'a>(nodes: impl Iterator<Item = (&'a Atom, &'a i64)>
         Term::tuple([Term::Atom(node.clone()), Term::Int(*version)])
     };
     Term::List(nodes.map(pair).collect())
+}
+
+/// Known nodes as `init_connect` lists them, marked as a member's.
+pub(super) fn marked<'a>(nodes: impl Iterator<Item = &'a Atom>) -> Term {
+    let nodes = nodes.map(|node| (Term::Atom(node.clone()), Term::Int(VERSION)));
+    let mark = (Term::atom(MARK), Term::Int(VERSION));
+    Term::map(nodes.chain([mark]))
+}
+
+/// Whether a map of known nodes is a member's.
+pub(super) fn is_marked(known: &Term) -> bool {
+    matches!(known, Term::Map(pairs) if pairs.iter().any(|(key, _)| key.is_atom(MARK)))
 }
 
 /// The nodes of a list of names, with versions or without.

@@ -205,7 +205,7 @@ fn entry(name: &str, pid: &Pid, how: &'static str) -> Term {
 fn a_nodeup_is_greeted_by_init_connect_with_a_fresh_tag() {
     let mut machine = Machine::new();
     let greeting = "global_name_server@b@h ! {'$gen_cast',{init_connect,{8,16777217},m@h,\
-                    {locker,no_longer_a_pid,#{},<m@h.2.0>}}}";
+                    {locker,no_longer_a_pid,#{enmesh => 8},<m@h.2.0>}}}";
     assert_eq!(machine.up("b@h"), [greeting]);
     machine.down("b@h");
     assert!(machine.up("b@h")[0].contains("{8,16777218}"));
@@ -416,9 +416,9 @@ fn both_sides_take_the_lock_exchange_names_and_become_one() {
     let expected = [
         "global_name_server@b@h ! {'$gen_cast',{lock_set,<m@h.2.0>,true,[],90}}",
         "global_name_server@b@h ! {'$gen_cast',{exchange,m@h,[],[],90}}",
-        "global_name_server@b@h ! {'$gen_cast',{resolved,m@h,[],[],unused,[],90}}",
         "monitor <b@h.50.0>",
         "connect c@h",
+        "global_name_server@b@h ! {'$gen_cast',{resolved,m@h,[],[],unused,[],90}}",
     ];
     assert_eq!(told, expected);
     let known: Vec<&str> = machine.global.known().map(Atom::as_str).collect();
@@ -426,11 +426,96 @@ fn both_sides_take_the_lock_exchange_names_and_become_one() {
     assert_eq!(machine.global.whereis(&atom("n")), Some(&owner));
     assert!(machine.global.is_synced(&Atom::from_static("b@h")));
     assert!(machine.global.is_locker_idle() && machine.global.locks.len() == 0);
-    // Whom we were told of is greeted as soon as it is there, and not before.
+    // Whom we know from him alone is greeted when it has greeted us, and not before.
+    assert!(machine.up("c@h").is_empty());
+    let greeting = cast([atom("in_sync"), atom("c@h"), true.into()]);
     assert_eq!(
-        machine.up("c@h"),
+        machine.says("c@h", greeting.clone()),
         ["global_name_server@c@h ! {'$gen_cast',{in_sync,m@h,true}}"]
     );
+    assert!(machine.says("c@h", greeting).is_empty(), "once is enough");
+    machine.down("b@h");
+    let known: Vec<&str> = machine.global.known().map(Atom::as_str).collect();
+    assert_eq!(known, ["c@h"]);
+}
+
+/// He may have died before he told his partition of us, and then it would tell us of nothing.
+#[test]
+fn who_is_known_from_a_dead_node_alone_is_merged_with_anew() {
+    let (mut machine, tag) = Machine::met();
+    machine.up("c@h");
+    machine.says("c@h", introduction("c@h", 91));
+    let owner = pid("c@h", 50);
+    let names = vec![entry("n", &owner, "random_exit_name")];
+    let known = vec![tuple([atom("c@h"), 8.into()])];
+    machine.merge(tag, names, vec![], known);
+    assert_eq!(machine.global.whereis(&atom("n")), Some(&owner));
+    assert_eq!(machine.down("b@h"), ["demonitor"]);
+    assert_eq!(machine.global.whereis(&atom("n")), None);
+    assert_eq!(machine.global.known().count(), 0);
+    // The session that was open with it goes on.
+    machine.now = machine.global.deadline().unwrap();
+    machine.global.handle_timeout(machine.now);
+    let told = machine.told();
+    assert_eq!(told.len(), 1);
+    assert!(
+        told[0].contains("calls c@h {set_lock,{global,[<c@h.2.0>,<m@h.2.0>]}}"),
+        "{told:?}"
+    );
+}
+
+/// Our partition hears of him when we have his word; he is to have ours no sooner.
+#[test]
+fn a_beam_is_told_the_outcome_last_and_a_member_by_the_smaller_of_the_two() {
+    let lock_set = |tag: i64| {
+        let is_set = true.into();
+        cast([
+            atom("lock_set"),
+            pid("b@h", 2).into(),
+            is_set,
+            Term::nil(),
+            tag.into(),
+        ])
+    };
+    let exchange = |tag: i64| {
+        let word = atom("exchange");
+        cast([word, atom("b@h"), Term::nil(), Term::nil(), tag.into()])
+    };
+    let is_told = |told: Vec<String>| told.iter().any(|it| it.contains("{resolved,"));
+    let (mut machine, tag) = Machine::met();
+    machine.says("b@h", lock_set(tag));
+    assert!(!is_told(machine.says("b@h", exchange(tag))));
+
+    // `n@h` is greater than we are, and of our kind.
+    let mut machine = Machine::new();
+    machine.up("n@h");
+    let tag = machine.global.last_tag;
+    let locker = [
+        atom("locker"),
+        atom("no_longer_a_pid"),
+        Term::map([(atom("enmesh"), 8.into())]),
+        pid("n@h", 2).into(),
+    ];
+    let version = tuple([8.into(), 90.into()]);
+    let init = cast([atom("init_connect"), version, atom("n@h"), tuple(locker)]);
+    machine.says("n@h", init);
+    let is_set = true.into();
+    let set = cast([
+        atom("lock_set"),
+        pid("n@h", 2).into(),
+        is_set,
+        Term::nil(),
+        tag.into(),
+    ]);
+    machine.says("n@h", set);
+    let names = cast([
+        atom("exchange"),
+        atom("n@h"),
+        Term::nil(),
+        Term::nil(),
+        tag.into(),
+    ]);
+    assert!(is_told(machine.says("n@h", names)));
 }
 
 #[test]

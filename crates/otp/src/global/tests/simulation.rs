@@ -9,9 +9,9 @@ use rand::RngExt;
 use super::world::World;
 
 /// How long a healed network may take to be one partition again.
-const HEALING: Duration = Duration::from_secs(150);
+pub(super) const HEALING: Duration = Duration::from_secs(150);
 
-fn check(world: &mut World, seed: u64, full: bool) {
+pub(super) fn check(world: &mut World, seed: u64, full: bool) {
     let fail = |world: &World, what: String| -> ! {
         let log: Vec<&str> = world.log.iter().map(String::as_str).collect();
         let from = log.len().saturating_sub(400);
@@ -86,7 +86,7 @@ fn table(world: &World, at: usize) -> Vec<(Term, String)> {
         .collect()
 }
 
-fn heal(world: &mut World) {
+pub(super) fn heal(world: &mut World) {
     world.cut.clear();
     for at in 0..world.nodes.len() {
         if !world.nodes[at].is_alive {
@@ -236,7 +236,7 @@ fn whatever_befell_it_a_healed_cluster_is_one() {
 }
 
 /// More on demand: `ENMESH_GLOBAL_SEEDS`.
-fn seeds() -> u64 {
+pub(super) fn seeds() -> u64 {
     let set = std::env::var("ENMESH_GLOBAL_SEEDS").ok();
     set.and_then(|seeds| seeds.parse().ok()).unwrap_or(60)
 }
