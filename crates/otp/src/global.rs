@@ -5,6 +5,7 @@
 //! names or merges holds a lock on every node. This is the protocol of `global_name_server`,
 //! version 8, as OTP 25 to 29 speak it; `docs/global.md` says what is different here.
 
+mod audit;
 mod clashes;
 mod hearsay;
 mod locker;
@@ -29,6 +30,7 @@ use enmesh_term::{Atom, Pid, Term};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
+use self::audit::Audit;
 use self::hearsay::Hearsay;
 use self::locker::Locker;
 use self::locks::{Locks, Writer};
@@ -40,8 +42,8 @@ pub(crate) use self::resolve::resolve_it;
 use self::server::Syncer;
 use self::session::{His, Session};
 use self::strays::Strays;
-use self::wire::{cast, server_of};
-use crate::effect::{CallFailed, Effect};
+use self::wire::{cast, mark, server_of};
+use crate::effect::{Address, CallFailed, Effect};
 
 /// The most nodes of our partition; further ones are not taken in.
 const MAX_KNOWN: usize = 65_536;
@@ -76,6 +78,8 @@ pub(crate) struct Global {
     /// The other nodes of our partition, with the version that each speaks.
     known: BTreeMap<Atom, i64>,
     synced: BTreeSet<Atom>,
+    /// The connected peers that are members like us, as far as they have said so.
+    kin: BTreeSet<Atom>,
     hearsay: Hearsay,
     sessions: BTreeMap<Atom, Session>,
     /// Who introduced itself without a session of ours.
@@ -90,6 +94,7 @@ pub(crate) struct Global {
     rejoin: Rejoin,
     syncers: Vec<Syncer>,
     strays: Strays,
+    audit: Audit,
     effects: VecDeque<Effect>,
     outcomes: VecDeque<(u64, bool)>,
 }
@@ -105,6 +110,7 @@ impl Global {
             connected: BTreeSet::new(),
             known: BTreeMap::new(),
             synced: BTreeSet::new(),
+            kin: BTreeSet::new(),
             hearsay: Hearsay::default(),
             sessions: BTreeMap::new(),
             early: BTreeMap::new(),
@@ -117,6 +123,7 @@ impl Global {
             rejoin: Rejoin::default(),
             syncers: Vec::new(),
             strays: Strays::default(),
+            audit: Audit::default(),
             effects: VecDeque::new(),
             outcomes: VecDeque::new(),
         }
@@ -130,6 +137,7 @@ impl Global {
         }
         self.begin_session(now, peer);
         self.strays.suspect(now);
+        self.audit_soon(now);
     }
 
     /// A peer is not connected any more: it is not of our partition either, and its names and
@@ -137,6 +145,7 @@ impl Global {
     /// given a name of it meanwhile.
     pub(crate) fn handle_nodedown(&mut self, now: Instant, peer: &Atom) {
         self.connected.remove(peer);
+        self.kin.remove(peer);
         self.mesh.nodedown(now, peer);
         self.names.lost(peer);
         self.locks.lost(peer);
@@ -145,6 +154,7 @@ impl Global {
         self.syncers.retain(|syncer| syncer.node() != peer);
         self.forget(now, peer);
         self.doubt_what_was_heard_of(now, peer);
+        self.audit_soon(now);
     }
 
     /// The outcome of [`Effect::Call`].
@@ -156,6 +166,8 @@ impl Global {
     ) {
         if !self.locker_answered(now, id, &outcome) && !self.registrar_answered(now, id, &outcome) {
             self.resolver_answered(now, id, &outcome);
+            self.stray_answered(now, id, &outcome);
+            self.audit_answered(now, id, &outcome);
         }
         if let Some(node) = self.calls.remove(&id)
             && outcome.is_err()
@@ -181,6 +193,7 @@ impl Global {
         self.locker_timeout(now);
         self.registrar_timeout(now);
         self.strays_timeout(now);
+        self.audit_timeout(now);
         if self.mesh.deadline().is_some_and(|at| at <= now) {
             for node in self.mesh.expire(now) {
                 self.forget(now, &node);
@@ -195,6 +208,7 @@ impl Global {
             self.locker.due(),
             self.registrar.due(),
             self.strays.due(),
+            self.audit.due(),
             self.mesh.deadline(),
         ];
         timers.into_iter().flatten().min()
@@ -279,7 +293,11 @@ impl Global {
             }
             let is_connected = self.connected.contains(&node);
             self.mesh.learn(now, &node, is_connected);
-            if is_hearsay && !self.synced.contains(&node) {
+            let has_greeted = self.synced.contains(&node);
+            if has_greeted {
+                self.end_session(now, &node);
+            }
+            if is_hearsay && !has_greeted {
                 self.hearsay.add(&node, from);
             } else if is_connected {
                 self.greet(&node);
@@ -299,7 +317,7 @@ impl Global {
 
     /// Tells a node of the other partition that the two are one.
     fn greet(&mut self, node: &Atom) {
-        let message = Term::tuple([Term::atom("in_sync"), self.own(), true.into()]);
+        let message = Term::tuple([Term::atom("in_sync"), self.own(), mark()]);
         self.tell(node, cast(message));
     }
 
@@ -321,12 +339,32 @@ impl Global {
         }
     }
 
+    /// Forgets what the processes of a node that is still connected are called.
+    fn forget_names_of(&mut self, node: &Atom) {
+        for id in self.names.lost(node) {
+            self.effects.push_back(Effect::Demonitor { id });
+        }
+    }
+
     fn watch(&mut self, id: u64, target: &Pid) {
         self.effects.push_back(Effect::Monitor {
             id,
             by: self.config.server.clone(),
             target: target.clone(),
         });
+    }
+
+    /// Calls a server as ours.
+    fn ask(&mut self, to: Address, request: Term) -> u64 {
+        let id = self.next_id();
+        let from = self.config.server.clone();
+        self.effects.push_back(Effect::Call {
+            id,
+            from,
+            to,
+            request,
+        });
+        id
     }
 
     fn tell(&mut self, node: &Atom, message: Term) {

@@ -9,7 +9,7 @@ use super::Global;
 use super::names::{Entry, Op};
 use super::resolve::{Settled, runnable, settle};
 use super::session::{Exchange, Session};
-use crate::effect::{Address, CallFailed, Effect};
+use crate::effect::{Address, CallFailed};
 
 /// His names, on their way into our table.
 #[derive(Debug)]
@@ -45,18 +45,13 @@ impl Global {
             return;
         };
         while let Some(theirs) = resolver.todo.pop_front() {
-            let Some(found) = self.names.get(&theirs.name) else {
+            let Some(ours) = self.names.entry(&theirs.name) else {
                 resolver.ours.push(Op::Insert(theirs));
                 continue;
             };
-            if found.pid == theirs.pid || !is_mine_to_settle {
+            if ours.pid == theirs.pid || !is_mine_to_settle {
                 continue;
             }
-            let ours = Entry {
-                name: theirs.name.clone(),
-                pid: found.pid.clone(),
-                method: found.method.clone(),
-            };
             if let Some(call) = self.settle_clash(&mut resolver, &theirs, &ours) {
                 resolver.asked = Some((call, theirs, ours));
                 break;
@@ -96,31 +91,32 @@ impl Global {
             resolver.settle(&Settled::Keep(theirs.pid.clone()), theirs, ours);
             return None;
         }
-        let id = self.next_id();
         let args = Term::List(vec![
             ours.method.clone(),
             ours.name.clone(),
             theirs.pid.clone().into(),
             ours.pid.clone().into(),
         ]);
-        let server = &self.config.server;
+        Some(self.ask_rex(ours.pid.node(), ("global", "resolve_it"), args))
+    }
+
+    /// Has a BEAM apply a function.
+    pub(super) fn ask_rex(
+        &mut self,
+        node: &Atom,
+        (module, function): (&'static str, &'static str),
+        args: Term,
+    ) -> u64 {
         let request = Term::tuple([
             Term::atom("call"),
-            Term::atom("global"),
-            Term::atom("resolve_it"),
+            Term::atom(module),
+            Term::atom(function),
             args,
-            server.clone().into(),
+            self.config.server.clone().into(),
         ]);
-        self.effects.push_back(Effect::Call {
-            id,
-            from: server.clone(),
-            to: Address::Name {
-                name: Atom::from_static("rex"),
-                node: ours.pid.node().clone(),
-            },
-            request,
-        });
-        Some(id)
+        let name = Atom::from_static("rex");
+        let node = node.clone();
+        self.ask(Address::Name { name, node }, request)
     }
 
     /// Takes in what another node decided about a clash.

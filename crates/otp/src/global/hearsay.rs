@@ -13,7 +13,6 @@ use std::time::Instant;
 use enmesh_term::Atom;
 
 use super::Global;
-use crate::effect::Effect;
 
 /// Who has not greeted us yet, and by whom we know it.
 #[derive(Debug, Default)]
@@ -55,9 +54,7 @@ impl Global {
         self.hearsay.settle(node);
         self.known.remove(node);
         self.synced.remove(node);
-        for watch in self.names.lost(node) {
-            self.effects.push_back(Effect::Demonitor { id: watch });
-        }
+        self.forget_names_of(node);
         if self.sessions.contains_key(node) {
             self.resume_session(now, node);
         } else {

@@ -85,6 +85,16 @@ pub(super) struct Registration {
     bytes: usize,
 }
 
+impl Registration {
+    fn entry(&self, name: &Term) -> Entry {
+        Entry {
+            name: name.clone(),
+            pid: self.pid.clone(),
+            method: self.method.clone(),
+        }
+    }
+}
+
 /// All names of the own partition.
 #[derive(Debug, Default)]
 pub(super) struct Names {
@@ -164,12 +174,18 @@ impl Names {
         self.table.keys()
     }
 
+    /// The entry of a name.
+    pub(super) fn entry(&self, name: &Term) -> Option<Entry> {
+        self.get(name).map(|found| found.entry(name))
+    }
+
+    pub(super) fn entries(&self) -> impl Iterator<Item = Entry> {
+        self.table.iter().map(|(name, found)| found.entry(name))
+    }
+
     /// All entries, as `exchange` lists them.
     pub(super) fn to_term(&self) -> Term {
-        let entry = |(name, found): (&Term, &Registration)| {
-            Term::tuple([name.clone(), found.pid.clone().into(), found.method.clone()])
-        };
-        Term::List(self.table.iter().map(entry).collect())
+        Term::List(self.entries().map(|entry| entry.to_term()).collect())
     }
 }
 

@@ -7,11 +7,12 @@ use enmesh_term::{Atom, Pid, Term};
 use rand::RngExt;
 
 use super::Global;
+use super::audit::{Listing, Mend};
 use super::locks::{LockId, Writer};
 use super::names::Entry;
 use super::resolve::default_method;
 use super::runs::{LockRun, Progress, Release, Who};
-use crate::effect::CallFailed;
+use crate::effect::{CallFailed, Effect};
 
 /// The most changes that wait; one more fails at once.
 const MAX_JOBS: usize = 65_536;
@@ -25,8 +26,19 @@ const LONGEST_SLEEP_MS: u64 = 8000;
 /// One change of a name.
 #[derive(Debug)]
 enum Job {
-    Register { name: Term, pid: Pid, token: u64 },
-    Unregister { name: Term, token: u64 },
+    Register {
+        name: Term,
+        pid: Pid,
+        token: u64,
+    },
+    Unregister {
+        name: Term,
+        token: u64,
+    },
+    /// What differs between a peer and us.
+    Mend {
+        peer: Atom,
+    },
 }
 
 #[derive(Debug, Default)]
@@ -36,6 +48,12 @@ enum Phase {
     /// The lock was refused.
     Sleeping,
     Locking(LockRun),
+    /// A peer is being asked what it has.
+    Asking {
+        nodes: BTreeSet<Atom>,
+        peer: Atom,
+        call: u64,
+    },
     /// All nodes are being told.
     Writing {
         nodes: BTreeSet<Atom>,
@@ -73,11 +91,23 @@ impl Global {
         self.registrar_take(now, Job::Unregister { name, token }, token);
     }
 
+    /// Brings the names of a peer's processes and ours into line, here and there.
+    pub(super) fn mend(&mut self, now: Instant, peer: Atom) {
+        let is_same = |job: &Job| matches!(job, Job::Mend { peer: other } if *other == peer);
+        if !self.registrar.jobs.iter().any(is_same) && self.registrar.jobs.len() < MAX_JOBS {
+            self.registrar_push(now, Job::Mend { peer });
+        }
+    }
+
     fn registrar_take(&mut self, now: Instant, job: Job, token: u64) {
         if self.registrar.jobs.len() >= MAX_JOBS {
             self.outcomes.push_back((token, false));
             return;
         }
+        self.registrar_push(now, job);
+    }
+
+    fn registrar_push(&mut self, now: Instant, job: Job) {
         self.registrar.jobs.push_back(job);
         if matches!(self.registrar.phase, Phase::Idle) {
             self.registrar_begin(now);
@@ -94,6 +124,10 @@ impl Global {
                 self.registrar.refusals += 1;
                 let release = self.abort(run);
                 self.registrar_release(now, release);
+            }
+            Phase::Asking { nodes, call, .. } => {
+                self.effects.push_back(Effect::CancelCall { id: call });
+                self.registrar_written(now, nodes, false);
             }
             Phase::Writing {
                 nodes,
@@ -119,11 +153,17 @@ impl Global {
         call: u64,
         outcome: &Result<Term, CallFailed>,
     ) -> bool {
+        if let Phase::Asking { call: asked, .. } = &self.registrar.phase
+            && *asked == call
+        {
+            self.registrar_heard(now, outcome);
+            return true;
+        }
         let is_mine = match &mut self.registrar.phase {
             Phase::Locking(run) => run.answered(call, outcome),
             Phase::Writing { asked, .. } => asked.remove(&call),
             Phase::Releasing(release) => release.answered(call),
-            Phase::Idle | Phase::Sleeping => false,
+            Phase::Idle | Phase::Sleeping | Phase::Asking { .. } => false,
         };
         if is_mine {
             self.registrar_go_on(now);
@@ -178,6 +218,16 @@ impl Global {
 
     /// We have the lock everywhere: changes the name everywhere, if that may be.
     fn registrar_write(&mut self, now: Instant, nodes: BTreeSet<Atom>) {
+        if let Some(Job::Mend { peer }) = self.registrar.jobs.front() {
+            let peer = peer.clone();
+            if !nodes.contains(&peer) {
+                return self.registrar_written(now, nodes, false);
+            }
+            let call = self.ask_for_names(&peer);
+            self.registrar.phase = Phase::Asking { nodes, peer, call };
+            self.registrar.due = Some(now + PATIENCE);
+            return;
+        }
         let request = match self.registrar.jobs.front() {
             Some(Job::Register { name, pid, .. })
                 if self.names.get(name).is_none() && !self.names.has(pid) =>
@@ -188,12 +238,7 @@ impl Global {
                     method: default_method(),
                 };
                 let writer = self.config.registrar.clone();
-                let request = Term::tuple([
-                    Term::atom("register"),
-                    entry.name.clone(),
-                    entry.pid.clone().into(),
-                    entry.method.clone(),
-                ]);
+                let request = register_request(&entry);
                 self.insert_name(entry, Writer::Process(&writer))
                     .then_some(request)
             }
@@ -224,11 +269,51 @@ impl Global {
         self.registrar_go_on(now);
     }
 
+    /// A peer has said what it has, and nobody changes it as long as we have the lock.
+    fn registrar_heard(&mut self, now: Instant, outcome: &Result<Term, CallFailed>) {
+        let Phase::Asking { nodes, peer, .. } = std::mem::take(&mut self.registrar.phase) else {
+            return;
+        };
+        let listing = outcome.as_ref().ok().and_then(Listing::parse);
+        let mut mends: VecDeque<Mend> = match listing {
+            Some(listing) => self.differences(&peer, &listing).into(),
+            None => VecDeque::new(),
+        };
+        let writer = self.config.registrar.clone();
+        let mut asked = BTreeSet::new();
+        while let Some(mend) = mends.pop_front() {
+            let request = match mend {
+                Mend::Take(entry) => {
+                    self.insert_name(entry, Writer::Process(&writer));
+                    continue;
+                }
+                Mend::Drop(name) => {
+                    self.delete_name(&name);
+                    continue;
+                }
+                Mend::Clash { ours, theirs } => {
+                    mends.extend(self.settle_late(&ours, &theirs));
+                    continue;
+                }
+                Mend::Give(entry) => register_request(&entry),
+                Mend::Revoke(name) => Term::tuple([Term::atom("unregister"), name]),
+            };
+            asked.insert(self.call(Who::Registrar, &peer, request));
+        }
+        self.registrar.phase = Phase::Writing {
+            nodes,
+            asked,
+            is_changed: true,
+        };
+        self.registrar.due = Some(now + PATIENCE);
+        self.registrar_go_on(now);
+    }
+
     fn registrar_written(&mut self, now: Instant, nodes: BTreeSet<Atom>, is_changed: bool) {
         let outcome = match self.registrar.jobs.pop_front() {
             Some(Job::Register { token, .. }) => Some((token, is_changed)),
             Some(Job::Unregister { token, .. }) => Some((token, true)),
-            None => None,
+            Some(Job::Mend { .. }) | None => None,
         };
         self.outcomes.extend(outcome);
         let id = LockId::global(self.config.registrar.clone().into());
@@ -266,4 +351,13 @@ impl Global {
     pub(super) fn is_registrar_idle(&self) -> bool {
         matches!(self.registrar.phase, Phase::Idle)
     }
+}
+
+fn register_request(entry: &Entry) -> Term {
+    Term::tuple([
+        Term::atom("register"),
+        entry.name.clone(),
+        entry.pid.clone().into(),
+        entry.method.clone(),
+    ])
 }

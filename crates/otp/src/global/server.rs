@@ -8,7 +8,7 @@ use enmesh_term::{Atom, Pid, Term};
 use super::Global;
 use super::locks::{LockId, Taken, Writer};
 use super::names::Entry;
-use super::wire::{Caller, VERSION};
+use super::wire::{Caller, VERSION, mark};
 use crate::effect::{Address, Effect};
 
 /// The most `global:sync/0` that wait here; one more gets an error.
@@ -91,6 +91,7 @@ impl Global {
                     Term::atom("ok")
                 }
                 [word, nodes] if word.is_atom("sync") => return self.sync(caller, nodes),
+                [word, nodes] if word.is_atom("names_of") => self.names_of(nodes),
                 _ => not_served(),
             },
             Term::Atom(word) => match word.as_str() {
@@ -121,7 +122,12 @@ impl Global {
             ("new_nodes", [node, ops, _names_ext, nodes, extra]) if is_peer(node) => {
                 self.new_nodes(now, peer, (ops, nodes, extra));
             }
-            ("in_sync", [node, _is_known]) if is_peer(node) => self.in_sync(now, peer),
+            ("in_sync", [node, is_known]) if is_peer(node) => {
+                if *is_known == mark() && self.connected.contains(peer) {
+                    self.kin.insert(peer.clone());
+                }
+                self.in_sync(now, peer);
+            }
             // async_del_name and async_del_lock: OTP does nothing with them either.
             _ => {}
         }

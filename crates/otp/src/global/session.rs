@@ -104,6 +104,9 @@ impl Global {
             locker: Pid::clone(locker),
             is_kin: is_marked(his_known),
         };
+        if his.is_kin && self.connected.contains(peer) {
+            self.kin.insert(peer.clone());
+        }
         if self.sessions.get(peer).is_some_and(|old| old.his.is_some()) {
             self.begin_again(now, peer);
         }
@@ -346,7 +349,7 @@ impl Global {
         self.obey(ops, lock.as_ref());
         for (node, _) in &his_known {
             // With whom we know by hearsay alone we may still have to merge.
-            if self.known.contains_key(node) {
+            if self.known.contains_key(node) || self.synced.contains(node) {
                 self.end_session(now, node);
             }
         }

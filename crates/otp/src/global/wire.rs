@@ -7,8 +7,8 @@ use crate::effect::Address;
 /// The version that OTP 25 to 29 speak. Older ones are not answered.
 pub(super) const VERSION: i64 = 8;
 
-/// A key in the map of known nodes of `init_connect`, of which OTP looks at nothing: by it members
-/// know each other from BEAM nodes.
+/// A key in the map of known nodes of `init_connect`, and the last part of `in_sync`: OTP looks at
+/// neither, and by it members know each other from BEAM nodes.
 const MARK: &str = "enmesh";
 
 /// Who waits for the reply to a call.
@@ -78,11 +78,14 @@ pub(super) fn node_versions<'a>(nodes: impl Iterator<Item = (&'a Atom, &'a i64)>
     Term::List(nodes.map(pair).collect())
 }
 
+pub(super) fn mark() -> Term {
+    Term::atom(MARK)
+}
+
 /// Known nodes as `init_connect` lists them, marked as a member's.
 pub(super) fn marked<'a>(nodes: impl Iterator<Item = &'a Atom>) -> Term {
     let nodes = nodes.map(|node| (Term::Atom(node.clone()), Term::Int(VERSION)));
-    let mark = (Term::atom(MARK), Term::Int(VERSION));
-    Term::map(nodes.chain([mark]))
+    Term::map(nodes.chain([(mark(), Term::Int(VERSION))]))
 }
 
 /// Whether a map of known nodes is a member's.

@@ -431,7 +431,7 @@ fn both_sides_take_the_lock_exchange_names_and_become_one() {
     let greeting = cast([atom("in_sync"), atom("c@h"), true.into()]);
     assert_eq!(
         machine.says("c@h", greeting.clone()),
-        ["global_name_server@c@h ! {'$gen_cast',{in_sync,m@h,true}}"]
+        ["global_name_server@c@h ! {'$gen_cast',{in_sync,m@h,enmesh}}"]
     );
     assert!(machine.says("c@h", greeting).is_empty(), "once is enough");
     machine.down("b@h");
