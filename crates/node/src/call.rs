@@ -125,6 +125,11 @@ impl Request {
         self.driver.with(|kernel, now| begin(kernel, now, handle));
     }
 
+    /// Its time is over, and yet its outcome is waited for.
+    pub(crate) fn forget_time(&self) {
+        self.slot.forget_time();
+    }
+
     /// The next thing that comes of it. Cancel safe.
     pub(crate) async fn outcome(&mut self) -> Outcome {
         std::future::poll_fn(|context| self.slot.poll(context)).await

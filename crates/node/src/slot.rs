@@ -50,6 +50,11 @@ impl Slot {
         wake(inner);
     }
 
+    /// The time of the request does not count any more.
+    pub(crate) fn forget_time(&self) {
+        self.lock().timed_out = false;
+    }
+
     /// The node has shut down.
     pub(crate) fn shut_down(&self) {
         let mut inner = self.lock();

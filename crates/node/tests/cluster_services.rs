@@ -21,9 +21,8 @@ async fn next(mailbox: &mut Mailbox) -> Received {
 }
 
 async fn register(node: &Node, global: &'static str, pid: &Pid) -> Result<(), GlobalError> {
-    timeout(PATIENCE, node.register_global(&Term::atom(global), pid))
-        .await
-        .expect("an answer in time")
+    let name = Term::atom(global);
+    node.register_global(&name, pid, PATIENCE).await
 }
 
 #[tokio::test]
@@ -45,12 +44,42 @@ async fn a_global_name_is_known_everywhere_until_its_process_ends() {
     until(None, || one.whereis_global(&word)).await;
     assert_eq!(register(&other, "leader", rival.pid()).await, Ok(()));
     until(Some(rival.pid().clone()), || one.whereis_global(&word)).await;
-    assert!(
-        timeout(PATIENCE, one.unregister_global(&word))
-            .await
-            .unwrap()
-    );
+    assert_eq!(one.unregister_global(&word, PATIENCE).await, Ok(()));
     until(None, || other.whereis_global(&word)).await;
+}
+
+#[tokio::test]
+async fn a_registration_waits_for_the_lock_no_longer_than_it_is_told_to() {
+    let port = free_port();
+    let (one, other) = (visible(2, port).await, visible(3, port).await);
+    one.connect(name(3)).await.unwrap();
+    let mailbox = one.anonymous_mailbox().unwrap();
+    assert_eq!(register(&one, "first", mailbox.pid()).await, Ok(()));
+    until(Some(mailbox.pid().clone()), || {
+        other.whereis_global(&Term::atom("first"))
+    })
+    .await;
+    let lock = async |word: &'static str| {
+        let id = Term::tuple([Term::atom("global"), Term::atom("somebody")]);
+        let request = Term::tuple([Term::atom(word), id]);
+        let server = ("global_name_server", &name(3));
+        one.call(server, &request, PATIENCE).await.unwrap()
+    };
+    assert!(lock("set_lock").await.is_atom("true"));
+    let (late, short) = (one.anonymous_mailbox().unwrap(), Duration::from_millis(300));
+    let begin = Instant::now();
+    let refused = one.register_global("late", late.pid(), short).await;
+    assert_eq!(refused, Err(GlobalError::TimedOut(short)));
+    let refused = one.unregister_global(&Term::atom("first"), short).await;
+    assert_eq!(refused, Err(GlobalError::TimedOut(short)));
+    assert!(begin.elapsed() >= short * 2 && begin.elapsed() < PATIENCE);
+    assert!(lock("del_lock").await.is_atom("true"));
+    // Neither is done afterwards: what is asked for now has its turn before they would have.
+    let done = one.register_global("last", late.pid(), PATIENCE).await;
+    assert_eq!(done, Ok(()));
+    assert_eq!(one.whereis_global("late"), None);
+    assert!(other.whereis_global(&Term::atom("first")).is_some());
+    assert_eq!(other.whereis_global("last"), Some(late.pid().clone()));
 }
 
 #[tokio::test]

@@ -146,6 +146,7 @@ impl Global {
     pub(crate) fn handle_nodedown(&mut self, now: Instant, peer: &Atom) {
         self.connected.remove(peer);
         self.kin.remove(peer);
+        self.strays.nodedown(peer);
         self.mesh.nodedown(now, peer);
         self.names.lost(peer);
         self.locks.lost(peer);

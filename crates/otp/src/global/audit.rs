@@ -111,6 +111,7 @@ impl Global {
                 break peer;
             }
         };
+        self.ask_whom_it_knows(&peer);
         let id = self.ask_for_names(&peer);
         self.audit.asked = Some((id, peer));
         self.audit.due = Some(now + PERIOD);

@@ -91,6 +91,34 @@ impl Global {
         self.registrar_take(now, Job::Unregister { name, token }, token);
     }
 
+    /// Gives up a change that still waits for the lock; `false` if there is no such.
+    pub(crate) fn withdraw(&mut self, now: Instant, token: u64) -> bool {
+        let is_it = |job: &Job| match job {
+            Job::Register { token: other, .. } | Job::Unregister { token: other, .. } => {
+                *other == token
+            }
+            Job::Mend { .. } => false,
+        };
+        let Some(at) = self.registrar.jobs.iter().position(is_it) else {
+            return false;
+        };
+        if at == 0 && matches!(self.registrar.phase, Phase::Writing { .. }) {
+            return false;
+        }
+        self.registrar.jobs.remove(at);
+        if at == 0 {
+            self.registrar.refusals = 0;
+            match std::mem::take(&mut self.registrar.phase) {
+                Phase::Locking(run) => {
+                    let release = self.abort(run);
+                    self.registrar_release(now, release);
+                }
+                phase => self.registrar.phase = phase,
+            }
+        }
+        true
+    }
+
     /// Brings the names of a peer's processes and ours into line, here and there.
     pub(super) fn mend(&mut self, now: Instant, peer: Atom) {
         let is_same = |job: &Job| matches!(job, Job::Mend { peer: other } if *other == peer);

@@ -21,6 +21,8 @@ const PERIOD: Duration = Duration::from_secs(5);
 #[derive(Debug, Default)]
 pub(super) struct Strays {
     suspects: BTreeSet<Atom>,
+    /// Those of our partition who said that we are not of theirs.
+    deniers: BTreeSet<Atom>,
     /// Whom we have asked whom they know.
     asked: BTreeMap<u64, Atom>,
     due: Option<Instant>,
@@ -34,6 +36,11 @@ impl Strays {
     /// There may be one from now on.
     pub(super) fn suspect(&mut self, now: Instant) {
         self.due.get_or_insert(now + PERIOD);
+    }
+
+    pub(super) fn nodedown(&mut self, peer: &Atom) {
+        self.suspects.remove(peer);
+        self.deniers.remove(peer);
     }
 }
 
@@ -53,16 +60,21 @@ impl Global {
                 // He has introduced himself, and so he does not take us for one of his.
                 self.merge_anew(now, peer);
             } else {
-                let id = self.ask(server_of(peer), Term::atom("get_known"));
-                self.strays.asked.insert(id, peer.clone());
+                self.ask_whom_it_knows(peer);
             }
         }
         self.strays.due = (!strays.is_empty()).then_some(now + PERIOD);
     }
 
+    pub(super) fn ask_whom_it_knows(&mut self, peer: &Atom) {
+        let id = self.ask(server_of(peer), Term::atom("get_known"));
+        self.strays.asked.insert(id, peer.clone());
+    }
+
     fn is_stray(&self, peer: &Atom) -> bool {
         if self.known.contains_key(peer) {
-            self.early.contains_key(peer) || !self.synced.contains(peer)
+            let is_denied = self.strays.deniers.contains(peer);
+            is_denied || self.early.contains_key(peer) || !self.synced.contains(peer)
         } else {
             self.is_unheard(peer)
         }
@@ -81,11 +93,20 @@ impl Global {
         let Ok(known @ Term::List(_)) = outcome else {
             return;
         };
-        if !self.is_stray(&peer) || !self.connected.contains(&peer) {
-            return;
-        }
         let nodes = parse_nodes(known);
         let knows_us = nodes.iter().any(|(node, _)| *node == self.config.node);
+        let was_denied = self.strays.deniers.remove(&peer) && !knows_us;
+        if !self.connected.contains(&peer) {
+            return;
+        }
+        if !was_denied && !self.is_stray(&peer) {
+            if !knows_us && self.known.contains_key(&peer) {
+                // Unless it is about to lose us it says so again.
+                self.strays.deniers.insert(peer);
+                self.strays.suspect(now);
+            }
+            return;
+        }
         if self.kin.contains(&peer) && !(knows_us && self.known.contains_key(&peer)) {
             self.merge_anew(now, &peer);
         } else if !knows_us && self.hearsay.contains(&peer) {

@@ -1,5 +1,6 @@
 #![allow(clippy::disallowed_methods)]
 
+mod audits;
 mod claims;
 mod deaths;
 mod simulation;

@@ -23,20 +23,37 @@ pub(super) struct Scope {
 }
 
 impl<H: Clone + Debug> Kernel<H> {
-    /// Registers a global name. [`Mail::Global`] goes to `slot`.
-    pub fn register_global(&mut self, now: Instant, name: Term, pid: &Pid, slot: H) {
+    /// Registers a global name. [`Mail::Global`] goes to `slot`. Returns what the registration
+    /// is withdrawn by.
+    pub fn register_global(&mut self, now: Instant, name: Term, pid: &Pid, slot: H) -> u64 {
         self.now = now;
         let token = self.registration(slot);
         self.global.register(now, name, pid.clone(), token);
         self.settle();
+        token
     }
 
-    /// Takes a global name back. [`Mail::Global`] goes to `slot`.
-    pub fn unregister_global(&mut self, now: Instant, name: &Term, slot: H) {
+    /// Takes a global name back. [`Mail::Global`] goes to `slot`. Returns what this is withdrawn
+    /// by.
+    pub fn unregister_global(&mut self, now: Instant, name: &Term, slot: H) -> u64 {
         self.now = now;
         let token = self.registration(slot);
         self.global.unregister(now, name, token);
         self.settle();
+        token
+    }
+
+    /// Gives up a change of a global name that still waits for the cluster's lock: nothing has
+    /// changed then, and nothing comes to its slot. `false` if nodes are being told already, or
+    /// it is over; the first takes at most 20 s.
+    pub fn withdraw_global(&mut self, now: Instant, registration: u64) -> bool {
+        self.now = now;
+        let is_withdrawn = self.global.withdraw(now, registration);
+        if is_withdrawn {
+            self.registrations.remove(&registration);
+        }
+        self.settle();
+        is_withdrawn
     }
 
     fn registration(&mut self, slot: H) -> u64 {

@@ -11,24 +11,24 @@ use crate::global::locks::{LockId, Locks, MAX_HOLDERS, Taken};
 use crate::global::{Global, GlobalConfig, resolve_it};
 
 /// The machine of `m@h`, and the time.
-struct Machine {
-    global: Global,
-    now: Instant,
+pub(super) struct Machine {
+    pub(super) global: Global,
+    pub(super) now: Instant,
 }
 
-fn atom(text: &str) -> Term {
+pub(super) fn atom(text: &str) -> Term {
     Term::Atom(Atom::new(text).unwrap())
 }
 
-fn pid(node: &str, id: u32) -> Pid {
+pub(super) fn pid(node: &str, id: u32) -> Pid {
     Pid::new(Atom::new(node).unwrap(), id, 0, 7)
 }
 
-fn tuple<const N: usize>(parts: [Term; N]) -> Term {
+pub(super) fn tuple<const N: usize>(parts: [Term; N]) -> Term {
     Term::tuple(parts)
 }
 
-fn cast<const N: usize>(parts: [Term; N]) -> Term {
+pub(super) fn cast<const N: usize>(parts: [Term; N]) -> Term {
     tuple([atom("$gen_cast"), tuple(parts)])
 }
 
@@ -41,7 +41,7 @@ fn lock(resource: &str, requester: &str) -> Term {
 }
 
 /// An effect in a few words.
-fn tell(effect: &Effect) -> String {
+pub(super) fn tell(effect: &Effect) -> String {
     match effect {
         Effect::Send { to, message, .. } => match to {
             Address::Pid(pid) => format!("{pid} ! {message}"),
@@ -64,7 +64,7 @@ fn tell(effect: &Effect) -> String {
 }
 
 impl Machine {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let pid = |id| Pid::new(Atom::from_static("m@h"), id, 0, 1);
         let global = Global::new(GlobalConfig {
             node: Atom::from_static("m@h"),
@@ -78,7 +78,7 @@ impl Machine {
     }
 
     /// With `b@h` connected, whose tag is 90 and which has introduced itself.
-    fn met() -> (Self, i64) {
+    pub(super) fn met() -> (Self, i64) {
         let mut machine = Self::new();
         machine.up("b@h");
         let tag = machine.global.last_tag;
@@ -87,33 +87,33 @@ impl Machine {
     }
 
     /// As [`Machine::met`], and merged.
-    fn merged() -> Self {
+    pub(super) fn merged() -> Self {
         let (mut machine, tag) = Self::met();
         machine.merge(tag, vec![], vec![], vec![]);
         machine
     }
 
-    fn effects(&mut self) -> Vec<Effect> {
+    pub(super) fn effects(&mut self) -> Vec<Effect> {
         std::iter::from_fn(|| self.global.poll_effect()).collect()
     }
 
-    fn told(&mut self) -> Vec<String> {
+    pub(super) fn told(&mut self) -> Vec<String> {
         self.effects().iter().map(tell).collect()
     }
 
-    fn up(&mut self, node: &str) -> Vec<String> {
+    pub(super) fn up(&mut self, node: &str) -> Vec<String> {
         self.global
             .handle_nodeup(self.now, &Atom::new(node).unwrap());
         self.told()
     }
 
-    fn down(&mut self, node: &str) -> Vec<String> {
+    pub(super) fn down(&mut self, node: &str) -> Vec<String> {
         self.global
             .handle_nodedown(self.now, &Atom::new(node).unwrap());
         self.told()
     }
 
-    fn says(&mut self, node: &str, message: Term) -> Vec<String> {
+    pub(super) fn says(&mut self, node: &str, message: Term) -> Vec<String> {
         self.global
             .handle_message(self.now, &Atom::new(node).unwrap(), &message);
         self.told()
@@ -127,7 +127,7 @@ impl Machine {
     }
 
     /// Answers all open calls with `true`.
-    fn grant(&mut self, effects: &[Effect]) -> Vec<Effect> {
+    pub(super) fn grant(&mut self, effects: &[Effect]) -> Vec<Effect> {
         for effect in effects {
             if let Effect::Call { id, .. } = effect {
                 self.global
@@ -178,7 +178,7 @@ impl Machine {
     }
 }
 
-fn introduction(node: &str, tag: i64) -> Term {
+pub(super) fn introduction(node: &str, tag: i64) -> Term {
     let version = tuple([8.into(), tag.into()]);
     let locker = [
         atom("locker"),
@@ -189,7 +189,7 @@ fn introduction(node: &str, tag: i64) -> Term {
     cast([atom("init_connect"), version, atom(node), tuple(locker)])
 }
 
-fn method(name: &'static str) -> Term {
+pub(super) fn method(name: &'static str) -> Term {
     Term::Export(Export::new(
         Atom::from_static("global"),
         Atom::from_static(name),
@@ -197,7 +197,7 @@ fn method(name: &'static str) -> Term {
     ))
 }
 
-fn entry(name: &str, pid: &Pid, how: &'static str) -> Term {
+pub(super) fn entry(name: &str, pid: &Pid, how: &'static str) -> Term {
     tuple([atom(name), pid.clone().into(), method(how)])
 }
 
