@@ -136,6 +136,21 @@ fn process_group_answers_what_a_beam_sends_to_the_group() {
     });
 }
 
+#[test]
+fn global_name_is_found_by_a_beam_until_its_program_dies() {
+    beside_each_release(|mut peer, _| {
+        let mut example = peer.example("global_name");
+        prints(&example, "we lead");
+        peer.says("node(global:whereis_name(leader))", "'rust@127.0.0.1'");
+        peer.elixir_says(
+            "GenServer.call({:global, :leader}, :who)",
+            "<<\"rust@127.0.0.1\">>",
+        );
+        example.process().kill9().unwrap();
+        peer.says("global:whereis_name(leader)", "undefined");
+    });
+}
+
 /// What Phoenix.PubSub's default adapter does on each node: a scope, a group of the adapter's
 /// name, and a worker in it that takes `forward_to_local`. This one keeps what it took.
 const ADAPTER: &str = "

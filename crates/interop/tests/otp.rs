@@ -22,6 +22,8 @@ mod ipv6;
 mod lockers;
 #[path = "otp/mixed.rs"]
 mod mixed;
+#[path = "otp/names.rs"]
+mod names;
 #[path = "otp/naming.rs"]
 mod naming;
 #[path = "otp/neighbours.rs"]
@@ -89,6 +91,9 @@ for_each_release! {
     crate::groups::restless_groups_end_equal as restless_groups_end_equal,
     crate::pubsub::a_pool_of_four_is_shared as a_pool_of_four_is_shared,
     crate::pubsub::pools_of_other_sizes_hear_each_other as pools_of_other_sizes_hear_each_other,
+    crate::names::a_rust_program_has_global_names as a_rust_program_has_global_names,
+    crate::names::a_clash_of_a_rust_program_is_settled as a_clash_of_a_rust_program_is_settled,
+    crate::names::what_a_beam_missed_is_mended as what_a_beam_missed_is_mended,
     crate::naming::global_works_while_members_come_and_go as global_works_while_members_come_and_go,
     crate::naming::a_clash_is_settled_on_both_sides as a_clash_is_settled_on_both_sides,
     crate::naming::who_is_told_to_go_leaves_and_comes_back as who_is_told_to_go,
