@@ -28,6 +28,8 @@ const LONGEST: Duration = Duration::from_secs(10);
 type Samples = BTreeMap<String, Vec<Duration>>;
 
 /// Does everything by turns until it is told to stop, and then says what each took, in microseconds.
+///
+/// One process is given a name and loses it again and again: it would get no other one if the last were to come back.
 const LOCKER: &str = "
     Me = self(),
     spawn(fun() ->
@@ -39,10 +41,10 @@ const LOCKER: &str = "
             {Micros, Wanted} = timer:tc(Work),
             maps:update_with(Operation, fun(Old) -> [Micros | Old] end, [Micros], Samples)
         end,
+        Named = spawn(Idle),
         Loop = fun Loop(Round, Before) ->
             Lock = {{node(), Round}, self()},
             Name = {node(), Round},
-            Named = spawn(Idle),
             Self = self(),
             After = lists:foldl(
                 fun({Operation, Work, Wanted}, Samples) -> Timed(Operation, Work, Wanted, Samples) end,
@@ -55,7 +57,6 @@ const LOCKER: &str = "
                  {whereis_name, fun() -> global:whereis_name(Name) end, Named},
                  {whereis_name, fun() -> global:whereis_name({kept, node()}) end, Self},
                  {unregister_name, fun() -> global:unregister_name(Name) end, ok}]),
-            Named ! stop,
             receive {From, stop} -> From ! {samples, After} after 50 -> Loop(Round + 1, After) end
         end,
         Loop(1, #{})
@@ -112,7 +113,7 @@ fn come_and_go(releases: &[Otp]) {
 fn names_are_shared(beams: &mut [Beam], resident: &Node) {
     let mailbox = resident.anonymous_mailbox().unwrap();
     let name = Term::atom("of_rust");
-    block_on(resident.register_global(&name, mailbox.pid())).unwrap();
+    block_on(resident.register_global(&name, mailbox.pid(), SOON)).unwrap();
     for beam in &mut *beams {
         let owner = format!("'{}'", resident.name());
         let whose = "node(global:whereis_name(of_rust))";
@@ -121,7 +122,7 @@ fn names_are_shared(beams: &mut [Beam], resident: &Node) {
         let kept = Term::tuple([Term::atom("kept"), atom(beam.name())]);
         let theirs = resident.whereis_global(&kept).expect("it is registered");
         assert_eq!(theirs.node(), beam.name());
-        let taken = block_on(resident.register_global(&kept, mailbox.pid()));
+        let taken = block_on(resident.register_global(&kept, mailbox.pid(), SOON));
         assert_eq!(taken, Err(GlobalError::Taken));
     }
     drop(mailbox);
@@ -174,13 +175,13 @@ fn names_of_ours(node: &Node, stop: &AtomicBool) -> Samples {
         let mailbox = node.anonymous_mailbox().unwrap();
         let name = Term::tuple([Term::atom("ours"), Term::Int(round)]);
         let begin = Instant::now();
-        block_on(node.register_global(&name, mailbox.pid())).unwrap();
+        block_on(node.register_global(&name, mailbox.pid(), SOON)).unwrap();
         took("register_global", begin);
         let begin = Instant::now();
         assert_eq!(node.whereis_global(&name).as_ref(), Some(mailbox.pid()));
         took("whereis_global", begin);
         let begin = Instant::now();
-        assert!(block_on(node.unregister_global(&name)));
+        assert_eq!(block_on(node.unregister_global(&name, SOON)), Ok(()));
         took("unregister_global", begin);
         std::thread::sleep(Duration::from_millis(50));
     }

@@ -160,8 +160,12 @@ pub(crate) fn what_a_beam_missed_is_mended(otp: Otp) {
     let [kept, free] = [(); 2].map(|()| node.anonymous_mailbox().unwrap());
     assert_eq!(register(&node, "kept", &kept), Ok(()));
     let [_, beam] = &mut cluster.beams;
-    // Calls as of a registrar, but to one node alone.
-    let ask = |what: &str| format!("gen_server:call(global_name_server, {what})");
+    // Calls as of a registrar that has the lock, but to one node alone.
+    let ask = |what: &str| {
+        format!(
+            "global:trans({{global, self()}}, fun() -> gen_server:call(global_name_server, {what}) end, [node()])"
+        )
+    };
     assert_eq!(beam.eval(&ask("{unregister, kept}")).unwrap(), "ok");
     beam.eval("register(holder, spawn(fun() -> receive stop -> ok end end))")
         .unwrap();
