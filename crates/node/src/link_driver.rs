@@ -270,10 +270,13 @@ impl Driver {
             return Err(LinkError::OutputFull);
         }
         // In place: a message is moved no more than it must be.
-        for Outgoing { flow, message } in &mut self.taken {
-            let size = Size::of(message);
-            let payload = message.payload.take();
-            match self.link.send(*flow, &message.control, payload) {
+        for outgoing in &mut self.taken {
+            let size = Size::of(outgoing);
+            let payload = outgoing.payload.take();
+            match self
+                .link
+                .send_pieces(outgoing.flow, &outgoing.control, payload)
+            {
                 Ok(()) if size.is_large => self.large += size.bytes,
                 Ok(()) => {}
                 // The sender was told the bound; what is over it by some bytes of the control

@@ -12,8 +12,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-use bytes::Bytes;
-use enmesh_proto::Message;
+use enmesh_proto::{Control, Message, Payload};
 use tokio::sync::Notify;
 
 use line::Line;
@@ -45,7 +44,20 @@ pub(crate) const KEPT_PLACES: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Outgoing {
     pub(crate) flow: u64,
-    pub(crate) message: Message,
+    pub(crate) control: Control,
+    pub(crate) payload: Option<Payload>,
+}
+
+impl Outgoing {
+    pub(crate) fn new(flow: u64, message: Message) -> Self {
+        let Message { control, payload } = message;
+        let payload = payload.map(Payload::from);
+        Self {
+            flow,
+            control,
+            payload,
+        }
+    }
 }
 
 /// How much a message counts.
@@ -66,9 +78,9 @@ impl Size {
         }
     }
 
-    pub(crate) fn of(message: &Message) -> Self {
-        let payload = message.payload.as_ref().map_or(0, Bytes::len);
-        Self::new(payload, message.control.names())
+    pub(crate) fn of(outgoing: &Outgoing) -> Self {
+        let payload = outgoing.payload.as_ref().map_or(0, Payload::len);
+        Self::new(payload, outgoing.control.names())
     }
 }
 
@@ -76,9 +88,9 @@ impl Size {
 #[derive(Debug)]
 pub(crate) enum Refused {
     /// The budget is used up.
-    Full(Bytes),
+    Full(Payload),
     /// The link has ended.
-    Closed(Bytes),
+    Closed(Payload),
 }
 
 /// Who is to be woken once there may be room for its message.
@@ -122,20 +134,19 @@ impl LinkQueue {
     /// Takes a user's message if the budget allows it; else `waiter` is woken once it may.
     pub(crate) fn try_push(
         self: &Arc<Self>,
-        flow: u64,
-        message: Message,
+        outgoing: Outgoing,
         waiter: Option<Waiter<'_>>,
     ) -> Result<(), Refused> {
-        let size = Size::of(&message);
+        let size = Size::of(&outgoing);
         let inner = self.lock();
         if inner.end.is_some() {
-            return Err(Refused::Closed(message.payload.unwrap_or_default()));
+            return Err(Refused::Closed(outgoing.payload.unwrap_or_default()));
         }
         if !inner.has_room(size, self.ticket(waiter.as_ref(), size)) {
             self.wait(inner, size, waiter);
-            return Err(Refused::Full(message.payload.unwrap_or_default()));
+            return Err(Refused::Full(outgoing.payload.unwrap_or_default()));
         }
-        self.put(inner, Outgoing { flow, message });
+        self.put(inner, outgoing, size);
         Ok(())
     }
 
@@ -156,12 +167,14 @@ impl LinkQueue {
         if inner.end.is_some() {
             return;
         }
-        if inner.small + inner.large + Size::of(&message).bytes > MAX_WAITING {
+        let outgoing = Outgoing::new(flow, message);
+        let size = Size::of(&outgoing);
+        if inner.small + inner.large + size.bytes > MAX_WAITING {
             inner.end = Some(End::Overflowed);
             self.wake(inner);
             return;
         }
-        self.put(inner, Outgoing { flow, message });
+        self.put(inner, outgoing, size);
     }
 
     /// Moves what the link may take now into `into`; false once so much piled up that the link
@@ -179,7 +192,7 @@ impl LinkQueue {
             while taken < TAKEN_AT_ONCE
                 && let Some(next) = inner.waiting.pop_front()
             {
-                let size = Size::of(&next.message);
+                let size = Size::of(&next);
                 if !size.is_large {
                     taken += size.bytes;
                     inner.small -= size.bytes;
@@ -261,8 +274,7 @@ impl LinkQueue {
         call_senders(inner, false);
     }
 
-    fn put(&self, mut inner: MutexGuard<'_, Inner>, outgoing: Outgoing) {
-        let size = Size::of(&outgoing.message);
+    fn put(&self, mut inner: MutexGuard<'_, Inner>, outgoing: Outgoing, size: Size) {
         if size.is_large {
             inner.large += size.bytes;
         } else {

@@ -4,8 +4,9 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use enmesh_otp::{NodeTypes, RegisterError};
+use enmesh_proto::Payload;
 use enmesh_term::{Atom, Encoder, Pid, Reference, Term, ToTerm};
 
 use crate::call::{self, CallError};
@@ -207,8 +208,8 @@ impl Process {
 const ENCODE_BLOCK: usize = 16 * 1024;
 
 /// The bare encoding of a message. Small messages of one thread share memory, which is given back
-/// when the last of them is.
-pub(crate) fn encode(message: &(impl ToTerm + ?Sized)) -> Bytes {
+/// when the last of them is; large binaries are not copied.
+pub(crate) fn encode(message: &(impl ToTerm + ?Sized)) -> Payload {
     thread_local! {
         static BLOCK: RefCell<BytesMut> = RefCell::default();
     }
@@ -228,7 +229,20 @@ pub(crate) fn encode(message: &(impl ToTerm + ?Sized)) -> Bytes {
     })
 }
 
-fn encode_into(message: &(impl ToTerm + ?Sized), out: &mut BytesMut) -> Bytes {
-    message.encode_with(&mut Encoder::without_version(out));
-    out.split().freeze()
+fn encode_into(message: &(impl ToTerm + ?Sized), out: &mut BytesMut) -> Payload {
+    let mut apart = Vec::new();
+    message.encode_with(&mut Encoder::without_version_apart(out, &mut apart));
+    let mut rest = out.split().freeze();
+    if apart.is_empty() {
+        return rest.into();
+    }
+    let mut taken = 0;
+    let mut pieces = Vec::with_capacity(2 * apart.len() + 1);
+    for (at, binary) in apart {
+        pieces.push(rest.split_to(at - taken));
+        pieces.push(binary);
+        taken = at;
+    }
+    pieces.push(rest);
+    pieces.into_iter().collect()
 }

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::task::Poll;
 
-use bytes::Bytes;
-use enmesh_proto::{Control, Message};
+use enmesh_proto::{Control, Payload};
 use enmesh_term::{Atom, Pid, Term};
 
 use crate::destination::Destination;
 use crate::kernel_driver::KernelDriver;
-use crate::link_queue::{Refused, SMALL, Size, Turn, Waiter};
+use crate::link_queue::{Outgoing, Refused, SMALL, Size, Turn, Waiter};
 use crate::mailbox::flow_of;
 
 /// Why a message was not sent. None of it has left.
@@ -54,7 +53,7 @@ pub(crate) async fn send(
     driver: &Arc<KernelDriver>,
     from: &Pid,
     to: &Destination,
-    payload: Bytes,
+    payload: Payload,
 ) -> Result<(), SendError> {
     let mut payload = Some(payload);
     let mut turn = Turn::default();
@@ -83,7 +82,7 @@ pub(crate) fn try_send(
     driver: &Arc<KernelDriver>,
     from: &Pid,
     to: &Destination,
-    payload: Bytes,
+    payload: Payload,
 ) -> Result<(), SendError> {
     attempt(driver, from, to, payload, None).map_err(|failed| match failed {
         Failed::Full(_) => SendError::Busy,
@@ -93,7 +92,7 @@ pub(crate) fn try_send(
 
 enum Failed {
     /// The payload is given back.
-    Full(Bytes),
+    Full(Payload),
     Error(SendError),
 }
 
@@ -101,7 +100,7 @@ fn attempt(
     driver: &Arc<KernelDriver>,
     from: &Pid,
     to: &Destination,
-    payload: Bytes,
+    payload: Payload,
     waiter: Option<Waiter<'_>>,
 ) -> Result<(), Failed> {
     let max = driver.max_message() - CONTROL_ROOM;
@@ -133,11 +132,12 @@ fn attempt(
             return through_kernel(driver, from, to, payload);
         }
     };
-    let message = Message {
+    let outgoing = Outgoing {
+        flow: flow_of(from),
         control,
         payload: Some(payload),
     };
-    match queue.try_push(flow_of(from), message, waiter) {
+    match queue.try_push(outgoing, waiter) {
         Ok(()) => Ok(()),
         Err(Refused::Full(payload)) => Err(Failed::Full(payload)),
         // The link has just ended: it is for the kernel to say whether the node is dialled.
@@ -150,13 +150,13 @@ fn through_kernel(
     driver: &Arc<KernelDriver>,
     from: &Pid,
     to: &Destination,
-    payload: Bytes,
+    payload: Payload,
 ) -> Result<(), Failed> {
     if driver.is_shut() {
         return Err(Failed::Error(SendError::ShutDown));
     }
     let address = to.address(driver.node());
-    driver.with(|kernel, now| kernel.send(now, from, &address, payload));
+    driver.with(|kernel, now| kernel.send(now, from, &address, payload.into_bytes()));
     Ok(())
 }
 

@@ -33,6 +33,7 @@ mod link;
 mod outgoing;
 mod output;
 mod packet;
+mod payload;
 
 pub use allowed::Allowed;
 pub use control::{
@@ -48,3 +49,4 @@ pub use link::{
     PeerInfo,
 };
 pub use output::Output;
+pub use payload::Payload;

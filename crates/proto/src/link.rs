@@ -18,6 +18,7 @@ use crate::incoming::{Incoming, Memory, Packet};
 use crate::outgoing::Outgoing;
 use crate::output::Output;
 use crate::packet::{self, Form};
+use crate::payload::Payload;
 pub use config::{Direction, LinkConfig, LinkConfigError, LocalNode, PeerInfo};
 pub use error::LinkError;
 use ticks::{Check, Ticks};
@@ -242,6 +243,20 @@ impl Link {
         control: &Control,
         payload: Option<Bytes>,
     ) -> Result<(), LinkError> {
+        self.send_pieces(flow, control, payload.map(Payload::from))
+    }
+
+    /// The same with a payload that may be in pieces, which are not joined if it is large.
+    ///
+    /// # Errors
+    /// As for [`Link::send`].
+    pub fn send_pieces(
+        &mut self,
+        flow: u64,
+        control: &Control,
+        payload: Option<Payload>,
+    ) -> Result<(), LinkError> {
+        let payload = payload.unwrap_or_default();
         let State::Up { outgoing, .. } = &mut self.state else {
             return Err(LinkError::NotUp);
         };

@@ -9,6 +9,7 @@ use crate::control::Control;
 use crate::link::LinkError;
 use crate::output::Output;
 use crate::packet::{self, Form};
+use crate::payload::Payload;
 
 /// The longest part of a payload in one fragment, and the longest payload that needs none, in
 /// bytes; as a BEAM cuts.
@@ -61,13 +62,13 @@ struct Cut {
     sequence: u64,
     /// How many fragments are to come.
     left: u64,
-    rest: Bytes,
+    rest: Payload,
 }
 
 #[derive(Debug)]
 struct Parcel {
     control: Bytes,
-    payload: Bytes,
+    payload: Payload,
 }
 
 impl Outgoing {
@@ -108,9 +109,8 @@ impl Outgoing {
         output: &mut BytesMut,
         flow: u64,
         control: &Control,
-        payload: Option<Bytes>,
+        payload: Payload,
     ) -> Result<(), LinkError> {
-        let payload = payload.unwrap_or_default();
         self.control.clear();
         control.encode_bare_into(&mut self.control);
         let len = self.control.len() + payload.len() + OVERHEAD;
@@ -118,7 +118,7 @@ impl Outgoing {
             let max = self.max_message;
             return Err(LinkError::TooLarge { len, max });
         }
-        let is_large = self.is_large(&payload);
+        let is_large = self.is_large(payload.len());
         let waiting = if is_large {
             self.large
         } else {
@@ -131,7 +131,7 @@ impl Outgoing {
             self.queue(flow, payload);
         } else {
             let control = std::mem::take(&mut self.control);
-            self.put_whole(output, &control, &payload);
+            self.put_whole(output, &control, &payload.into_bytes());
             self.control = control;
         }
         Ok(())
@@ -160,12 +160,12 @@ impl Outgoing {
         }
     }
 
-    fn is_large(&self, payload: &[u8]) -> bool {
-        self.form.has_fragments() && payload.len() > FRAGMENT
+    fn is_large(&self, payload: usize) -> bool {
+        self.form.has_fragments() && payload > FRAGMENT
     }
 
-    /// How many bytes wait in small or in large messages, as `payload` is.
-    fn waiting(&mut self, payload: &[u8]) -> &mut usize {
+    /// How many bytes wait in small or in large messages, as one of so many bytes of payload is.
+    fn waiting(&mut self, payload: usize) -> &mut usize {
         if self.is_large(payload) {
             &mut self.large
         } else {
@@ -173,9 +173,9 @@ impl Outgoing {
         }
     }
 
-    fn queue(&mut self, flow: u64, payload: Bytes) {
+    fn queue(&mut self, flow: u64, payload: Payload) {
         let control = Bytes::copy_from_slice(&self.control);
-        *self.waiting(&payload) += control.len() + payload.len();
+        *self.waiting(payload.len()) += control.len() + payload.len();
         let lane = self.lanes.entry(flow).or_insert_with(|| {
             self.turns.push_back(flow);
             Lane::default()
@@ -194,7 +194,7 @@ impl Outgoing {
             output.put_u64(cut.sequence);
             output.put_u64(cut.left);
             batch.push(output.split().freeze());
-            batch.push(part);
+            batch.extend(part);
             cut.left -= 1;
             if cut.left == 0 {
                 lane.cut = None;
@@ -204,25 +204,33 @@ impl Outgoing {
         let Some(Parcel { control, payload }) = lane.behind.pop_front() else {
             return;
         };
-        if self.is_large(&payload) {
-            lane.cut = Some(self.put_first(output, &control, payload));
+        if self.is_large(payload.len()) {
+            lane.cut = Some(self.put_first(output, batch, &control, payload));
         } else {
             self.small -= control.len() + payload.len();
-            self.put_whole(output, &control, &payload);
+            self.put_whole(output, &control, &payload.into_bytes());
         }
     }
 
-    fn put_first(&mut self, output: &mut BytesMut, control: &[u8], mut payload: Bytes) -> Cut {
+    fn put_first(
+        &mut self,
+        output: &mut BytesMut,
+        batch: &mut Output,
+        control: &[u8],
+        mut payload: Payload,
+    ) -> Cut {
         let count = payload.len().div_ceil(FRAGMENT) as u64;
         let part = payload.split_to(FRAGMENT);
         self.large -= control.len() + part.len();
         self.sequence += 1;
-        output.reserve(control.len() + part.len() + OVERHEAD);
+        output.reserve(control.len() + OVERHEAD);
         let start = begin(output, &[packet::VERSION, packet::FIRST]);
         output.put_u64(self.sequence);
         output.put_u64(count);
-        self.put_terms(output, control, &part);
-        end(output, start);
+        self.put_terms(output, control, &[]);
+        end(output, start, part.len());
+        batch.push(output.split().freeze());
+        batch.extend(part);
         Cut {
             sequence: self.sequence,
             left: count - 1,
@@ -248,7 +256,7 @@ impl Outgoing {
                 start
             }
         };
-        end(output, start);
+        end(output, start, 0);
     }
 
     /// Puts the list of atoms, the control message and the payload.
@@ -281,8 +289,10 @@ fn begin(output: &mut BytesMut, kind: &[u8; 2]) -> usize {
     start
 }
 
-/// Puts the length of the packet that began at `start` into its place.
-fn end(output: &mut BytesMut, start: usize) {
-    let len = u32::try_from(output.len() - start - 4).expect("max_message is at most 2 GiB");
+/// Puts the length of the packet that began at `start`, and of which so many bytes go apart, into
+/// its place.
+fn end(output: &mut BytesMut, start: usize, apart: usize) {
+    let len =
+        u32::try_from(output.len() - start - 4 + apart).expect("max_message is at most 2 GiB");
     output[start..start + 4].copy_from_slice(&len.to_be_bytes());
 }

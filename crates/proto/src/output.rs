@@ -5,6 +5,8 @@ use std::io::IoSlice;
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use crate::payload::Payload;
+
 /// Bytes to be written in one go, as far as the system takes them: a [`Buf`] of several pieces.
 #[derive(Clone, Debug, Default)]
 pub struct Output {
@@ -33,6 +35,10 @@ impl Output {
             self.len += piece.len();
             self.pieces.push_back(piece);
         }
+    }
+
+    pub(crate) fn extend(&mut self, payload: Payload) {
+        payload.into_pieces().for_each(|piece| self.push(piece));
     }
 
     /// Everything in one piece.

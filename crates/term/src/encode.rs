@@ -1,9 +1,13 @@
 //! Terms to bytes.
 
-use bytes::BufMut;
+use bytes::{BufMut, Bytes};
 use num_bigint::{BigInt, Sign};
 
-use crate::{Atom, Export, Fun, NativeRecord, Pid, Port, Reference, Term, tag};
+use crate::{Atom, Binary, Export, Fun, NativeRecord, Pid, Port, Reference, Term, tag};
+
+/// The shortest binary, in bytes, that [`Encoder::without_version_apart`] does not copy: from here
+/// on a copy costs more than a piece of its own.
+pub const APART_FROM: usize = 16 * 1024;
 
 /// The longest list of bytes that goes as a string.
 const MAX_STRING: usize = u16::MAX as usize;
@@ -45,18 +49,47 @@ pub fn encode_into<B: BufMut>(term: &Term, out: &mut B) {
 #[derive(Debug)]
 pub struct Encoder<'b, B: BufMut> {
     out: &'b mut B,
+    apart: Option<Apart<'b>>,
+}
+
+/// Where large binaries are put instead of being copied.
+#[derive(Debug)]
+struct Apart<'b> {
+    binaries: &'b mut Vec<(usize, Bytes)>,
+    /// How much could be written at the beginning.
+    room: usize,
 }
 
 impl<'b, B: BufMut> Encoder<'b, B> {
     /// Begins a term: writes the version byte.
     pub fn new(out: &'b mut B) -> Self {
         out.put_u8(tag::VERSION);
-        Self { out }
+        Self { out, apart: None }
     }
 
     /// Goes on where a version byte is not wanted.
     pub fn without_version(out: &'b mut B) -> Self {
-        Self { out }
+        Self { out, apart: None }
+    }
+
+    /// As [`Encoder::without_version`], but binaries of [`APART_FROM`] bytes and more that can be
+    /// shared are not copied: they go into `apart`, in order, each with the number of bytes in
+    /// `out` that it belongs behind, counted from here.
+    ///
+    /// ```
+    /// use enmesh_term::{APART_FROM, Encoder, Term};
+    ///
+    /// let large = Term::from(bytes::Bytes::from(vec![7; APART_FROM]));
+    /// let (mut out, mut apart) = (Vec::new(), Vec::new());
+    /// Encoder::without_version_apart(&mut out, &mut apart).tuple(2).term(&large).int(1);
+    /// assert_eq!(out, [104, 2, 109, 0, 0, 64, 0, 97, 1]);
+    /// assert_eq!(apart[0].0, 7);
+    /// ```
+    pub fn without_version_apart(out: &'b mut B, apart: &'b mut Vec<(usize, Bytes)>) -> Self {
+        let room = out.remaining_mut();
+        let binaries = apart;
+        let apart = Some(Apart { binaries, room });
+        Self { out, apart }
     }
 
     /// Writes a whole term.
@@ -64,7 +97,7 @@ impl<'b, B: BufMut> Encoder<'b, B> {
         match term {
             Term::Atom(atom) => self.atom(atom),
             Term::Int(int) => self.int(*int),
-            Term::Binary(bytes) => self.binary(bytes),
+            Term::Binary(binary) => self.shared(binary),
             Term::List(elements) => self.proper_list(elements),
             Term::Tuple(elements) => self.tuple(elements.len()).all(elements),
             Term::Map(pairs) => {
@@ -186,6 +219,28 @@ impl<'b, B: BufMut> Encoder<'b, B> {
     pub fn binary(&mut self, bytes: &[u8]) -> &mut Self {
         self.tag_and_len(tag::BINARY, bytes.len());
         self.out.put_slice(bytes);
+        self
+    }
+
+    /// Writes a binary that can be shared.
+    pub fn shared(&mut self, binary: &Binary) -> &mut Self {
+        self.put_apart(binary, || binary.to_bytes())
+    }
+
+    /// The same of [`Bytes`].
+    pub fn shared_bytes(&mut self, bytes: &Bytes) -> &mut Self {
+        self.put_apart(bytes, || bytes.clone())
+    }
+
+    fn put_apart(&mut self, bytes: &[u8], share: impl FnOnce() -> Bytes) -> &mut Self {
+        if bytes.len() < APART_FROM || self.apart.is_none() {
+            return self.binary(bytes);
+        }
+        self.tag_and_len(tag::BINARY, bytes.len());
+        if let Some(apart) = &mut self.apart {
+            let at = apart.room - self.out.remaining_mut();
+            apart.binaries.push((at, share()));
+        }
         self
     }
 

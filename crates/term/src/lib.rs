@@ -59,7 +59,7 @@ pub use binary::Binary;
 pub use cached::{CachedAtoms, compress_atoms, expand_atoms};
 pub use cached_reader::CachedReader;
 pub use decode::{decode, decode_prefix, decode_shared};
-pub use encode::{Encoder, encode, encode_into};
+pub use encode::{APART_FROM, Encoder, encode, encode_into};
 pub use error::DecodeError;
 pub use from_term::{
     FromTerm, FromTermError, MAX_TYPED_DEPTH, Mismatch, PathStep, TermKind, TermView, ViewElements,

@@ -129,7 +129,7 @@ fn written(driver: &mut Driver) -> Bytes {
 
 /// As many messages of this kind as the queue takes from users.
 fn fill(queue: &Arc<LinkQueue>, kind: Kind) -> usize {
-    let refused = |at| queue.try_push(100 + at, kind.message(at), None);
+    let refused = |at| queue.try_push(Outgoing::new(100 + at, kind.message(at)), None);
     (0..)
         .find(|&at| matches!(refused(at), Err(Refused::Full(_))))
         .unwrap() as usize
@@ -146,13 +146,15 @@ fn bytes_before_a_small_message(kind: Kind) -> usize {
         // Large ones of many flows never end, and small ones come as fast as they are taken.
         while queue.has_room(Size::new(2 * MIB, 0), None) {
             let large = message(vec![1; 2 * MIB]);
-            queue.try_push(round % 16, large, None).unwrap();
+            queue
+                .try_push(Outgoing::new(round % 16, large), None)
+                .unwrap();
         }
-        let _ = queue.try_push(99, kind.message(99), None);
+        let _ = queue.try_push(Outgoing::new(99, kind.message(99)), None);
         driver.fill_outbox(round % 2 == 0).unwrap();
         let mut others = driver.outbox.remaining();
         for at in 1..room as u64 {
-            let _ = queue.try_push(100 + at, kind.message(at), None);
+            let _ = queue.try_push(Outgoing::new(100 + at, kind.message(at)), None);
         }
         queue.push(7777, message(MARK.to_vec()));
         written(&mut driver);
@@ -165,7 +167,7 @@ fn bytes_before_a_small_message(kind: Kind) -> usize {
                 break;
             }
             // Nobody is told to wait while there is room for one more.
-            let _ = queue.try_push(100, kind.message(number), None);
+            let _ = queue.try_push(Outgoing::new(100, kind.message(number)), None);
         }
         worst = worst.max(others);
     }

@@ -1,6 +1,7 @@
 //! What is taken, who waits, and who is woken when.
 
 use super::*;
+use bytes::Bytes;
 use enmesh_proto::Control;
 use enmesh_term::{Atom, Pid};
 use std::sync::LazyLock;
@@ -37,7 +38,11 @@ fn wait<'a>(turn: &'a mut Turn, waker: &'a Waker) -> Option<Waiter<'a>> {
 /// As many small messages as the budget allows.
 fn fill(queue: &Arc<LinkQueue>) -> usize {
     (0..)
-        .take_while(|_| queue.try_push(1, message(1024), None).is_ok())
+        .take_while(|_| {
+            queue
+                .try_push(Outgoing::new(1, message(1024)), None)
+                .is_ok()
+        })
         .count()
 }
 
@@ -49,24 +54,28 @@ fn a_sender_over_the_budget_is_woken_when_the_link_has_taken_enough() {
     let count = fill(&queue);
     assert!(count * 1024 <= SMALL_BUDGET);
     for _ in 0..2 {
-        let refused = queue.try_push(1, message(1), wait(&mut turn, &waker));
+        let refused = queue.try_push(Outgoing::new(1, message(1)), wait(&mut turn, &waker));
         assert!(matches!(refused, Err(Refused::Full(payload)) if payload.len() == 1));
     }
     let mut taken = VecDeque::new();
     assert!(queue.take(&mut taken));
     assert!(taken.len() < count, "a turn is bounded");
     assert_eq!(woken.0.load(Ordering::Relaxed), 1, "once for both");
-    assert!(queue.try_push(1, message(1), None).is_ok());
+    assert!(queue.try_push(Outgoing::new(1, message(1)), None).is_ok());
 }
 
 #[test]
 fn large_messages_have_a_budget_of_their_own() {
     let queue = Arc::new(LinkQueue::default());
-    assert!(queue.try_push(1, message(LARGE_BUDGET + 1), None).is_ok());
-    let second = queue.try_push(1, message(SMALL + 1), None);
+    assert!(
+        queue
+            .try_push(Outgoing::new(1, message(LARGE_BUDGET + 1)), None)
+            .is_ok()
+    );
+    let second = queue.try_push(Outgoing::new(1, message(SMALL + 1)), None);
     assert!(matches!(second, Err(Refused::Full(_))));
     assert!(
-        queue.try_push(2, message(10), None).is_ok(),
+        queue.try_push(Outgoing::new(2, message(10)), None).is_ok(),
         "small ones go"
     );
     let mut taken = VecDeque::new();
@@ -76,7 +85,7 @@ fn large_messages_have_a_budget_of_their_own() {
         !queue.has_room(Size::new(SMALL + 1, 0), None),
         "the link still holds it"
     );
-    queue.large_written(Size::of(&taken[0].message).bytes);
+    queue.large_written(Size::of(&taken[0]).bytes);
     assert!(queue.has_room(Size::new(SMALL + 1, 0), None));
 }
 
@@ -99,7 +108,7 @@ fn the_end_of_the_link_is_told_to_who_waits() {
     assert!(!queue.has_room(Size::new(0, 0), wait(&mut turn, &waker)));
     queue.close();
     assert_eq!(woken.0.load(Ordering::Relaxed), 1);
-    let refused = queue.try_push(1, message(3), None);
+    let refused = queue.try_push(Outgoing::new(1, message(3)), None);
     assert!(matches!(refused, Err(Refused::Closed(payload)) if payload.len() == 3));
 }
 
@@ -130,13 +139,15 @@ impl Sender {
         self.seen = self.woken.0.load(Ordering::Relaxed);
         let waker = Waker::from(Arc::clone(&self.woken));
         let waiter = wait(&mut self.turn, &waker);
-        queue.try_push(1, message(self.payload), waiter).is_ok()
+        queue
+            .try_push(Outgoing::new(1, message(self.payload)), waiter)
+            .is_ok()
     }
 }
 
 /// Lets the link write all that it has taken.
 fn drain(queue: &Arc<LinkQueue>, taken: &mut VecDeque<Outgoing>) {
-    let sizes = taken.iter().map(|it| Size::of(&it.message));
+    let sizes = taken.iter().map(Size::of);
     let large = sizes.filter(|size| size.is_large);
     queue.large_written(large.map(|size| size.bytes).sum());
     taken.clear();

@@ -147,6 +147,6 @@ macro_rules! leaves {
 }
 
 leaves! {
-    Atom => atom, Binary => binary, Bytes => binary, Pid => pid, Port => port,
+    Atom => atom, Binary => shared, Bytes => shared_bytes, Pid => pid, Port => port,
     Reference => reference, Fun => fun, Export => export, NativeRecord => record,
 }
