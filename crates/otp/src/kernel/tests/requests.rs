@@ -530,10 +530,10 @@ fn a_call_that_no_link_takes_ends_at_once_and_leaves_nothing_behind() {
 
 #[test]
 fn an_echo_that_no_link_takes_is_answered_with_the_limit() {
-    let now = std::time::Instant::now();
     let mut echoing = config("b@h", 11);
     echoing.echo = true;
     let mut net = Net::new(&["a@h", "b@h"]);
+    let now = net.now;
     net.nodes.insert("b@h", Node::new(now, echoing));
     net.connect("a@h", "b@h");
     let p = net.spawn("a@h", "p");
