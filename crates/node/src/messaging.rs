@@ -167,7 +167,8 @@ impl Node {
     /// blocks has one of them for as long), at most 1,024 at once; one more is refused with
     /// `system_limit`. A result that is longer than any link takes, 128 MiB, ends the call with that
     /// reason. A panic ends the call with a reason; when the caller gives up, the task is
-    /// dropped at its next await. A function of the same names is replaced. One that holds a
+    /// dropped at its next await, except for casts and for what comes by way of `rex`
+    /// (`rpc:block_call`, C nodes): those run to their end, as on a BEAM. A function of the same names is replaced. One that holds a
     /// [`Node`] keeps that running until [`Node::shutdown`].
     ///
     /// ```no_run

@@ -557,3 +557,51 @@ fn an_echo_that_no_link_takes_is_answered_with_the_limit() {
     };
     assert_eq!(term(reply).to_string(), "{tag,{error,system_limit}}");
 }
+
+/// rpc.erl: the process of such a function is monitored by `rex` alone. Seen with OTP 25, 27 and
+/// 29: neither the caller's death nor the end of the link ends it.
+#[test]
+fn what_rex_runs_goes_on_whatever_becomes_of_the_caller() {
+    let mut net = Net::pair();
+    let (p, now) = (net.spawn("a@h", "p"), net.now);
+    let kernel = net.kernel("b@h");
+    kernel.define(Atom::from_static("m"), Atom::from_static("f"));
+    let run = |word: &'static str| {
+        let parts = [word, "m", "f"].map(Term::atom).into_iter();
+        Term::Tuple(parts.chain([Term::nil(), Term::atom("user")]).collect())
+    };
+    let rex = named("rex", "b@h");
+    let own = net.kernel("a@h");
+    for word in ["call", "block_call"] {
+        own.call(now, &p, &rex, &run(word), "slot");
+    }
+    let cast = Term::tuple([Term::atom("$gen_cast"), run("cast")]);
+    own.send(now, &p, &rex, bare(&cast));
+    let old = Term::tuple([p.clone().into(), run("call")]);
+    own.send(now, &p, &rex, bare(&old));
+    net.run();
+    let started = std::mem::take(&mut net.node("b@h").others);
+    let jobs: Vec<_> = started
+        .iter()
+        .map(|action| match action {
+            Action::Start { job, .. } => *job,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(jobs.len(), 4);
+    net.kernel("a@h").exit(now, &p, Term::atom("killed"));
+    net.run();
+    assert!(net.node("b@h").others.is_empty(), "none is ended by that");
+    net.cut("a@h", "b@h");
+    assert!(net.node("b@h").others.is_empty(), "and none by this");
+    for job in jobs {
+        let outcome = JobOutcome::Returned(Term::Int(1));
+        net.kernel("b@h").handle_job(now, job, outcome);
+    }
+    net.node("b@h").drain();
+    assert!(
+        net.node("b@h").others.is_empty(),
+        "nobody is dialled for a reply"
+    );
+    assert!(net.node("b@h").out.is_empty());
+}
