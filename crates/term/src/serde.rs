@@ -3,6 +3,7 @@
 mod deserializer;
 mod error;
 mod serializer;
+mod tries;
 
 pub use error::SerdeError;
 
@@ -72,11 +73,15 @@ pub fn to_term<T: Serialize + ?Sized>(value: &T) -> Result<Term, SerdeError> {
 ///
 /// # Errors
 /// [`SerdeError`] if the term is not what the type needs, nests deeper than
-/// [`MAX_TYPED_DEPTH`](crate::MAX_TYPED_DEPTH), or if the type's own implementation refuses it.
+/// [`MAX_TYPED_DEPTH`](crate::MAX_TYPED_DEPTH), or if the type's own implementation refuses it; and
+/// [`Mismatch::TooManyTries`](crate::Mismatch::TooManyTries) if the variants of an enum that is
+/// `#[serde(untagged)]` nest and fit so much alike that trying them would take very long. Where
+/// panics abort (`panic = "abort"`) there is no such bound: [`FromTerm`](crate::FromTerm) has one
+/// everywhere.
 pub fn from_term<'de, T: Deserialize<'de>>(
     term: impl Into<TermView<'de>>,
 ) -> Result<T, SerdeError> {
-    T::deserialize(deserializer::Deserializer::new(term.into()))
+    tries::bounded(|| T::deserialize(deserializer::Deserializer::new(term.into())))
 }
 
 #[cfg(test)]

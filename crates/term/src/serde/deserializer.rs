@@ -3,7 +3,7 @@
 use num_bigint::BigInt;
 use serde::de::{self, DeserializeSeed, IntoDeserializer as _, Visitor};
 
-use crate::serde::SerdeError;
+use crate::serde::{SerdeError, tries};
 use crate::{FromTerm, Mismatch, PathStep, TermView, ViewElements, ViewPairs};
 
 type Result<T> = std::result::Result<T, SerdeError>;
@@ -249,6 +249,7 @@ impl<'de> de::SeqAccess<'de> for &mut Elements<'de> {
         let Some(term) = self.elements.next() else {
             return Ok(None);
         };
+        tries::element();
         let at = self.at;
         self.at += 1;
         let value = seed.deserialize(Deserializer { term });
@@ -272,6 +273,7 @@ impl<'de> de::MapAccess<'de> for Pairs<'de> {
         let Some((term, _)) = self.last else {
             return Ok(None);
         };
+        tries::element();
         let key = seed.deserialize(Deserializer { term });
         key.map(Some)
             .map_err(|error| error.within(|| PathStep::Key))

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 
+use crate::serde::tries;
 use crate::{AtomTooLong, FromTermError, MAX_TYPED_DEPTH, PathStep};
 
 /// A value could not become a term, or a term not the value.
@@ -48,6 +49,7 @@ impl serde::ser::Error for SerdeError {
 
 impl serde::de::Error for SerdeError {
     fn custom<T: Display>(message: T) -> Self {
+        tries::failed();
         Self::custom(message)
     }
 }

@@ -8,7 +8,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 
 use super::{from_term, to_term};
-use crate::{Atom, Limits, MAX_TYPED_DEPTH, Pid, SerdeError, Term, decode_ref, encode};
+use crate::{Atom, Limits, MAX_TYPED_DEPTH, Mismatch, Pid, SerdeError, Term, decode_ref, encode};
 
 /// Claims that `value` is printed so as a term, and is read back from it.
 #[track_caller]
@@ -216,4 +216,59 @@ proptest! {
         let view = decode_ref(&bytes, &Limits::default()).expect("our own encoding");
         prop_assert_eq!(from_term(&view), Ok(value));
     }
+}
+
+/// Both variants fit any list, so each level is tried twice for each try of the one around.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+#[allow(dead_code)] // Only that they are tried matters.
+enum Alike {
+    This(Vec<Alike>),
+    That(Vec<Alike>),
+    Number(i64),
+}
+
+#[test]
+fn variants_of_serde_that_nest_alike_take_no_more_time_than_the_term_is_worth() {
+    let nested = |depth, inmost| (0..depth).fold(inmost, |term, _| Term::List(vec![term]));
+    assert!(from_term::<Alike>(&nested(100, Term::Int(1))).is_ok());
+    let few = from_term::<Alike>(&nested(8, Term::atom("x")));
+    assert!(matches!(few, Err(SerdeError::Custom { .. })), "{few:?}");
+    // Of a hundred bytes, 2 to the power of 60 tries.
+    let many = from_term::<Alike>(&nested(60, Term::atom("x"))).unwrap_err();
+    assert_eq!(many, SerdeError::Term(Mismatch::TooManyTries.into()));
+    // The next value has its own.
+    assert!(from_term::<Alike>(&nested(100, Term::Int(1))).is_ok());
+}
+
+#[test]
+fn a_long_value_of_variants_that_are_told_apart_is_read_whole() {
+    #[derive(Debug, PartialEq, Deserialize)]
+    #[serde(untagged)]
+    enum Json {
+        Null(()),
+        Bool(bool),
+        Number(f64),
+        Text(String),
+        List(Vec<Json>),
+    }
+    let row = Term::List(vec![Term::binary("a"), Term::Int(1), Term::atom("true")]);
+    let deep = (0..50).fold(row.clone(), |term, _| Term::List(vec![term]));
+    let rows = Term::List([vec![row; 5_000], vec![deep]].concat());
+    let Ok(Json::List(read)) = from_term::<Json>(&rows) else {
+        panic!("it was not read");
+    };
+    assert_eq!(read.len(), 5_001);
+}
+
+#[test]
+fn a_panic_of_the_type_itself_is_still_one() {
+    struct Broken;
+    impl<'de> Deserialize<'de> for Broken {
+        fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+            std::panic::resume_unwind(Box::new("as planned"))
+        }
+    }
+    let read = std::panic::catch_unwind(|| from_term::<Broken>(&Term::nil()).is_ok());
+    assert_eq!(read.unwrap_err().downcast_ref(), Some(&"as planned"));
 }
