@@ -123,3 +123,8 @@ pub use send::SendError;
 #[cfg(feature = "tls")]
 pub use tls::{TlsConfig, TlsConfigError};
 pub use view::{Peer, View};
+
+/// What the README shows of Rust compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
