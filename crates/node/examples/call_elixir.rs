@@ -10,7 +10,7 @@
 //! ...>     do: {:reply, {:ok, %Stock{item: item, left: left - n}}, left - n}
 //! ...> end
 //! iex> GenServer.start(Shop, 5, name: Shop)
-//! $ cargo run --example call_elixir -- rust@127.0.0.1 secret web@127.0.0.1
+//! $ cargo run -p enmesh --example call_elixir -- rust@127.0.0.1 secret web@127.0.0.1
 //! 2 x apple left at web@127.0.0.1, which runs OTP 25
 //! ```
 

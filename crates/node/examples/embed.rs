@@ -2,7 +2,7 @@
 //!
 //! ```console
 //! $ iex --name web@127.0.0.1 --cookie secret
-//! $ cargo run --example embed -- rust@127.0.0.1 secret web@127.0.0.1
+//! $ cargo run -p enmesh --example embed -- rust@127.0.0.1 secret web@127.0.0.1
 //! ```
 //! `Node.list()` in the Elixir shell shows the Rust node.
 

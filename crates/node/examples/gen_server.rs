@@ -2,7 +2,7 @@
 //!
 //! ```console
 //! $ iex --name web@127.0.0.1 --cookie secret
-//! $ cargo run --example gen_server -- rust@127.0.0.1 secret web@127.0.0.1
+//! $ cargo run -p enmesh --example gen_server -- rust@127.0.0.1 secret web@127.0.0.1
 //! iex> counter = {:counter, :"rust@127.0.0.1"}
 //! iex> {GenServer.cast(counter, {:add, 3}), GenServer.call(counter, :get)}
 //! {:ok, {:ok, 3}}

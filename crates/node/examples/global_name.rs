@@ -2,7 +2,7 @@
 //!
 //! ```console
 //! $ iex --name web@127.0.0.1 --cookie secret
-//! $ cargo run --example global_name -- rust@127.0.0.1 secret web@127.0.0.1
+//! $ cargo run -p enmesh --example global_name -- rust@127.0.0.1 secret web@127.0.0.1
 //! iex> GenServer.call({:global, :leader}, :who)
 //! "rust@127.0.0.1"
 //! ```

@@ -3,7 +3,7 @@
 //! ```console
 //! $ iex --name web@127.0.0.1 --cookie secret
 //! iex> :pg.start_link()
-//! $ cargo run --example process_group -- rust@127.0.0.1 secret web@127.0.0.1
+//! $ cargo run -p enmesh --example process_group -- rust@127.0.0.1 secret web@127.0.0.1
 //! iex> [worker] = :pg.get_members(:workers)
 //! iex> send(worker, {:shout, self(), "hello"})
 //! iex> flush()

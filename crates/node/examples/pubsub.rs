@@ -3,7 +3,7 @@
 //! ```console
 //! $ iex --name web@127.0.0.1 --cookie secret -S mix     # with {Phoenix.PubSub, name: Shop.PubSub}
 //! iex> Phoenix.PubSub.subscribe(Shop.PubSub, "invoices")
-//! $ cargo run --example pubsub -- rust@127.0.0.1 secret web@127.0.0.1
+//! $ cargo run -p enmesh --example pubsub -- rust@127.0.0.1 secret web@127.0.0.1
 //! iex> Phoenix.PubSub.broadcast(Shop.PubSub, "orders", {:ordered, %{id: 7, total: 12.5}})
 //! iex> flush()
 //! {:invoiced, %{order: 7, due: 15.0}}
