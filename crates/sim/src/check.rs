@@ -43,6 +43,8 @@ struct Watched {
     dials: BTreeMap<NodeName, (Micros, u32)>,
     /// Whom each topology names by its positive words.
     topologies: Vec<BTreeSet<NodeName>>,
+    /// Until when it stays away from everybody.
+    away_until: Micros,
     is_shut: bool,
 }
 
@@ -211,6 +213,7 @@ impl Watch {
         let is_right = match reason {
             DownReason::Superseded => true,
             DownReason::Shutdown => watched.is_shut,
+            DownReason::Away => self.now < watched.away_until,
             DownReason::Disconnect => watched.unwanted.contains(&up.name),
             DownReason::Pruned => {
                 let left = watched.left.get(&name);
@@ -251,6 +254,12 @@ impl Watch {
 
     pub(crate) fn user_disconnects(&mut self, node: usize, peer: &NodeName) {
         self.nodes[node].unwanted.insert(peer.clone());
+    }
+
+    /// The node was told to stay away from everybody.
+    pub(crate) fn leaves(&mut self, node: usize, until: Micros) {
+        let watched = &mut self.nodes[node];
+        watched.away_until = watched.away_until.max(until);
     }
 
     /// The roster tells that it wants this peer.
@@ -323,7 +332,8 @@ impl Watch {
             );
             self.broken(Promise::Bounded, vec![node], how);
         }
-        let late = |since: &Micros| self.now > since + FIRST_DIAL_WITHIN;
+        let back_at = self.nodes[node].away_until;
+        let late = |since: &Micros| self.now > back_at.max(*since) + FIRST_DIAL_WITHIN;
         let waiting = &self.nodes[node].waiting;
         if let Some((peer, _)) = waiting.iter().find(|(_, since)| late(since)) {
             let how = format!(

@@ -46,11 +46,13 @@ pub enum FaultKind {
     Impostor,
     /// Users disconnect peers.
     Disconnect,
+    /// Nodes are told to go: they close all links, and come back together with the end.
+    Leave,
 }
 
 impl FaultKind {
     /// All kinds.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Delay,
         Self::Loss,
         Self::Reorder,
@@ -69,6 +71,7 @@ impl FaultKind {
         Self::WrongCookie,
         Self::Impostor,
         Self::Disconnect,
+        Self::Leave,
     ];
 
     /// Whether it is a node that fails, so that no other fault of this sort may hit it meanwhile.
@@ -123,6 +126,7 @@ pub(crate) fn draw(
                 FaultKind::Partition | FaultKind::OneWayCut => (nodes / 2).max(1),
                 kind if kind.takes_source() => nodes,
                 FaultKind::Impostor => 1,
+                FaultKind::Leave => (nodes / 3).max(2),
                 _ => (nodes / 10).max(1),
             };
             all.truncate(rng.random_range(1..=most));

@@ -190,6 +190,19 @@ impl Process {
         true
     }
 
+    /// The cluster tells the node to go; says whether it had a link to lose.
+    pub(crate) fn leave(&mut self, rejoin_after: Micros, out: &mut Outside) -> bool {
+        let had_links = self.plan.connected().next().is_some();
+        out.note(&[self.node], || {
+            format!("{} is told to go for {rejoin_after} us", self.name)
+        });
+        out.watch.leaves(self.node, out.now + rejoin_after);
+        let rejoin_after = std::time::Duration::from_micros(rejoin_after);
+        self.plan.handle_leave(out.instant(), rejoin_after);
+        self.settle(out);
+        had_links
+    }
+
     /// From now on the node's new links hold this cookie.
     pub(crate) fn set_cookie(&mut self, cookie: Cookie) {
         let mut config = LinkConfig::clone(&self.config);

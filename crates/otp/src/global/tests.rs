@@ -3,5 +3,6 @@
 mod audits;
 mod claims;
 mod deaths;
+mod leaves;
 mod simulation;
 mod world;

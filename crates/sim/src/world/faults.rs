@@ -5,7 +5,7 @@ use rand::RngExt;
 
 use super::{IMPOSTORS, World, cookie};
 use crate::FaultKind;
-use crate::event::{Event, Happening, Segment};
+use crate::event::{Event, Happening, Micros, Segment};
 use crate::fault::Fault;
 
 impl World {
@@ -73,6 +73,7 @@ impl World {
                     self.start(node, false);
                 }
                 FaultKind::Disconnect => has_effect &= self.disconnect(node),
+                FaultKind::Leave => has_effect &= self.leave(node, fault.until),
                 _ => {
                     if let Some(process) = &mut self.machines[node].process {
                         process.begin_lie(kind);
@@ -194,6 +195,17 @@ impl World {
         let machine = &mut self.machines[node];
         match &mut machine.process {
             Some(process) if !machine.is_frozen => process.disconnect_somebody(&mut self.out),
+            _ => false,
+        }
+    }
+
+    /// Not all are back at the same time.
+    fn leave(&mut self, node: usize, until: Micros) -> bool {
+        let longest = until - self.out.now;
+        let rejoin_after = longest - self.out.rng.random_range(0..=longest / 4);
+        let machine = &mut self.machines[node];
+        match &mut machine.process {
+            Some(process) if !machine.is_frozen => process.leave(rejoin_after, &mut self.out),
             _ => false,
         }
     }

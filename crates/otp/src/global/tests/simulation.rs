@@ -186,7 +186,7 @@ fn trouble(world: &mut World) {
     let count = world.nodes.len();
     let at = world.rng.random_range(0..count);
     let other = (at + world.rng.random_range(1..count)) % count;
-    match world.rng.random_range(0..10) {
+    match world.rng.random_range(0..11) {
         0 => {
             let slowest = world.rng.random_range(0..2000);
             world.cut_link(at, other, slowest);
@@ -210,6 +210,9 @@ fn trouble(world: &mut World) {
             let name = Term::Int(world.rng.random_range(0..6));
             world.with(at, |global, now| global.unregister(now, &name, 0));
         }
+        8 if world.nodes[at].is_alive && world.nodes[at].up.contains_key(&other) => {
+            world.send_away(at, other);
+        }
         _ if world.nodes[at].is_alive => {
             let pid = world.spawn(at);
             let name = Term::Int(world.rng.random_range(0..6));
@@ -224,6 +227,7 @@ fn trouble(world: &mut World) {
 fn whatever_befell_it_a_healed_cluster_is_one() {
     for seed in 0..seeds() {
         let mut world = World::new(seed, 2 + (seed as usize % 5));
+        world.is_guided = seed % 2 == 1;
         for _ in 0..60 {
             trouble(&mut world);
             let wait = world.rng.random_range(0..1500);

@@ -85,6 +85,8 @@ pub(super) struct World {
     epoch: u64,
     /// Pairs that cannot reach each other.
     pub(super) cut: BTreeSet<(usize, usize)>,
+    /// Whether discovery knows nobody but the first node: the others are learned of.
+    pub(super) is_guided: bool,
     pub(super) log: VecDeque<String>,
 }
 
@@ -124,6 +126,7 @@ impl World {
             last: HashMap::new(),
             epoch: 0,
             cut: BTreeSet::new(),
+            is_guided: false,
             log: VecDeque::new(),
         };
         for at in 0..nodes {
@@ -229,9 +232,11 @@ impl World {
                 }
             }
             Event::Plan { at } => {
-                // Discovery knows everybody; so does who was learned.
                 for to in 0..self.nodes.len() {
-                    if to != at && self.nodes[at].is_alive && !self.nodes[at].up.contains_key(&to) {
+                    let node = &self.nodes[at];
+                    let is_wanted =
+                        !self.is_guided || to == 0 || node.learned.contains(&self.nodes[to].name);
+                    if to != at && is_wanted && node.is_alive && !node.up.contains_key(&to) {
                         self.dial(at, to);
                     }
                 }
@@ -423,6 +428,15 @@ impl World {
             );
         }
         self.drain(at);
+    }
+
+    /// Has one node told by another that it shall go, as BEAM nodes do.
+    pub(super) fn send_away(&mut self, at: usize, by: usize) {
+        let by = self.nodes[by].name.clone();
+        self.say(|| format!("n{at} is sent away by {by}"));
+        let word = Term::atom("remove_connection");
+        let message = Term::tuple([word, Term::Atom(by.clone())]);
+        self.with(at, |global, now| global.handle_message(now, &by, &message));
     }
 
     pub(super) fn with(&mut self, at: usize, act: impl FnOnce(&mut Global, Instant)) {
