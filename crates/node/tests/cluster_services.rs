@@ -158,6 +158,55 @@ async fn who_is_told_to_go_comes_back_by_itself_also_to_who_had_dialled_it() {
     );
 }
 
+/// How many nodes are of the partition of a member.
+async fn known_to(asker: &Node, host: u8) -> usize {
+    let server = ("global_name_server", &name(host));
+    let known = asker.call(server, &Term::atom("get_known"), PATIENCE).await;
+    known.unwrap().as_list().map_or(0, <[Term]>::len)
+}
+
+/// Two are told to go, the second one when the first is on its way out, away, or just back; both dial everybody then.
+#[tokio::test]
+async fn two_that_leave_at_overlapping_times_are_back_with_each_other() {
+    let apart = [0, 40, 2500, 5200].map(|millis| {
+        tokio::spawn(async move {
+            let port = free_port();
+            let hub = visible(2, port).await;
+            let members = [visible(3, port).await, visible(4, port).await];
+            for member in &members {
+                member.connect(name(2)).await.unwrap();
+            }
+            let are_whole = || [&hub, &members[0], &members[1]].map(|node| node.nodes().len());
+            until([2; 3], are_whole).await;
+            let mailbox = hub.anonymous_mailbox().unwrap();
+            let by = Term::Atom(Atom::new(name(2).as_str()).unwrap());
+            let remove = Term::tuple([Term::atom("remove_connection"), by]);
+            let go = ("global_name_server", &name(3));
+            mailbox.send(go, &remove).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(millis)).await;
+            let go = ("global_name_server", &name(4));
+            mailbox.send(go, &remove).await.unwrap();
+            until(0, || members[1].nodes().len()).await;
+            until([2; 3], are_whole).await;
+            // Of one partition, too: what one registers all have.
+            let leader = members[0].anonymous_mailbox().unwrap();
+            let deadline = Instant::now() + PATIENCE;
+            for host in [2, 3, 4] {
+                while known_to(&hub, host).await != 2 {
+                    assert!(Instant::now() < deadline, "n{host} does not know all");
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            }
+            assert_eq!(register(&members[0], "leader", leader.pid()).await, Ok(()));
+            let found = members[1].whereis_global(&Term::atom("leader"));
+            assert_eq!(found.as_ref(), Some(leader.pid()));
+        })
+    });
+    for cluster in apart {
+        cluster.await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn members_of_a_group_are_seen_from_everywhere_and_their_changes_told() {
     let port = free_port();
