@@ -94,7 +94,7 @@ impl Crew {
             .enable_all()
             .on_thread_park(move || {
                 if let Some(pause) = gathers.pause() {
-                    std::thread::sleep(pause);
+                    pause.take();
                 }
             })
             .build()?;

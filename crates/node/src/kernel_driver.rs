@@ -39,6 +39,8 @@ pub(crate) struct Brought {
     pub(crate) undecodable: u64,
     /// One that is to be decoded before it and what follows it is delivered.
     pub(crate) long: Option<Message>,
+    /// Whether somebody waited for what came.
+    pub(crate) has_woken: bool,
 }
 
 /// What the kernel knows a mailbox, or the place of a request, by.
@@ -254,8 +256,13 @@ impl KernelDriver {
         self.settle(&mut state, now, &mut wakes);
         let undecodable = state.kernel.counters().undecodable - before;
         drop(state);
+        let has_woken = !wakes.is_empty();
         wake_all(wakes);
-        Brought { undecodable, long }
+        Brought {
+            undecodable,
+            long,
+            has_woken,
+        }
     }
 
     /// Serves a function.

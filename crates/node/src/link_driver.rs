@@ -97,6 +97,8 @@ struct Driver {
     peer: Option<Atom>,
     /// Messages that could not be decoded, of which the manager does not know yet.
     undecodable: u64,
+    /// Somebody waited for what was delivered last.
+    has_woken: bool,
     inbox: BytesMut,
     /// One batch on its way to the socket.
     outbox: Output,
@@ -121,6 +123,7 @@ impl Driver {
             link,
             peer: None,
             undecodable: 0,
+            has_woken: false,
             inbox: BytesMut::new(),
             outbox: Output::default(),
             room: READ_MIN,
@@ -141,6 +144,10 @@ impl Driver {
         loop {
             if let Err(error) = self.drain_actions().await {
                 self.close(error);
+            }
+            if std::mem::take(&mut self.has_woken) {
+                // Whoever waited may run on this very thread, however much there is to read.
+                tokio::task::yield_now().await;
             }
             if let Err(error) = self.fill_outbox(writer.is_write_vectored()) {
                 self.close(error);
@@ -349,6 +356,7 @@ impl Driver {
             });
             let brought = self.wires.kernel.deliver(&peer, ahead.as_mut(), messages);
             self.undecodable += brought.undecodable;
+            self.has_woken |= brought.has_woken;
             if let Some(handled) = ahead.take() {
                 // What is left of it may be as long as it was.
                 tokio::task::spawn_blocking(move || drop(handled));

@@ -1,11 +1,15 @@
 //! Large messages put together from their fragments (erl_dist_protocol, "Fragmented Messages").
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use bytes::Bytes;
 use enmesh_term::{Atom, Term};
 
 use crate::control::Control;
 use crate::framing::FrameError;
+use crate::outgoing::FRAGMENT;
+use crate::spares::Spares;
 
 /// The most messages that may be incomplete at once.
 pub(crate) const MAX_SEQUENCES: usize = 256;
@@ -30,14 +34,24 @@ pub(crate) struct Sequence {
 }
 
 /// The incomplete messages of a link.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Fragments {
+    spares: Arc<Spares>,
     open: HashMap<u64, Sequence>,
     /// How many bytes they count as.
     bytes: usize,
 }
 
 impl Fragments {
+    pub(crate) fn new(spares: Arc<Spares>) -> Self {
+        let open = HashMap::new();
+        Self {
+            spares,
+            open,
+            bytes: 0,
+        }
+    }
+
     /// Takes the first fragment of a message that has `count` of them, and gives the message if
     /// that is all. Nothing is reserved for what is announced. The control message had
     /// `control_len` bytes.
@@ -54,7 +68,9 @@ impl Fragments {
         if self.open.contains_key(&id) {
             return Err(FrameError::SequenceTwice { sequence: id });
         }
-        let payload = part.to_vec();
+        let said = usize::try_from(count).unwrap_or(usize::MAX);
+        let mut payload = self.spares.take(said.saturating_mul(FRAGMENT));
+        payload.extend_from_slice(part);
         let told = atoms.iter().map(|atom| atom.as_bytes().len() + ATOM_COST);
         let overhead = control_len * CONTROL_COST + told.sum::<usize>();
         let sequence = Sequence {
@@ -104,6 +120,11 @@ impl Fragments {
         let overhead = whole.as_ref().map_or(0, |whole| whole.overhead);
         self.bytes -= len + overhead;
         Ok(whole)
+    }
+
+    /// The bytes of a message that is whole.
+    pub(crate) fn finish(&self, payload: Vec<u8>) -> Bytes {
+        self.spares.lend(payload)
     }
 
     fn charge(&mut self, len: usize) -> Result<(), FrameError> {

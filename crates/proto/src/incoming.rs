@@ -1,5 +1,7 @@
 //! Packets of a link that is up, to messages.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 use enmesh_term::{CachedAtoms, DecodeError, expand_atoms};
 
@@ -9,6 +11,7 @@ use crate::fragments::{Fragments, Sequence};
 use crate::framing::FrameError;
 use crate::link::LinkError;
 use crate::packet::{self, Form};
+use crate::spares::Spares;
 
 /// Packets of fewer bytes are copied, whatever they lie in: that costs less than to share them.
 const SHARE_FROM: usize = 16 << 10;
@@ -68,12 +71,12 @@ impl Packet<'_> {
 }
 
 impl Incoming {
-    pub(crate) fn new(form: Form, max_message: usize) -> Self {
+    pub(crate) fn new(form: Form, max_message: usize, spares: Arc<Spares>) -> Self {
         Self {
             form,
             max_message,
             atoms: PeerAtoms::default(),
-            fragments: Fragments::default(),
+            fragments: Fragments::new(spares),
             scratch: BytesMut::new(),
         }
     }
@@ -184,7 +187,7 @@ impl Incoming {
                 let (scratch, max) = (&mut self.scratch, self.max_message);
                 let expanded =
                     expand(scratch, &whole.payload, CachedAtoms::new(&whole.atoms), max)?;
-                Some(expanded.unwrap_or_else(|| Bytes::from(whole.payload)))
+                Some(expanded.unwrap_or_else(|| self.fragments.finish(whole.payload)))
             }
         };
         Ok(Message { control, payload })

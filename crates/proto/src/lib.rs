@@ -34,6 +34,7 @@ mod outgoing;
 mod output;
 mod packet;
 mod payload;
+mod spares;
 
 pub use allowed::Allowed;
 pub use control::{

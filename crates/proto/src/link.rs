@@ -201,6 +201,7 @@ impl Link {
             State::Up {
                 ticks, outgoing, ..
             } => {
+                self.config.spares.tick();
                 let is_pending = !self.output.is_empty() || !outgoing.is_empty();
                 match ticks.check(now, is_pending) {
                     Check::Fine => Ok(()),
@@ -461,6 +462,7 @@ impl Link {
                 let interval = self.config.tick_interval();
                 let ticks = Ticks::new(now, interval, self.config.net_tickintensity);
                 let form = Form::of(peer.flags);
+                let spares = Arc::clone(&self.config.spares);
                 let LinkConfig {
                     max_message,
                     max_output,
@@ -469,7 +471,7 @@ impl Link {
                 self.state = State::Up {
                     peer: Box::new(peer),
                     ticks,
-                    incoming: Box::new(Incoming::new(form, max_message)),
+                    incoming: Box::new(Incoming::new(form, max_message, spares)),
                     outgoing: Box::new(Outgoing::new(form, max_message, max_output)),
                 };
             }

@@ -2,8 +2,9 @@
 //!
 //! A BEAM under load writes each message by itself. A reader that wakes for each costs both sides
 //! more than the message itself, and slows the writer down. So once many reads in a row came close
-//! upon each other, brought little, and led to no answer, the driver pauses before the next. Who
-//! waits for an answer sees nothing of it: the first answer ends it.
+//! upon each other, brought little, and led to no answer, the driver pauses before the next. Of a
+//! large transfer it waits for the next piece awake, for a moment, because waking it costs the
+//! writer time. Who waits for an answer sees nothing of it: the first answer ends it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,7 +12,14 @@ use std::time::{Duration, Instant};
 /// How many thin reads in a row begin it.
 const THIN_READS: u32 = 32;
 
-/// A read is thin if the one before it was less than this ago, and brought less than [`THIN`].
+/// How many thick ones.
+const THICK_READS: u32 = 8;
+
+/// How long the next piece of a large transfer is waited for awake.
+const AWAKE: Duration = Duration::from_micros(25);
+
+/// A read is thin if the one before it was less than this ago and it brought less than [`THIN`],
+/// and thick if it brought more.
 const CLOSE: Duration = Duration::from_micros(100);
 
 /// In bytes.
@@ -26,6 +34,28 @@ const TOO_LITTLE: usize = 256;
 /// A pause that brought more than this, in bytes, was too long for the sender's window.
 const TOO_MUCH: usize = 256 * 1024;
 
+/// How to wait before looking for more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pause {
+    Asleep(Duration),
+    Awake(Duration),
+}
+
+impl Pause {
+    /// Waits.
+    pub(crate) fn take(self) {
+        match self {
+            Self::Asleep(time) => std::thread::sleep(time),
+            Self::Awake(time) => {
+                let end = Instant::now() + time;
+                while Instant::now() < end {
+                    std::hint::spin_loop();
+                }
+            }
+        }
+    }
+}
+
 /// The pace of one node's reading.
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
@@ -36,8 +66,9 @@ pub(crate) struct Pace {
 struct Inner {
     /// When something was read last.
     last: Option<Instant>,
-    /// Thin reads in a row.
+    /// Thin reads in a row, and thick ones.
     thin: u32,
+    thick: u32,
     /// Bytes read since the last pause.
     read: usize,
 }
@@ -52,32 +83,36 @@ impl Pace {
         if inner.is_pausing() {
             return;
         }
-        inner.thin = match is_close && bytes < THIN {
-            true => inner.thin + 1,
-            false => 0,
+        (inner.thin, inner.thick) = match (is_close, bytes < THIN) {
+            (true, true) => (inner.thin + 1, 0),
+            (true, false) => (0, inner.thick + 1),
+            (false, _) => (0, 0),
         };
     }
 
     /// A link has written: somebody may wait for what comes of it.
     pub(crate) fn written(&self) {
-        self.lock().thin = 0;
+        let mut inner = self.lock();
+        (inner.thin, inner.thick) = (0, 0);
     }
 
-    /// How long to wait before looking for more.
-    pub(crate) fn pause(&self) -> Option<Duration> {
+    /// How to wait before looking for more.
+    pub(crate) fn pause(&self) -> Option<Pause> {
         let mut inner = self.lock();
+        let read = std::mem::take(&mut inner.read);
+        if inner.thick >= THICK_READS && read > 0 {
+            return Some(Pause::Awake(AWAKE));
+        }
         if !inner.is_pausing() {
-            inner.read = 0;
             return None;
         }
-        let read = std::mem::take(&mut inner.read);
         if inner.thin > THIN_READS && !(TOO_LITTLE..TOO_MUCH).contains(&read) {
             inner.thin = 0;
             return None;
         }
         // From the second pause on it is looked at what the one before has brought.
         inner.thin = THIN_READS + 1;
-        Some(PAUSE)
+        Some(Pause::Asleep(PAUSE))
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -130,7 +165,19 @@ mod tests {
             pace.written();
         }
         assert_eq!(pauses(&pace, start, 1000, 40, CLOSE * 2), 0);
-        assert_eq!(pauses(&pace, start, 1000, THIN, close), 0);
+    }
+
+    #[test]
+    fn the_next_piece_of_a_large_transfer_is_waited_for_awake_and_only_once() {
+        let (pace, start) = (Pace::default(), Instant::now());
+        for number in 0..=THICK_READS {
+            assert_eq!(pace.pause(), None);
+            pace.read(start + CLOSE / 2 * number, THIN);
+        }
+        assert_eq!(pace.pause(), Some(Pause::Awake(AWAKE)));
+        assert_eq!(pace.pause(), None, "nothing has come");
+        pace.read(start + CLOSE * 100, THIN);
+        assert_eq!(pace.pause(), None, "the transfer had stopped");
     }
 
     #[test]

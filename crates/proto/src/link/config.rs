@@ -1,5 +1,6 @@
 //! What a link is told before it begins, and what it learns of the peer.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use enmesh_identity::{Cookie, Creation, NodeName};
@@ -8,6 +9,7 @@ use crate::allowed::Allowed;
 use crate::cookies::Cookies;
 use crate::flags::Flags;
 use crate::framing::Prefix;
+use crate::spares::Spares;
 
 /// Who we are, on every link alike.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +81,8 @@ pub struct LinkConfig {
     /// fragments, and those that do not, each may be so much, so that large ones never keep small
     /// ones out. A send over it fails; one message alone may be bigger.
     pub max_output: usize,
+    /// Memory of large messages, which all links of this configuration use in turn.
+    pub(crate) spares: Arc<Spares>,
 }
 
 /// Which value of a [`LinkConfig`] is out of its range.
@@ -131,6 +135,7 @@ impl LinkConfig {
             net_tickintensity: DEFAULT_NET_TICKINTENSITY,
             max_message: DEFAULT_MAX_MESSAGE,
             max_output: DEFAULT_MAX_OUTPUT,
+            spares: Arc::default(),
         }
     }
 
