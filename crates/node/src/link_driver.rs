@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::crew::Pace;
-use crate::deadline::until;
+use crate::deadline::Alarm;
 use crate::kernel_driver::{KernelDriver, atom_of};
 use crate::link_queue::{KEPT_PLACES, LinkQueue, Outgoing, Size};
 use crate::transport::{Stream, read_arrived};
@@ -79,7 +79,7 @@ pub(crate) enum LinkEnd {
 /// Turns `link` over `stream` until one of the three ends it.
 pub(crate) async fn drive(stream: Stream, link: Link, wires: Wires) -> LinkEnd {
     // A socket that refuses the option is about to fail anyway.
-    let _ = stream.set_nodelay();
+    let _ = stream.set_options();
     let mut driver = Driver::new(link, wires);
     let (mut reader, mut writer) = stream.into_split();
     let end = driver.run(&mut reader, &mut writer).await;
@@ -113,6 +113,7 @@ struct Driver {
     asking: bool,
     /// Set when only the output remains to be written, and until when that is tried.
     closing: Option<(LinkError, Instant)>,
+    alarm: Alarm,
     wires: Wires,
 }
 
@@ -132,6 +133,7 @@ impl Driver {
             reads_first: false,
             asking: false,
             closing: None,
+            alarm: Alarm::default(),
             wires,
         }
     }
@@ -173,7 +175,7 @@ impl Driver {
                 () = self.wires.stop.cancelled() => return LinkEnd::Stopped,
                 verdict = self.wires.verdicts.recv(), if self.asking => Step::Verdict(verdict),
                 // Before reading and writing, of which one may always be possible.
-                () = until(deadline) => {
+                () = self.alarm.until(deadline) => {
                     // What has arrived counts before the clock does: after a pause of our own
                     // process the peer must not be taken for silent.
                     let arrived = match reading {

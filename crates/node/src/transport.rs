@@ -19,6 +19,10 @@ use crate::tls::{Tls, TlsError};
 /// How much earlier than the dial itself TLS gives up, so that its reason is heard.
 const TLS_LEEWAY: Duration = Duration::from_millis(200);
 
+/// How much the system may hold of a link that it has not yet sent, in bytes.
+#[cfg(target_os = "linux")]
+const MAX_UNSENT: u32 = 256 * 1024;
+
 /// What the links of a node run over.
 #[derive(Clone, Debug)]
 pub(crate) struct Transport {
@@ -139,9 +143,13 @@ impl Stream {
     }
 
     /// Sends each write at once: a link writes in batches already, and waiting for more would only
-    /// delay them.
-    pub(crate) fn set_nodelay(&self) -> io::Result<()> {
-        self.socket().set_nodelay(true)
+    /// delay them. And what the system has taken and not yet sent is bounded, because no small
+    /// message goes before it.
+    pub(crate) fn set_options(&self) -> io::Result<()> {
+        self.socket().set_nodelay(true)?;
+        #[cfg(target_os = "linux")]
+        socket2::SockRef::from(self.socket()).set_tcp_notsent_lowat(MAX_UNSENT)?;
+        Ok(())
     }
 
     /// Two halves that can be used at the same time. The connection closes with the last of them.
