@@ -4,7 +4,7 @@
 //! that come of it in their order, and only then let it go: so what one thread saw happen first
 //! is also sent and delivered first. Nothing waits under the lock, and nobody is woken under it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Instant;
@@ -21,7 +21,7 @@ use crate::crew::Crew;
 use crate::deadline::until;
 use crate::jobs::Jobs;
 use crate::link_queue::LinkQueue;
-use crate::mailbox::{Delivered, Inbox, Item};
+use crate::mailbox::{Delivered, Inbox, Item, Run};
 use crate::orders::Orders;
 use crate::pubsub::OpenPubSubs;
 use crate::routes::Routes;
@@ -420,19 +420,6 @@ impl KernelDriver {
             error!("a step of the kernel panicked; the node goes on");
             PoisonError::into_inner(poisoned)
         })
-    }
-}
-
-/// Messages for one mailbox that came one behind the other.
-#[derive(Debug, Default)]
-struct Run {
-    inbox: Option<Arc<Inbox>>,
-    items: VecDeque<Item>,
-}
-
-impl Run {
-    fn is_for(&self, inbox: &Arc<Inbox>) -> bool {
-        self.inbox.as_ref().is_some_and(|it| Arc::ptr_eq(it, inbox))
     }
 }
 

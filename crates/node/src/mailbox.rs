@@ -15,7 +15,7 @@ use enmesh_term::{Pid, Term};
 use crate::kernel_driver::{KernelDriver, SpawnRefused};
 use crate::process::Process;
 use inbox::Taken;
-pub(crate) use inbox::{Delivered, Inbox, Item};
+pub(crate) use inbox::{Delivered, Inbox, Item, Run};
 pub use options::{MailboxOptions, Overflow};
 pub use received::{Message, MessageError, Received};
 

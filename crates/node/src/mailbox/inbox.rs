@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 
 use bytes::Bytes;
@@ -77,6 +77,19 @@ struct Inner {
     urgent: VecDeque<Item>,
     waker: Option<Waker>,
     reason: Option<Term>,
+}
+
+/// Messages for one mailbox that came one behind the other.
+#[derive(Debug, Default)]
+pub(crate) struct Run {
+    pub(crate) inbox: Option<Arc<Inbox>>,
+    pub(crate) items: VecDeque<Item>,
+}
+
+impl Run {
+    pub(crate) fn is_for(&self, inbox: &Arc<Inbox>) -> bool {
+        self.inbox.as_ref().is_some_and(|it| Arc::ptr_eq(it, inbox))
+    }
 }
 
 /// What the owner has taken.
