@@ -287,6 +287,10 @@ impl Global {
     fn add_known(&mut self, now: Instant, from: &Atom, nodes: Vec<(Atom, i64)>, is_hearsay: bool) {
         for (node, version) in nodes {
             if node == self.config.node || self.known.contains_key(&node) {
+                if !is_hearsay && self.hearsay.settle(&node) {
+                    // One of our own partition has merged with it, and told it of us.
+                    self.greet_soon(&node);
+                }
                 continue;
             }
             if self.known.len() >= MAX_KNOWN {
@@ -300,10 +304,8 @@ impl Global {
             }
             if is_hearsay && !has_greeted {
                 self.hearsay.add(&node, from);
-            } else if is_connected {
-                self.greet(&node);
             } else {
-                self.mesh.owe_greeting(&node);
+                self.greet_soon(&node);
             }
             self.known.insert(node, version);
         }
@@ -320,6 +322,14 @@ impl Global {
     fn greet(&mut self, node: &Atom) {
         let message = Term::tuple([Term::atom("in_sync"), self.own(), mark()]);
         self.tell(node, cast(message));
+    }
+
+    fn greet_soon(&mut self, node: &Atom) {
+        if self.connected.contains(node) {
+            self.greet(node);
+        } else {
+            self.mesh.owe_greeting(node);
+        }
     }
 
     /// Enters a name if the lock under which that is done is still held; whether it is entered.

@@ -217,7 +217,10 @@ impl Global {
                 Progress::Waiting => self.registrar.phase = Phase::Locking(run),
                 Progress::Taken if self.known.keys().all(|node| run.has_asked(node)) => {
                     self.registrar.refusals = 0;
-                    self.registrar_write(now, run.locked().clone());
+                    // Who was lost since may be back as another one, which merges with us.
+                    let mut nodes = run.locked().clone();
+                    nodes.retain(|node| self.may_change_names(node));
+                    self.registrar_write(now, nodes);
                 }
                 // Whoever came meanwhile must be asked too.
                 Progress::Taken | Progress::Refused => {

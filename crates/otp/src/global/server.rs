@@ -80,14 +80,18 @@ impl Global {
                     let entry = Term::tuple([name.clone(), pid.clone(), method.clone()]);
                     match Entry::parse(&entry) {
                         Some(entry) => {
-                            self.insert_name(entry, Writer::Process(&caller.pid));
+                            if self.may_change_names(caller.pid.node()) {
+                                self.insert_name(entry, Writer::Process(&caller.pid));
+                            }
                             Term::atom("yes")
                         }
                         None => not_served(),
                     }
                 }
                 [word, name] if word.is_atom("unregister") => {
-                    self.delete_name(name);
+                    if self.may_change_names(caller.pid.node()) {
+                        self.delete_name(name);
+                    }
                     Term::atom("ok")
                 }
                 [word, nodes] if word.is_atom("sync") => return self.sync(caller, nodes),
@@ -161,6 +165,13 @@ impl Global {
             // lost_connection: it is for BEAM nodes to cut each other off over it.
             _ => {}
         }
+    }
+
+    /// Whether the node is of our partition. A BEAM that was about to change a name when the life
+    /// before ours died takes us for that, and then for nobody: what it told us now, it would tell
+    /// us of no more, and the next merge would bring it back.
+    pub(super) fn may_change_names(&self, node: &Atom) -> bool {
+        *node == self.config.node || self.known.contains_key(node)
     }
 
     fn set_lock(&mut self, lock: &LockId, caller: &Caller) -> bool {

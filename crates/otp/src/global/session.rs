@@ -396,6 +396,9 @@ impl Global {
         peer: &Atom,
         (ops, nodes, extra): (&Term, &Term, &Term),
     ) {
+        if !self.may_change_names(peer) {
+            return;
+        }
         self.add_known(now, peer, parse_nodes(nodes), false);
         let lock = value_of(extra, "lock").and_then(LockId::parse);
         self.obey(Op::parse_all(ops), lock.as_ref());

@@ -324,7 +324,7 @@ fn one_lock_has_no_more_holders_than_the_bound() {
 
 #[test]
 fn a_name_is_entered_for_who_holds_the_lock_and_freed_with_its_process() {
-    let mut machine = Machine::new();
+    let mut machine = Machine::merged();
     let owner = pid("b@h", 50);
     let register = |name: &str| {
         tuple([
@@ -437,6 +437,99 @@ fn both_sides_take_the_lock_exchange_names_and_become_one() {
     machine.down("b@h");
     let known: Vec<&str> = machine.global.known().map(Atom::as_str).collect();
     assert_eq!(known, ["c@h"]);
+}
+
+/// What he says is meant for the life before this one, which was of his partition. He would tell
+/// us of nothing more.
+#[test]
+fn names_are_not_changed_by_another_partition() {
+    let (mut machine, _) = Machine::met();
+    let register = |name: &'static str| {
+        let owner = pid("b@h", 50).into();
+        tuple([
+            atom("register"),
+            atom(name),
+            owner,
+            method("random_exit_name"),
+        ])
+    };
+    let told = machine.asks(60, register("stale"));
+    assert_eq!(told.len(), 1, "it is answered all the same: {told:?}");
+    assert!(told[0].ends_with("yes}"), "{told:?}");
+    assert_eq!(machine.global.whereis(&atom("stale")), None);
+    let told = machine.says(
+        "b@h",
+        cast([
+            atom("new_nodes"),
+            atom("b@h"),
+            Term::list([tuple([
+                atom("insert"),
+                entry("stale", &pid("b@h", 50), "random_exit_name"),
+            ])]),
+            Term::nil(),
+            Term::list([tuple([atom("c@h"), 8.into()])]),
+            Term::nil(),
+        ]),
+    );
+    assert!(told.is_empty(), "{told:?}");
+    assert_eq!(machine.global.whereis(&atom("stale")), None);
+    assert_eq!(machine.global.known().count(), 0);
+    // Not even if he has our lock, which he may have asked the life before for.
+    machine.asks(60, tuple([atom("set_lock"), lock("global", "x")]));
+    machine.asks(60, register("stale"));
+    assert_eq!(machine.global.whereis(&atom("stale")), None);
+    machine.asks(60, tuple([atom("del_lock"), lock("global", "x")]));
+    let word = atom("unregister");
+    machine
+        .global
+        .register(machine.now, atom("ours"), pid("m@h", 9), 1);
+    assert_eq!(machine.global.poll_outcome(), Some((1, true)));
+    machine.asks(60, tuple([word, atom("ours")]));
+    assert!(machine.global.whereis(&atom("ours")).is_some());
+}
+
+/// A node that dies when it has given us its lock may be back before it is told of the name.
+#[test]
+fn a_name_is_told_to_nobody_who_was_lost_since_it_gave_its_lock() {
+    let mut machine = Machine::merged();
+    let nodes = Term::list([tuple([atom("a@h"), 8.into()])]);
+    let word = atom("new_nodes");
+    let message = [
+        word,
+        atom("b@h"),
+        Term::nil(),
+        Term::nil(),
+        nodes,
+        Term::nil(),
+    ];
+    machine.says("b@h", cast(message));
+    machine.up("a@h");
+    machine
+        .global
+        .register(machine.now, atom("n"), pid("m@h", 9), 1);
+    // We are the greatest; then `a@h` has given its lock, and `b@h` not yet.
+    let calls = machine.effects();
+    let [
+        Effect::Call { id: first, .. },
+        Effect::Call { id: second, .. },
+    ] = &calls[..]
+    else {
+        panic!("{calls:?}");
+    };
+    machine
+        .global
+        .handle_reply(machine.now, *first, Ok(Term::from(true)));
+    machine.down("a@h");
+    machine.up("a@h");
+    machine
+        .global
+        .handle_reply(machine.now, *second, Ok(Term::from(true)));
+    let told = machine.told();
+    assert!(
+        told.iter().any(|it| it.contains("calls b@h {register,n,")),
+        "{told:?}"
+    );
+    assert!(!told.iter().any(|it| it.contains("calls a@h")), "{told:?}");
 }
 
 /// He may have died before he told his partition of us, and then it would tell us of nothing.

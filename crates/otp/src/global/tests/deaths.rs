@@ -6,9 +6,10 @@ use enmesh_term::Term;
 use rand::RngExt;
 
 use super::simulation::{HEALING, check, heal, seeds};
-use super::world::World;
+use super::world::{Node, World};
 
-/// Kills and restarts, most of them while somebody merges; no link is cut.
+/// Kills, most of them while somebody merges or changes a name; no link is cut. Half of the dead
+/// are back within milliseconds, as the program of a member is.
 fn deaths(world: &mut World) {
     let count = world.nodes.len();
     if world.rng.random_range(0..3) == 0 {
@@ -17,14 +18,22 @@ fn deaths(world: &mut World) {
     }
     for _ in 0..3000 {
         world.run(Duration::from_millis(1));
-        let merging: Vec<usize> = (0..count)
-            .filter(|&at| world.nodes[at].is_alive && world.nodes[at].global.is_merging())
-            .collect();
-        if !merging.is_empty() && world.rng.random_range(0..3) == 0 {
-            // The last one stays, so that there is a cluster to come back to.
-            let at = merging[world.rng.random_range(0..merging.len())];
+        let is_busy = |at: usize| {
+            let Node { global, .. } = &world.nodes[at];
+            global.is_merging() || !global.is_registrar_idle()
+        };
+        let mut alive = (0..count).filter(|&at| world.nodes[at].is_alive);
+        if alive.clone().any(is_busy) && world.rng.random_range(0..3) == 0 {
+            let at = world.rng.random_range(0..alive.clone().count());
+            let victim = alive.nth(at).expect("counted");
+            // Some stay, so that there is a cluster to come back to.
             if world.nodes.iter().filter(|node| node.is_alive).count() > count / 2 {
-                world.kill_node(at);
+                world.kill_node(victim);
+                if world.rng.random() {
+                    let wait = world.rng.random_range(0..10);
+                    world.run(Duration::from_millis(wait));
+                    world.start_node(victim);
+                }
             }
             return;
         }
