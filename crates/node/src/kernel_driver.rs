@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use enmesh_identity::NodeName;
 use enmesh_membership::DownReason;
-use enmesh_otp::{Action, JobId, JobOutcome, Kernel, Mail, Prepared, SystemLimit};
+use enmesh_otp::{Action, AtomMap, JobId, JobOutcome, Kernel, Mail, Prepared, SystemLimit};
 use enmesh_proto::{Message, PeerInfo};
 use enmesh_term::{Atom, Pid, Term};
 use tokio::sync::Notify;
@@ -72,7 +72,7 @@ pub(crate) struct KernelDriver {
 #[derive(Debug)]
 struct State {
     kernel: Kernel<Handle>,
-    links: HashMap<Atom, Arc<LinkQueue>>,
+    links: AtomMap<Arc<LinkQueue>>,
     inboxes: HashMap<Pid, Arc<Inbox>>,
     jobs: Jobs,
     orders: Orders,
@@ -94,7 +94,7 @@ impl KernelDriver {
         Arc::new_cyclic(|driver| Self {
             state: Mutex::new(State {
                 kernel,
-                links: HashMap::new(),
+                links: AtomMap::default(),
                 inboxes: HashMap::new(),
                 jobs: Jobs::new(driver.clone()),
                 orders: Orders::default(),

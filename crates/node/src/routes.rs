@@ -1,10 +1,10 @@
 //! The queues of the links that are up, for those who send without asking the kernel.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use enmesh_otp::AtomMap;
 use enmesh_term::Atom;
 
 use crate::link_queue::LinkQueue;
@@ -12,7 +12,7 @@ use crate::link_queue::LinkQueue;
 /// By the names of the nodes.
 #[derive(Debug)]
 pub(crate) struct Routes {
-    queues: RwLock<HashMap<Atom, Arc<LinkQueue>>>,
+    queues: RwLock<AtomMap<Arc<LinkQueue>>>,
     /// Another number after each change, and in each node of the program.
     version: AtomicU64,
 }
@@ -67,7 +67,7 @@ impl Routes {
         self.change(|queues| queues.remove(node))
     }
 
-    fn change<R>(&self, change: impl FnOnce(&mut HashMap<Atom, Arc<LinkQueue>>) -> R) -> R {
+    fn change<R>(&self, change: impl FnOnce(&mut AtomMap<Arc<LinkQueue>>) -> R) -> R {
         let mut queues = self.queues.write().unwrap_or_else(PoisonError::into_inner);
         let result = change(&mut queues);
         self.version.store(next_version(), Ordering::Release);

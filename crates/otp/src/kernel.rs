@@ -23,6 +23,7 @@ use enmesh_term::{Atom, Pid, Term};
 
 use crate::global::Global;
 use crate::processes::{Owner, Processes, ServiceName};
+use crate::references::AtomMap;
 use crate::requests::Requests;
 use crate::services::Services;
 use crate::{Action, JobId};
@@ -154,7 +155,7 @@ pub struct Kernel<H> {
     now: Instant,
     processes: Processes<H>,
     requests: Requests<H>,
-    peers: HashMap<Atom, Peer>,
+    peers: AtomMap<Peer>,
     /// Those that are being connected, and until when signals wait for them.
     connecting: BTreeSet<(Instant, Atom)>,
     /// How many bytes of payload wait for nodes that are being connected.
@@ -194,7 +195,7 @@ impl<H: Clone + Debug> Kernel<H> {
             config,
             now,
             processes,
-            peers: HashMap::new(),
+            peers: AtomMap::default(),
             connecting: BTreeSet::new(),
             waiting: 0,
             seen: HashSet::new(),

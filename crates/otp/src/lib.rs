@@ -28,4 +28,5 @@ pub use kernel::{
 };
 pub use pids::Pids;
 pub use pubsub::{Broadcast, MAX_POOL, PubSubAdapter};
+pub use references::AtomMap;
 pub use services::{LogLevel, LogLine};

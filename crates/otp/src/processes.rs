@@ -1,11 +1,12 @@
 //! The processes of our node.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
 
 use enmesh_identity::{Creation, NodeName};
 use enmesh_term::{Atom, Pid, Reference};
 
-use crate::references::NumberMap;
+use crate::references::{AtomMap, NumberMap};
 use crate::services::Served;
 use crate::{JobId, Pids, RegisterError, SystemLimit};
 
@@ -61,11 +62,32 @@ pub(crate) struct Process<H> {
     pub(crate) names: Vec<Atom>,
     pub(crate) links: BTreeMap<Pid, LinkState>,
     /// Who monitors it, by what reference, and the name that the monitor is for.
-    pub(crate) watchers: BTreeMap<(Pid, Reference), Option<Atom>>,
+    pub(crate) watchers: BTreeMap<Watcher, Option<Atom>>,
     /// Its own monitors, aliases, calls and requests.
     pub(crate) requests: BTreeSet<u64>,
     /// The monitor of the one that had it spawned: without it, the work is for nobody.
-    pub(crate) requester: Option<(Pid, Reference)>,
+    pub(crate) requester: Option<Watcher>,
+}
+
+/// Who monitors, and by what reference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Watcher(pub(crate) Pid, pub(crate) Reference);
+
+impl Ord for Watcher {
+    /// The words of the reference decide nearly always, and are the quickest to compare: tables of
+    /// watchers are on the way of every call.
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.1.ids().cmp(other.1.ids()))
+            .then_with(|| self.0.id().cmp(&other.0.id()))
+            .then_with(|| self.1.cmp(&other.1))
+            .then_with(|| self.0.cmp(&other.0))
+    }
+}
+
+impl PartialOrd for Watcher {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 /// The table of processes and their names.
@@ -74,7 +96,7 @@ pub(crate) struct Processes<H> {
     pids: Pids,
     creation: u32,
     table: NumberMap<u32, Process<H>>,
-    names: HashMap<Atom, u32>,
+    names: AtomMap<u32>,
 }
 
 impl<H> Processes<H> {
@@ -83,7 +105,7 @@ impl<H> Processes<H> {
             pids: Pids::new(name, creation),
             creation: creation.get(),
             table: NumberMap::default(),
-            names: HashMap::new(),
+            names: AtomMap::default(),
         }
     }
 

@@ -59,6 +59,10 @@ impl References {
 /// collide.
 pub(crate) type NumberMap<K, V> = HashMap<K, V, BuildHasherDefault<NumberHasher>>;
 
+/// A table keyed by names of nodes and processes. They come from nodes that hold the cookie, and of
+/// those nobody gains by making it slow: so the fast hash will do that resists only a little.
+pub type AtomMap<V> = HashMap<Atom, V, foldhash::fast::FixedState>;
+
 /// Spreads a number over 64 bits with one multiplication.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct NumberHasher(u64);

@@ -7,7 +7,7 @@ use enmesh_proto::{Control, ProcId};
 use enmesh_term::{Pid, Term};
 
 use crate::kernel::outgoing::{flow, payload};
-use crate::processes::{LinkState, Owner};
+use crate::processes::{LinkState, Owner, Watcher};
 use crate::{Action, Kernel, Mail};
 
 /// Where an exit signal comes from.
@@ -131,7 +131,7 @@ impl<H: Clone + Debug> Kernel<H> {
                 self.emit_exit(process.pid.clone(), other, encoded.clone());
             }
         }
-        for ((by, reference), name) in process.watchers {
+        for (Watcher(by, reference), name) in process.watchers {
             if self.processes.is_ours(&by) {
                 if let Some(request) = self.requests.find(&reference) {
                     self.fire(request, reason.clone());
@@ -139,7 +139,7 @@ impl<H: Clone + Debug> Kernel<H> {
                 continue;
             }
             if let Some(peer) = self.peers.get_mut(by.node()) {
-                peer.watched.remove(&(by.clone(), reference.clone()));
+                peer.watched.remove(&Watcher(by.clone(), reference.clone()));
             }
             if !self.is_gone(&by) {
                 let from = name.map_or_else(|| ProcId::Pid(process.pid.clone()), ProcId::Name);

@@ -7,7 +7,7 @@ use enmesh_proto::{Control, ProcId};
 use enmesh_term::{Atom, Pid, Reference, Term};
 
 use crate::kernel::outgoing::{flow, payload};
-use crate::processes::Owner;
+use crate::processes::{Owner, Watcher};
 use crate::requests::{Asker, Kind, Spawn};
 use crate::{Action, Address, Kernel, Mail};
 
@@ -108,7 +108,7 @@ impl<H: Clone + Debug> Kernel<H> {
         let process = watched.and_then(|watched| self.processes.get_mut(watched));
         match (process, self.requests.get_mut(number)) {
             (Some(process), Some(request)) => {
-                process.watchers.insert((by, reference), name);
+                process.watchers.insert(Watcher(by, reference), name);
                 request.watched = watched;
             }
             _ => self.fire(number, Term::atom("noproc")),
@@ -167,7 +167,9 @@ impl<H: Clone + Debug> Kernel<H> {
         let reference = self.requests.reference(number);
         if let Some(watched) = watched {
             if let Some(process) = self.processes.get_mut(watched) {
-                process.watchers.remove(&(by.clone(), reference.clone()));
+                process
+                    .watchers
+                    .remove(&Watcher(by.clone(), reference.clone()));
                 self.cancel_job(watched, &by, &reference);
             }
             return;
@@ -262,7 +264,7 @@ impl<H: Clone + Debug> Kernel<H> {
         let Some(peer) = self.peers.get_mut(from.node()) else {
             return;
         };
-        let key = (from, reference);
+        let key = Watcher(from, reference);
         if peer.watched.contains_key(&key) {
             self.counters.dropped += 1;
             return;
@@ -293,7 +295,7 @@ impl<H: Clone + Debug> Kernel<H> {
 
     /// A peer's process takes its monitor back.
     pub(super) fn handle_demonitor(&mut self, from: Pid, reference: Reference) {
-        let key = (from, reference);
+        let key = Watcher(from, reference);
         let peer = self.peers.get_mut(key.0.node());
         let Some(number) = peer.and_then(|peer| peer.watched.remove(&key)) else {
             return;

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
+use crate::processes::Watcher;
 use bytes::Bytes;
 use enmesh_proto::{AltactFlags, AltactTarget, Control, Flags, Message};
-use enmesh_term::{Limits, Pid, Reference, Term};
+use enmesh_term::{Limits, Pid, Term};
 
 /// The most signals that wait for a node that is being connected; with one more it counts as
 /// unreachable.
@@ -32,7 +33,7 @@ pub(super) struct Peer {
     /// Our monitors, calls and requests there.
     pub(super) requests: BTreeSet<u64>,
     /// Its monitors of ours.
-    pub(super) watched: BTreeMap<(Pid, Reference), u32>,
+    pub(super) watched: BTreeMap<Watcher, u32>,
 }
 
 /// Whether signals reach a node.

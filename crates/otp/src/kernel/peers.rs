@@ -8,7 +8,7 @@ use enmesh_term::{Atom, Pid, Term};
 
 use crate::kernel::ending::{ExitKind, ExitSignal};
 use crate::kernel::peer::{Peer, Pending, State, Up, lower, target};
-use crate::processes::LinkState;
+use crate::processes::{LinkState, Watcher};
 use crate::{Action, Kernel, Mail};
 
 /// The most nodes that are remembered as having been connected; beyond, nodes count as if they
@@ -172,9 +172,11 @@ impl<H: Clone + Debug> Kernel<H> {
             self.connecting.remove(&(pending.until, node.clone()));
             self.waiting -= pending.bytes();
         }
-        for ((by, reference), number) in peer.watched {
+        for (Watcher(by, reference), number) in peer.watched {
             if let Some(process) = self.processes.get_mut(number) {
-                process.watchers.remove(&(by.clone(), reference.clone()));
+                process
+                    .watchers
+                    .remove(&Watcher(by.clone(), reference.clone()));
             }
             self.cancel_job(number, &by, &reference);
         }

@@ -8,7 +8,7 @@ use enmesh_term::{Atom, Pid, Reference, Term};
 
 use crate::kernel::Payload;
 use crate::kernel::outgoing::{flow, payload as payload_of};
-use crate::processes::{LinkState, Owner};
+use crate::processes::{LinkState, Owner, Watcher};
 use crate::services::{Admission, Cluster, Life, ties};
 use crate::{Address, JobId, JobOutcome, Kernel};
 
@@ -122,7 +122,7 @@ impl<H: Clone + Debug> Kernel<H> {
         let Some(process) = self.processes.get_mut(number) else {
             return;
         };
-        let key = (from.clone(), id.clone());
+        let key = Watcher(from.clone(), id.clone());
         if linked {
             process.links.insert(from.clone(), LinkState::Active);
         }
@@ -172,7 +172,7 @@ impl<H: Clone + Debug> Kernel<H> {
             return;
         };
         let requester = process.requester.as_ref();
-        let theirs = requester.is_some_and(|(from, id)| from == by && id == reference);
+        let theirs = requester.is_some_and(|Watcher(from, id)| from == by && id == reference);
         if theirs && matches!(process.owner, Owner::Job(_)) {
             self.end(number, &Term::atom("killed"), true);
         }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::wire::*;
 use crate::kernel::Kernel;
-use crate::processes::LinkState;
+use crate::processes::{LinkState, Watcher};
 use crate::requests::Kind;
 use crate::{Action, Address, JobOutcome, Mail};
 
@@ -249,7 +249,7 @@ impl World {
                         links.insert((crate::Pids::number(&process.pid), other.clone()));
                     }
                 }
-                for (by, reference) in process.watchers.keys() {
+                for Watcher(by, reference) in process.watchers.keys() {
                     let request = owner(&nodes, by).requests.find(reference);
                     assert!(request.is_some(), "{} watched by {by}", process.pid);
                 }
@@ -282,7 +282,7 @@ impl World {
             let Some(Address::Pid(target)) = &request.target else {
                 continue;
             };
-            let key = (request.by.clone(), kernel.requests.reference(number));
+            let key = Watcher(request.by.clone(), kernel.requests.reference(number));
             let watched = lookup(nodes, target).map(|target| target.watchers.contains_key(&key));
             assert_eq!(watched, Some(true), "{request:?}");
         }
