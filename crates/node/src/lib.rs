@@ -41,9 +41,11 @@
 //! # Ok::<(), enmesh::FromTermError>(())
 //! ```
 //!
-//! Links, ticks and the answers that a BEAM waits for run on a thread and runtime of the node's
-//! own: code that blocks the caller's runtime delays none of them. The node works from any
-//! executor; [`Builder::start`] and the other `async` functions need no tokio around them.
+//! Links, ticks and the answers that a BEAM waits for run on a runtime of the node's own, and one
+//! thread of its is always ready to drive that: code that blocks delays none of them. The node works
+//! from any executor; [`Builder::start`] and the other `async` functions need no tokio around them.
+//! Where a message should be handled without a change of threads, that is in servers and in what
+//! runs under [`Node::block_on`].
 
 mod builder;
 mod call;

@@ -12,7 +12,7 @@ use crate::events::{Events, Subscriptions};
 use crate::kernel_driver::KernelDriver;
 use crate::view::View;
 
-/// A member of a cluster, running in a thread of its own. Cloning gives another handle of the
+/// A member of a cluster, running by itself, whatever its user does. Cloning gives another handle of the
 /// same node; when the last one is dropped, the node shuts down.
 ///
 /// ```no_run
