@@ -433,15 +433,7 @@ pub(crate) enum SpawnRefused {
 impl State {
     fn deliver(&mut self, now: Instant, to: &Handle, mail: Mail, wakes: &mut Vec<Waker>) {
         match to {
-            Handle::Mailbox(inbox) => match inbox.deliver(mail) {
-                Delivered::Waits(waker) => wakes.extend(waker),
-                Delivered::Lost => {}
-                Delivered::Overflow => {
-                    if let Some(pid) = inbox.pid() {
-                        self.end_mailbox(now, pid, Term::atom("mailbox_overflow"), wakes);
-                    }
-                }
-            },
+            Handle::Mailbox(inbox) => self.delivered(now, inbox, inbox.deliver(mail), wakes),
             Handle::Slot(slot) => wakes.extend(slot.deliver(mail)),
         }
     }
@@ -451,16 +443,29 @@ impl State {
         let Some(inbox) = run.inbox.take() else {
             return;
         };
-        match inbox.deliver_all(&mut run.items) {
+        let delivered = inbox.deliver_all(&mut run.items);
+        self.delivered(now, &inbox, delivered, wakes);
+        run.items.clear();
+    }
+
+    /// Does what is to be done once something was delivered.
+    fn delivered(
+        &mut self,
+        now: Instant,
+        inbox: &Inbox,
+        delivered: Delivered,
+        wakes: &mut Vec<Waker>,
+    ) {
+        match delivered {
             Delivered::Waits(waker) => wakes.extend(waker),
             Delivered::Lost => {}
-            Delivered::Overflow => {
+            Delivered::Overflow(waker) => {
+                wakes.extend(waker);
                 if let Some(pid) = inbox.pid() {
                     self.end_mailbox(now, pid, Term::atom("mailbox_overflow"), wakes);
                 }
             }
         }
-        run.items.clear();
     }
 
     /// The actions that follow are still to be obeyed.

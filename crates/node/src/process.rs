@@ -218,6 +218,8 @@ pub(crate) fn encode(message: &(impl ToTerm + ?Sized)) -> Payload {
         let Ok(mut block) = block.try_borrow_mut() else {
             return encode_into(message, &mut BytesMut::new());
         };
+        // Something is left in it if an earlier message panicked halfway.
+        block.clear();
         if block.capacity() < ENCODE_BLOCK / 16 {
             block.reserve(ENCODE_BLOCK);
         }
@@ -245,4 +247,50 @@ fn encode_into(message: &(impl ToTerm + ?Sized), out: &mut BytesMut) -> Payload 
     }
     pieces.push(rest);
     pieces.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::{BufMut, Bytes};
+    use enmesh_term::{APART_FROM, encode_bare};
+
+    /// Panics when half of it is written.
+    struct Half;
+
+    impl ToTerm for Half {
+        fn to_term(&self) -> Term {
+            panic!("it is not asked for a term")
+        }
+
+        fn encode_with<B: BufMut>(&self, encoder: &mut Encoder<'_, B>) {
+            encoder.tuple(2).int(1);
+            std::panic::resume_unwind(Box::new("as planned"));
+        }
+    }
+
+    #[test]
+    fn a_message_that_panics_halfway_leaves_nothing_to_the_next_one() {
+        assert!(std::panic::catch_unwind(|| encode(&Half)).is_err());
+        assert_eq!(encode(&7).into_bytes(), [97, 7][..]);
+    }
+
+    #[test]
+    fn in_pieces_a_message_is_what_it_is_in_one() {
+        let large = |len| Term::from(Bytes::from(vec![7; len]));
+        let parts = [
+            large(APART_FROM),
+            large(APART_FROM - 1),
+            Term::atom("between"),
+            large(APART_FROM + 1),
+            large(0),
+        ];
+        for message in [parts[0].clone(), Term::tuple(parts)] {
+            let payload = encode(&(1, &message));
+            let plain = encode_bare(&Term::tuple([Term::Int(1), message]));
+            assert_eq!(payload.len(), plain.len());
+            assert!(payload.clone().into_pieces().count() > 1);
+            assert_eq!(payload.into_bytes(), plain);
+        }
+    }
 }

@@ -156,7 +156,10 @@ fn through_kernel(
         return Err(Failed::Error(SendError::ShutDown));
     }
     let address = to.address(driver.node());
-    driver.with(|kernel, now| kernel.send(now, from, &address, payload.into_bytes()));
+    // Joined before the lock is taken: copying may take long, and letting a piece go runs the code
+    // of whoever owns its memory.
+    let payload = payload.into_bytes();
+    driver.with(|kernel, now| kernel.send(now, from, &address, payload));
     Ok(())
 }
 

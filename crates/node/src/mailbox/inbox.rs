@@ -49,8 +49,9 @@ impl Item {
 pub(crate) enum Delivered {
     /// It waits; whom to wake, once no lock is held.
     Waits(Option<Waker>),
-    /// There was no room and it is lost. The process must end with `mailbox_overflow`.
-    Overflow,
+    /// There was no room and it is lost. The process must end with `mailbox_overflow`; whom to wake
+    /// for what came before it.
+    Overflow(Option<Waker>),
     /// There was no room, or the process has ended: it is lost, and that is all.
     Lost,
 }
@@ -144,12 +145,12 @@ impl Inbox {
             let is_far_over = count > self.capacity.saturating_add(DEFAULT_CAPACITY)
                 || bytes > self.max_bytes.saturating_add(DEFAULT_MAX_BYTES).max(size);
             match self.overflow {
-                Overflow::Exit => return Delivered::Overflow,
+                Overflow::Exit => return Delivered::Overflow(None),
                 Overflow::DropNewest if !is_owed(&mail) => {
                     self.lost.fetch_add(1, Ordering::Relaxed);
                     return Delivered::Lost;
                 }
-                Overflow::DropNewest if is_far_over => return Delivered::Overflow,
+                Overflow::DropNewest if is_far_over => return Delivered::Overflow(None),
                 Overflow::DropNewest => {}
             }
         }
@@ -209,7 +210,7 @@ impl Inbox {
             match self.deliver(mail) {
                 Delivered::Waits(waker) => wakes = wakes.or(waker),
                 Delivered::Lost => {}
-                Delivered::Overflow => return Delivered::Overflow,
+                Delivered::Overflow(_) => return Delivered::Overflow(wakes),
             }
         }
         Delivered::Waits(wakes)
@@ -380,7 +381,7 @@ mod tests {
         }
         assert_eq!(take(&inbox, &mut taken), Some(1));
         assert!(matches!(inbox.deliver(message(3)), Delivered::Waits(_)));
-        assert!(matches!(inbox.deliver(message(4)), Delivered::Overflow));
+        assert!(matches!(inbox.deliver(message(4)), Delivered::Overflow(_)));
         assert_eq!(take(&inbox, &mut taken), Some(2));
         assert_eq!(take(&inbox, &mut taken), Some(3));
         assert_eq!(take(&inbox, &mut taken), None);
@@ -421,7 +422,7 @@ mod tests {
     fn bytes_are_bounded_but_for_one_message_alone() {
         let inbox = Inbox::new(&MailboxOptions::default().max_bytes(10));
         assert!(matches!(inbox.deliver(message(1)), Delivered::Waits(_)));
-        assert!(matches!(inbox.deliver(message(2)), Delivered::Overflow));
+        assert!(matches!(inbox.deliver(message(2)), Delivered::Overflow(_)));
     }
 
     #[test]
@@ -443,7 +444,7 @@ mod tests {
         ));
         assert!(matches!(
             inbox.deliver_all(&mut run(5..8)),
-            Delivered::Overflow
+            Delivered::Overflow(_)
         ));
         for expected in [Some(1), Some(2), Some(3), Some(4), Some(5), None] {
             assert_eq!(take(&inbox, &mut taken), expected);
@@ -456,6 +457,30 @@ mod tests {
         assert_eq!(inbox.lost(), 3);
         inbox.end(Term::atom("enough"));
         assert!(matches!(inbox.deliver_all(&mut run(1..2)), Delivered::Lost));
+    }
+
+    #[test]
+    fn who_waits_is_woken_when_the_run_that_comes_is_too_long() {
+        #[derive(Default)]
+        struct Woken(std::sync::atomic::AtomicBool);
+        impl std::task::Wake for Woken {
+            fn wake(self: Arc<Self>) {
+                self.0.store(true, Ordering::Relaxed);
+            }
+        }
+        let inbox = Inbox::new(&MailboxOptions::default().capacity(2));
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let waits = inbox.next(&mut Taken::default(), Some(&waker));
+        assert!(waits.unwrap().is_none());
+        let one = || Item::Message(Bytes::from_static(&[97, 1]));
+        let mut run: VecDeque<Item> = (0..3).map(|_| one()).collect();
+        let Delivered::Overflow(first) = inbox.deliver_all(&mut run) else {
+            panic!("there is no room for three");
+        };
+        let at_the_end = inbox.end(Term::atom("mailbox_overflow"));
+        first.into_iter().chain(at_the_end).for_each(Waker::wake);
+        assert!(woken.0.load(Ordering::Relaxed));
     }
 
     #[test]
