@@ -15,6 +15,9 @@ use crate::spares::Spares;
 pub(crate) const MAX_SEQUENCES: usize = 256;
 /// The most bytes of incomplete messages, with what is kept of their control messages and atoms.
 pub(crate) const MAX_PARTIAL: usize = 256 << 20;
+/// The most memory from earlier messages that incomplete ones may have, in bytes. It is there before
+/// what fills it, and who announces much may send little.
+const MAX_LENT: usize = 128 << 20;
 /// What a byte of a control message may take in memory: an empty list has one, and is a whole term.
 const CONTROL_COST: usize = size_of::<Term>();
 /// What an atom that a message refers to may take in memory beside its text.
@@ -29,6 +32,8 @@ pub(crate) struct Sequence {
     pub(crate) payload: Vec<u8>,
     /// What the control message and the atoms count as, in bytes.
     overhead: usize,
+    /// How much memory from an earlier message it was given, in bytes.
+    lent: usize,
     /// The number of the fragment that is due; they count down to 1.
     due: u64,
 }
@@ -40,15 +45,25 @@ pub(crate) struct Fragments {
     open: HashMap<u64, Sequence>,
     /// How many bytes they count as.
     bytes: usize,
+    /// How much memory from earlier messages they were given, in bytes.
+    lent: usize,
+}
+
+impl Drop for Fragments {
+    fn drop(&mut self) {
+        self.spares.leave();
+    }
 }
 
 impl Fragments {
     pub(crate) fn new(spares: Arc<Spares>) -> Self {
+        spares.join();
         let open = HashMap::new();
         Self {
             spares,
             open,
             bytes: 0,
+            lent: 0,
         }
     }
 
@@ -69,7 +84,9 @@ impl Fragments {
             return Err(FrameError::SequenceTwice { sequence: id });
         }
         let said = usize::try_from(count).unwrap_or(usize::MAX);
-        let mut payload = self.spares.take(said.saturating_mul(FRAGMENT));
+        let said = said.saturating_mul(FRAGMENT);
+        let mut payload = self.spares.take(said, MAX_LENT - self.lent);
+        let lent = payload.capacity();
         payload.extend_from_slice(part);
         let told = atoms.iter().map(|atom| atom.as_bytes().len() + ATOM_COST);
         let overhead = control_len * CONTROL_COST + told.sum::<usize>();
@@ -78,6 +95,7 @@ impl Fragments {
             atoms,
             payload,
             overhead,
+            lent,
             due,
         };
         if due == 0 {
@@ -87,6 +105,7 @@ impl Fragments {
             return Err(FrameError::TooManySequences);
         }
         self.charge(overhead + part.len())?;
+        self.lent += lent;
         self.open.insert(id, sequence);
         Ok(None)
     }
@@ -117,8 +136,10 @@ impl Fragments {
             return Ok(None);
         }
         let whole = self.open.remove(&id);
-        let overhead = whole.as_ref().map_or(0, |whole| whole.overhead);
-        self.bytes -= len + overhead;
+        if let Some(whole) = &whole {
+            self.bytes -= len + whole.overhead;
+            self.lent -= whole.lent;
+        }
         Ok(whole)
     }
 
@@ -133,5 +154,45 @@ impl Fragments {
             return Err(FrameError::TooMuchPartial);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use enmesh_term::Pid;
+
+    const MIB: usize = 1 << 20;
+
+    #[test]
+    fn who_announces_much_and_sends_little_has_no_more_memory_than_the_bound() {
+        let spares = Arc::new(Spares::default());
+        let mut fragments = Fragments::new(Arc::clone(&spares));
+        let count = (MAX_LENT / 2 / FRAGMENT) as u64;
+        let begin = |fragments: &mut Fragments, id| {
+            drop(spares.lend(vec![0; MAX_LENT / 2]));
+            let to = Pid::new(Atom::from_static("b@h"), 1, 0, 7);
+            let control = Control::Send { to, token: None };
+            let begun = fragments.begin((id, count), (control, 0), Vec::new(), b"j");
+            assert!(begun.unwrap().is_none());
+        };
+        let held = |fragments: &Fragments| -> usize {
+            let open = fragments.open.values();
+            open.map(|sequence| sequence.payload.capacity()).sum()
+        };
+        for id in 1..=2 {
+            begin(&mut fragments, id);
+        }
+        assert_eq!(held(&fragments), MAX_LENT, "it is used again");
+        for id in 3..=9 {
+            begin(&mut fragments, id);
+        }
+        assert!(held(&fragments) < MAX_LENT + MIB);
+        for number in (1..count).rev() {
+            let whole = fragments.go_on(1, number, b"", MIB).unwrap();
+            assert_eq!(whole.is_some(), number == 1);
+        }
+        begin(&mut fragments, 10);
+        assert!(held(&fragments) >= MAX_LENT, "there is room again");
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Fresh memory costs more than what is copied into it: the system has to find and clear each page.
 //! So the memory of a large message, once the last who reads it has let it go, waits here for the
-//! next one, until a tick passes in which none came.
+//! next one, until a tick passes in which it was of no use, or the last link has ended.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -28,17 +28,36 @@ struct Inner {
     pieces: Vec<Vec<u8>>,
     /// Their capacities together.
     bytes: usize,
-    /// One was asked for since the last tick.
-    is_wanted: bool,
+    /// Some was of use since the last tick. That it was asked for is not enough: what never fits
+    /// would else stay for ever, in the place of what does.
+    was_of_use: bool,
+    /// How many links there are to use it.
+    links: usize,
 }
 
 impl Spares {
-    /// Empty memory for a message that is said to have so many bytes. That may be a lie: nothing is
-    /// allocated for it, and no more than a little over twice as much is given.
-    pub(crate) fn take(&self, said: usize) -> Vec<u8> {
+    /// A link is up and will use this.
+    pub(crate) fn join(&self) {
+        self.lock().links += 1;
+    }
+
+    /// It has ended. Without any, nothing waits here, nor comes back.
+    pub(crate) fn leave(&self) {
         let mut inner = self.lock();
-        inner.is_wanted = true;
-        let most = said.saturating_mul(2).saturating_add(LEAST);
+        inner.links = inner.links.saturating_sub(1);
+        if inner.links == 0 {
+            let pieces = inner.clear();
+            drop(inner);
+            drop(pieces);
+        }
+    }
+
+    /// Empty memory for a message that is said to have so many bytes. That may be a lie: nothing is
+    /// allocated for it, and no more than a little over twice as much is given, nor more than
+    /// `most`.
+    pub(crate) fn take(&self, said: usize, most: usize) -> Vec<u8> {
+        let mut inner = self.lock();
+        let most = said.saturating_mul(2).saturating_add(LEAST).min(most);
         let fitting = inner.pieces.iter().enumerate().filter(|(_, piece)| {
             let capacity = piece.capacity();
             said <= capacity && capacity <= most
@@ -49,6 +68,7 @@ impl Spares {
         };
         let piece = inner.pieces.swap_remove(at);
         inner.bytes -= piece.capacity();
+        inner.was_of_use = true;
         piece
     }
 
@@ -69,9 +89,8 @@ impl Spares {
     /// A tick has passed.
     pub(crate) fn tick(&self) {
         let mut inner = self.lock();
-        if !std::mem::take(&mut inner.is_wanted) {
-            let pieces = std::mem::take(&mut inner.pieces);
-            inner.bytes = 0;
+        if !std::mem::take(&mut inner.was_of_use) {
+            let pieces = inner.clear();
             drop(inner);
             drop(pieces);
         }
@@ -81,7 +100,7 @@ impl Spares {
         piece.clear();
         let mut inner = self.lock();
         let bytes = inner.bytes + piece.capacity();
-        if bytes <= MAX_SPARE && inner.pieces.len() < MAX_PIECES {
+        if inner.links > 0 && bytes <= MAX_SPARE && inner.pieces.len() < MAX_PIECES {
             inner.bytes = bytes;
             inner.pieces.push(piece);
         }
@@ -90,6 +109,14 @@ impl Spares {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // Nothing in here can panic between two fields that belong together.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// Takes everything out, to be dropped outside of the lock.
+    fn clear(&mut self) -> Vec<Vec<u8>> {
+        self.bytes = 0;
+        std::mem::take(&mut self.pieces)
     }
 }
 
@@ -117,41 +144,82 @@ mod tests {
 
     const MIB: usize = 1 << 20;
 
+    /// Of a node with one link.
+    fn spares() -> Arc<Spares> {
+        let spares = Arc::new(Spares::default());
+        spares.join();
+        spares
+    }
+
     fn whole(len: usize) -> Vec<u8> {
         vec![7; len]
     }
 
     #[test]
     fn memory_comes_back_when_the_last_reader_lets_it_go() {
-        let spares = Arc::new(Spares::default());
+        let spares = spares();
         let first = spares.lend(whole(MIB));
         let second = first.slice(5..9);
         let place = first.as_ptr();
         drop(first);
-        assert_eq!(spares.take(MIB).capacity(), 0, "somebody still reads it");
+        assert_eq!(
+            spares.take(MIB, usize::MAX).capacity(),
+            0,
+            "somebody still reads it"
+        );
         assert_eq!(second, [7; 4][..]);
         drop(second);
-        let again = spares.take(MIB);
+        let again = spares.take(MIB, usize::MAX);
         assert!(again.is_empty());
         assert_eq!(again.as_ptr(), place);
-        assert_eq!(spares.take(MIB).capacity(), 0, "it is there once");
+        assert_eq!(
+            spares.take(MIB, usize::MAX).capacity(),
+            0,
+            "it is there once"
+        );
     }
 
     #[test]
     fn no_more_is_given_than_what_is_said_makes_plausible() {
-        let spares = Arc::new(Spares::default());
+        let spares = spares();
         for len in [MIB, 8 * MIB, 2 * MIB] {
             drop(spares.lend(whole(len)));
         }
-        assert_eq!(spares.take(100).capacity(), 0);
-        assert_eq!(spares.take(usize::MAX).capacity(), 0);
-        assert_eq!(spares.take(MIB + 1).capacity(), 2 * MIB);
-        assert_eq!(spares.take(MIB).capacity(), MIB);
+        assert_eq!(spares.take(100, usize::MAX).capacity(), 0);
+        assert_eq!(spares.take(usize::MAX, usize::MAX).capacity(), 0);
+        assert_eq!(spares.take(MIB + 1, usize::MAX).capacity(), 2 * MIB);
+        assert_eq!(spares.take(MIB, MIB - 1).capacity(), 0);
+        assert_eq!(spares.take(MIB, MIB).capacity(), MIB);
+    }
+
+    #[test]
+    fn what_never_fits_does_not_stay_in_the_place_of_what_does() {
+        let spares = spares();
+        let lent: Vec<Bytes> = (0..MAX_PIECES).map(|_| spares.lend(whole(LEAST))).collect();
+        drop(lent);
+        assert_eq!(spares.take(8 * MIB, usize::MAX).capacity(), 0);
+        spares.tick();
+        drop(spares.lend(whole(8 * MIB)));
+        assert_eq!(spares.take(8 * MIB, usize::MAX).capacity(), 8 * MIB);
+    }
+
+    #[test]
+    fn nothing_waits_where_there_is_no_link() {
+        let spares = spares();
+        spares.join();
+        drop(spares.lend(whole(MIB)));
+        let read = spares.lend(whole(MIB));
+        spares.leave();
+        assert_eq!(spares.lock().bytes, MIB);
+        spares.leave();
+        assert_eq!(spares.lock().bytes, 0);
+        drop(read);
+        assert_eq!(spares.lock().bytes, 0);
     }
 
     #[test]
     fn who_said_more_than_came_holds_no_more_than_came() {
-        let spares = Arc::new(Spares::default());
+        let spares = spares();
         let mut bytes = whole(100);
         bytes.reserve_exact(MIB);
         drop(spares.lend(bytes));
@@ -160,13 +228,13 @@ mod tests {
 
     #[test]
     fn what_waits_is_bounded_and_gone_after_a_tick_without_use() {
-        let spares = Arc::new(Spares::default());
+        let spares = spares();
         let lent: Vec<Bytes> = (0..20).map(|_| spares.lend(whole(LEAST))).collect();
         drop(lent);
         assert_eq!(spares.lock().pieces.len(), MAX_PIECES);
         drop(spares.lend(whole(MAX_SPARE)));
         assert_eq!(spares.lock().bytes, MAX_PIECES * LEAST);
-        spares.take(LEAST);
+        spares.take(LEAST, usize::MAX);
         spares.tick();
         assert_eq!(spares.lock().pieces.len(), MAX_PIECES - 1, "it was of use");
         spares.tick();
