@@ -182,6 +182,7 @@ impl KernelDriver {
         let mut wakes = Vec::new();
         let mut state = self.lock();
         let now = Instant::now();
+        queue.set_flags(peer.flags);
         state.links.insert(name.clone(), Arc::clone(&queue));
         state.kernel.handle_nodeup(now, peer, connection_id);
         self.settle(&mut state, now, &mut wakes);

@@ -9,10 +9,10 @@
 mod line;
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 
-use enmesh_proto::{Control, Message, Payload};
+use enmesh_proto::{Control, Flags, Message, Payload};
 use tokio::sync::Notify;
 
 use line::Line;
@@ -106,6 +106,8 @@ pub(crate) struct LinkQueue {
     inner: Mutex<Inner>,
     /// Wakes the link's task.
     arrived: Notify,
+    /// What the peer understands, once the link is up.
+    flags: OnceLock<Flags>,
 }
 
 #[derive(Debug, Default)]
@@ -131,6 +133,16 @@ enum End {
 }
 
 impl LinkQueue {
+    /// The link is up, with a peer that understands this.
+    pub(crate) fn set_flags(&self, flags: Flags) {
+        let _ = self.flags.set(flags);
+    }
+
+    /// What the peer understands; nothing before the link is up.
+    pub(crate) fn flags(&self) -> Flags {
+        self.flags.get().copied().unwrap_or_default()
+    }
+
     /// Takes a user's message if the budget allows it; else `waiter` is woken once it may.
     pub(crate) fn try_push(
         self: &Arc<Self>,

@@ -124,13 +124,13 @@ fn attempt(
             to: name.clone(),
             token: None,
         },
-        // How an alias is written depends on the peer, which the kernel knows.
-        Destination::Alias(_) | Destination::Name(_) => {
-            if !queue.has_room(Size::new(payload.len(), 0), waiter) {
-                return Err(Failed::Full(payload));
+        Destination::Alias(alias) => {
+            match enmesh_otp::alias_send(queue.flags(), from.clone(), alias.clone(), None) {
+                Some(control) => control,
+                None => return through_kernel(driver, from, to, payload),
             }
-            return through_kernel(driver, from, to, payload);
         }
+        Destination::Name(_) => return through_kernel(driver, from, to, payload),
     };
     let outgoing = Outgoing {
         flow: flow_of(from),

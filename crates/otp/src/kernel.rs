@@ -34,6 +34,7 @@ use ending::ExitSignal;
 use groups::Scope;
 pub(crate) use outgoing::MAX_PAYLOAD;
 use peer::Peer;
+pub use peer::alias_send;
 use serve::Asked;
 
 /// When a signal to a node that is not connected connects it (`dist_auto_connect`).

@@ -24,7 +24,7 @@ pub use action::{Action, JobId, JobOutcome, Mail, PgEvent};
 pub use effect::Address;
 pub use kernel::{
     AutoConnect, Kernel, KernelConfig, KernelCounters, NodeTypes, Prepared, RegisterError,
-    SystemLimit,
+    SystemLimit, alias_send,
 };
 pub use pids::Pids;
 pub use pubsub::{Broadcast, MAX_POOL, PubSubAdapter};

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::processes::Watcher;
 use bytes::Bytes;
 use enmesh_proto::{AltactFlags, AltactTarget, Control, Flags, Message};
-use enmesh_term::{Limits, Pid, Term};
+use enmesh_term::{Limits, Pid, Reference, Term};
 
 /// The most signals that wait for a node that is being connected; with one more it counts as
 /// unreachable.
@@ -145,6 +145,29 @@ pub(super) fn target(control: &Control) -> Option<&Pid> {
     }
 }
 
+/// A message to an alias as a peer of these flags takes it; `None` if it takes none.
+pub fn alias_send(
+    flags: Flags,
+    from: Pid,
+    alias: Reference,
+    token: Option<Box<Term>>,
+) -> Option<Control> {
+    if flags.contains(Flags::ALTACT_SIG) {
+        let flags = AltactFlags::ALIAS;
+        let to = AltactTarget::Alias(alias);
+        Some(Control::Altact {
+            flags,
+            from,
+            to,
+            token,
+        })
+    } else if flags.contains(Flags::ALIAS) {
+        Some(Control::AliasSend { from, alias, token })
+    } else {
+        None
+    }
+}
+
 /// A signal as a peer of these flags takes it; `None` if it can take it in no form.
 ///
 /// The kernel makes every signal in its newest form but for alias messages, which are made as
@@ -152,22 +175,7 @@ pub(super) fn target(control: &Control) -> Option<&Pid> {
 pub(super) fn lower(flags: Flags, message: Message) -> Option<Message> {
     let Message { control, payload } = message;
     let control = match control {
-        Control::AliasSend { from, alias, token } => {
-            if flags.contains(Flags::ALTACT_SIG) {
-                let flags = AltactFlags::ALIAS;
-                let to = AltactTarget::Alias(alias);
-                Control::Altact {
-                    flags,
-                    from,
-                    to,
-                    token,
-                }
-            } else if flags.contains(Flags::ALIAS) {
-                Control::AliasSend { from, alias, token }
-            } else {
-                return None;
-            }
-        }
+        Control::AliasSend { from, alias, token } => alias_send(flags, from, alias, token)?,
         Control::PayloadExit { .. }
         | Control::PayloadExit2 { .. }
         | Control::PayloadMonitorExit { .. }
