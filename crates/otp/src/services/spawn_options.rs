@@ -28,7 +28,7 @@ pub(crate) fn ties(options: &Term) -> Option<Ties> {
             Term::Atom(word) if word == "monitor" => ties.monitored = true,
             Term::Tuple(parts) => match parts.as_slice() {
                 [key, _] if key.is_atom("monitor") => ties.monitored = true,
-                [key, _] if has_no_effect_here(key) => {}
+                [key, value] if has_no_effect_here(key, value) => {}
                 _ => return None,
             },
             _ => return None,
@@ -37,17 +37,21 @@ pub(crate) fn ties(options: &Term) -> Option<Ties> {
     Some(ties)
 }
 
-fn has_no_effect_here(option: &Term) -> bool {
-    const OPTIONS: [&str; 7] = [
-        "priority",
-        "min_heap_size",
-        "min_bin_vheap_size",
-        "fullsweep_after",
-        "max_heap_size",
-        "message_queue_data",
-        "async_dist",
-    ];
-    OPTIONS.iter().any(|name| option.is_atom(name))
+/// Whether it is an option that a process here has no use for, with a value that a BEAM takes.
+fn has_no_effect_here(option: &Term, value: &Term) -> bool {
+    let Some(option) = option.as_atom() else {
+        return false;
+    };
+    let is_one_of = |words: &[&str]| words.iter().any(|word| value.is_atom(word));
+    let is_size = matches!(value, Term::Int(0..));
+    match option.as_str() {
+        "priority" => is_one_of(&["low", "normal", "high", "max"]),
+        "message_queue_data" => is_one_of(&["on_heap", "off_heap"]),
+        "async_dist" => is_one_of(&["true", "false"]),
+        "min_heap_size" | "min_bin_vheap_size" | "fullsweep_after" => is_size,
+        "max_heap_size" => is_size || matches!(value, Term::Map(_)),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -70,6 +74,27 @@ mod tests {
         ]);
         assert_eq!(both.map(Ties::bits), Some(3));
         assert_eq!(options(vec![]), Some(Ties::default()));
+    }
+
+    /// As OTP 25 to 29 answer.
+    #[test]
+    fn known_options_with_values_that_no_beam_takes_are_bad_options() {
+        let of = |key, value| options(vec![Term::tuple([Term::atom(key), value])]);
+        for (key, good, bad) in [
+            ("priority", Term::atom("max"), Term::atom("foo")),
+            ("min_heap_size", Term::Int(0), Term::Int(-1)),
+            ("fullsweep_after", Term::Int(10), Term::atom("never")),
+            ("max_heap_size", Term::Int(10_000), Term::nil()),
+            (
+                "message_queue_data",
+                Term::atom("off_heap"),
+                Term::atom("mixed"),
+            ),
+            ("async_dist", Term::atom("true"), Term::Int(1)),
+        ] {
+            assert_eq!(of(key, good), Some(Ties::default()), "{key}");
+            assert_eq!(of(key, bad), None, "{key}");
+        }
     }
 
     #[test]
