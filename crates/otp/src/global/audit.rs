@@ -23,8 +23,12 @@ const PERIOD: Duration = Duration::from_secs(10);
 /// How often all are asked after a change.
 const ROUNDS: u8 = 2;
 
-/// The most names that are told at a time; of a longer list only what is in it counts.
-const MAX_TOLD: usize = 10_000;
+/// The most names that are told at a time; of a longer list only what is in it counts, and of one
+/// that is longer all the same only as many are looked at.
+pub(super) const MAX_TOLD: usize = 10_000;
+
+/// Of how many nodes a peer is told the names at a time: its own and ours.
+const MAX_NODES: usize = 2;
 
 /// Whom to ask, and who was asked.
 #[derive(Debug, Default)]
@@ -76,7 +80,8 @@ impl Listing {
     }
 
     fn of(entries: &[Term], is_complete: bool) -> Self {
-        let entries = entries.iter().filter_map(Entry::parse);
+        let is_complete = is_complete && entries.len() <= MAX_TOLD;
+        let entries = entries.iter().take(MAX_TOLD).filter_map(Entry::parse);
         Self {
             entries: entries.map(|it| (it.name.clone(), it)).collect(),
             is_complete,
@@ -100,7 +105,7 @@ impl Global {
         }
         if self.audit.queue.is_empty() && self.audit.rounds > 0 {
             self.audit.rounds -= 1;
-            self.audit.queue = self.known.keys().cloned().collect();
+            self.audit.queue = self.all_from_ours_on();
         }
         let peer = loop {
             let Some(peer) = self.audit.queue.pop_front() else {
@@ -115,6 +120,15 @@ impl Global {
         let id = self.ask_for_names(&peer);
         self.audit.asked = Some((id, peer));
         self.audit.due = Some(now + PERIOD);
+    }
+
+    /// Whom we know, beginning behind our own name: all notice a change at the same time, and are
+    /// not all to ask the same node.
+    fn all_from_ours_on(&self) -> VecDeque<Atom> {
+        let own = &self.config.node;
+        let (before, behind): (VecDeque<Atom>, VecDeque<Atom>) =
+            self.known.keys().cloned().partition(|node| node < own);
+        behind.into_iter().chain(before).collect()
     }
 
     /// Asks a peer for the names of its processes and ours.
@@ -148,18 +162,16 @@ impl Global {
         self.ask_rex(peer, ("ets", "select"), args)
     }
 
-    /// What another member is told that asks so.
+    /// What another member is told that asks so; of more nodes than it needs not the further ones.
     pub(super) fn names_of(&self, nodes: &Term) -> Term {
         let nodes: Vec<&Atom> = nodes
             .as_list()
             .unwrap_or_default()
             .iter()
             .filter_map(Term::as_atom)
+            .take(MAX_NODES)
             .collect();
-        let mut found = self
-            .names
-            .entries()
-            .filter(|it| nodes.contains(&it.pid.node()));
+        let mut found = self.names.entries_of(|node| nodes.contains(&node));
         let told: Vec<Term> = found
             .by_ref()
             .take(MAX_TOLD)
@@ -225,10 +237,11 @@ impl Global {
         }
         if listing.is_complete {
             let missing = |it: &Entry| !listing.entries.contains_key(&it.name);
-            for ours in self.names.entries().filter(missing) {
+            let concerned = self.names.entries_of(|node| node == own || node == peer);
+            for ours in concerned.filter(missing) {
                 if ours.pid.node() == own {
                     mends.push(Mend::Give(ours));
-                } else if ours.pid.node() == peer {
+                } else {
                     mends.push(Mend::Drop(ours.name));
                 }
             }

@@ -180,7 +180,14 @@ impl Names {
     }
 
     pub(super) fn entries(&self) -> impl Iterator<Item = Entry> {
-        self.table.iter().map(|(name, found)| found.entry(name))
+        self.entries_of(|_| true)
+    }
+
+    /// The names of the processes of some nodes.
+    pub(super) fn entries_of(&self, is_one: impl Fn(&Atom) -> bool) -> impl Iterator<Item = Entry> {
+        let named = self.table.iter();
+        let theirs = named.filter(move |(_, found)| is_one(found.pid.node()));
+        theirs.map(|(name, found)| found.entry(name))
     }
 
     /// All entries, as `exchange` lists them.

@@ -7,7 +7,7 @@ use enmesh_term::{Atom, Pid, Term};
 use rand::RngExt;
 
 use super::Global;
-use super::audit::{Listing, Mend};
+use super::audit::{Listing, MAX_TOLD, Mend};
 use super::locks::{LockId, Writer};
 use super::names::Entry;
 use super::resolve::default_method;
@@ -329,7 +329,10 @@ impl Global {
                 Mend::Give(entry) => register_request(&entry),
                 Mend::Revoke(name) => Term::tuple([Term::atom("unregister"), name]),
             };
-            asked.insert(self.call(Who::Registrar, &peer, request));
+            // What is too much at a time is left to the next look.
+            if asked.len() < MAX_TOLD {
+                asked.insert(self.call(Who::Registrar, &peer, request));
+            }
         }
         self.registrar.phase = Phase::Writing {
             nodes,

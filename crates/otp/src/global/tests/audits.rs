@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use enmesh_term::{Atom, Term};
 
+use super::super::audit::MAX_TOLD;
 use super::claims::{Machine, atom, cast, entry, introduction, pid, tell, tuple};
 use crate::effect::{CallFailed, Effect};
 
@@ -125,6 +126,58 @@ fn a_list_that_is_cut_short_says_nothing_of_what_is_not_in_it() {
     let id = machine.waits_for("{call,ets,select,");
     let refusal = tuple([atom("badrpc"), atom("nodedown")]);
     assert!(machine.answers(id, refusal).is_empty());
+}
+
+/// He claims names of ours without end.
+#[test]
+fn a_peer_that_lies_at_length_is_told_so_much_and_no_more() {
+    let mut machine = Machine::merged();
+    let lies = i64::try_from(MAX_TOLD).unwrap() + 10;
+    let listing = || {
+        let lie = |n| tuple([Term::Int(n), pid("m@h", 9).into(), Term::nil()]);
+        complete((0..lies).map(lie).collect())
+    };
+    let id = machine.waits_for("{call,ets,select,");
+    let lock = machine.answers(id, listing());
+    let asked = machine.grant(&lock);
+    let [Effect::Call { id, .. }] = &asked[..] else {
+        panic!("{asked:?}");
+    };
+    assert_eq!(machine.answers(*id, listing()).len(), MAX_TOLD);
+}
+
+/// Each name is compared with each of them.
+#[test]
+fn who_asks_for_the_names_of_many_nodes_is_told_those_of_two() {
+    let mut machine = Machine::merged();
+    let from = || tuple([pid("b@h", 60).into(), Term::Int(1)]);
+    let mut says = |request| machine.says("b@h", tuple([atom("$gen_call"), from(), request]));
+    for node in ["b@h", "m@h", "z@h"] {
+        let owner = pid(node, 9).into();
+        says(tuple([atom("register"), atom(node), owner, Term::nil()]));
+    }
+    let nodes = Term::list([atom("b@h"), atom("m@h"), atom("z@h")]);
+    let told = says(tuple([atom("names_of"), nodes])).join(" ");
+    assert!(
+        told.contains("{b@h,<b@h.9.0>,[]},{m@h,<m@h.9.0>,[]}],"),
+        "{told}"
+    );
+    assert!(!told.contains("z@h.9.0"), "{told}");
+}
+
+/// Else a hundred members would ask one node at the same moment.
+#[test]
+fn each_member_begins_with_another_peer() {
+    let mut machine = Machine::merged();
+    for name in ["a@h", "n@h", "z@h"] {
+        let node = Atom::new(name).unwrap();
+        machine.global.connected.insert(node.clone());
+        machine.global.known.insert(node, 8);
+    }
+    let asked = ["n@h", "z@h", "a@h", "b@h"].map(|name| format!("calls {name} {{call,ets"));
+    for call in asked {
+        machine.waits_for(&call);
+    }
 }
 
 /// Each has a process of the name, of which the merge knew nothing.
