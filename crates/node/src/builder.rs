@@ -174,6 +174,15 @@ impl Builder {
 
     /// Another cookie than our own between us and `peer`, in both directions
     /// (`erlang:set_cookie/2`); an earlier one for it is replaced.
+    ///
+    /// ```no_run
+    /// # fn example(builder: enmesh::Builder) -> Result<(), Box<dyn std::error::Error>> {
+    /// use enmesh::Cookie;
+    ///
+    /// let builder = builder.cookie_for("legacy@10.0.0.9".parse()?, Cookie::new("other")?);
+    /// # let _ = builder;
+    /// # Ok(()) }
+    /// ```
     pub fn cookie_for(mut self, peer: NodeName, cookie: Cookie) -> Self {
         self.cookies = self.cookies.with(peer, cookie);
         self
@@ -275,6 +284,15 @@ impl Builder {
     }
 
     /// One more topology whose nodes are to be connected.
+    ///
+    /// ```no_run
+    /// # fn example(builder: enmesh::Builder) -> Result<(), Box<dyn std::error::Error>> {
+    /// let builder = builder
+    ///     .topology("strategy=epmd hosts=web@10.0.0.7".parse()?)
+    ///     .topology("strategy=kubernetes kubernetes_selector=app=web kubernetes_ip_lookup_mode=pods".parse()?);
+    /// # let _ = builder;
+    /// # Ok(()) }
+    /// ```
     pub fn topology(mut self, topology: TopologyConfig) -> Self {
         self.topologies.push(topology);
         self
@@ -282,6 +300,15 @@ impl Builder {
 
     /// Starts the node in a thread of its own and waits until it can be found: it listens, and
     /// epmd (if there is one) knows its port. Discovery goes on in the background.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use enmesh::{Cookie, Node};
+    ///
+    /// let node = Node::builder("rust@127.0.0.1".parse()?, Cookie::new("secret")?).start().await?;
+    /// println!("{} listens on port {}", node.name(), node.port());
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// See [`StartError`].
@@ -292,6 +319,15 @@ impl Builder {
 
     /// As [`Builder::start`] for a program without an async runtime around it: blocks the calling
     /// thread meanwhile. Its place is at the head of `main`, before [`Node::block_on`].
+    ///
+    /// ```no_run
+    /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use enmesh::{Cookie, Node};
+    ///
+    /// let node = Node::builder("rust@127.0.0.1".parse()?, Cookie::new("secret")?).start_blocking()?;
+    /// node.block_on(node.wait_for_peers(1));
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// See [`StartError`].

@@ -150,6 +150,13 @@ impl Node {
     /// stops, is ended by a signal, or the node shuts down. Returns its process, by whose pid it
     /// can be called and ended ([`Process::exit_other`]).
     ///
+    /// ```no_run
+    /// # fn example(node: enmesh::Node, counter: impl enmesh::GenServer) -> Result<(), Box<dyn std::error::Error>> {
+    /// let counter = node.start_server("counter", counter)?;
+    /// println!("{}", counter.pid());
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// See [`MailboxError`].
     pub fn start_server(
@@ -162,6 +169,16 @@ impl Node {
     }
 
     /// As [`Node::start_server`], with a name or without, and with other settings of its mailbox.
+    ///
+    /// ```no_run
+    /// # fn example(node: enmesh::Node, counter: impl enmesh::GenServer) -> Result<(), Box<dyn std::error::Error>> {
+    /// use enmesh::MailboxOptions;
+    ///
+    /// let options = MailboxOptions::default().trap_exit(true);
+    /// let counter = node.start_server_with(None, &options, counter)?;
+    /// println!("{}", counter.pid());
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// See [`MailboxError`].
@@ -192,6 +209,13 @@ impl Mailbox {
     /// Runs a server on this mailbox, on the caller's executor, until it ends. Returns why it did.
     /// Dropping the future ends the process with reason `normal`, without
     /// [`GenServer::terminate`].
+    ///
+    /// ```no_run
+    /// # async fn example(node: enmesh::Node, counter: impl enmesh::GenServer) -> Result<(), Box<dyn std::error::Error>> {
+    /// let reason = node.mailbox("counter")?.serve(counter).await;
+    /// println!("it ended: {reason}");
+    /// # Ok(()) }
+    /// ```
     pub async fn serve(mut self, mut server: impl GenServer) -> Term {
         let served = catch_unwind(async {
             let reason = match turn(&mut server, &mut self).await {

@@ -60,6 +60,17 @@ impl Node {
     /// `global:trans/2` with the name `global`, makes it wait. Dropping the future withdraws it as
     /// `timeout` does.
     ///
+    /// ```no_run
+    /// # async fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use enmesh::Term;
+    ///
+    /// let mailbox = node.anonymous_mailbox()?;
+    /// let name = Term::atom("leader");
+    /// node.register_global(&name, mailbox.pid(), Duration::from_secs(30)).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// See [`GlobalError`].
     pub async fn register_global(
@@ -81,6 +92,15 @@ impl Node {
     /// Takes a global name back, whoever has it; it is well if nobody has it. It waits for the
     /// cluster's lock as [`Node::register_global`] does.
     ///
+    /// ```no_run
+    /// # async fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use enmesh::Term;
+    ///
+    /// node.unregister_global(&Term::atom("leader"), Duration::from_secs(30)).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// See [`GlobalError`]; [`GlobalError::Taken`] says here that too many other changes wait.
     pub async fn unregister_global(
@@ -99,6 +119,16 @@ impl Node {
     }
 
     /// The process that has a global name, on whichever node.
+    ///
+    /// ```no_run
+    /// # async fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+    /// use enmesh::Term;
+    ///
+    /// if let Some(leader) = node.whereis_global(&Term::atom("leader")) {
+    ///     node.send(&leader, "a vote").await?;
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn whereis_global(&self, name: &(impl ToTerm + ?Sized)) -> Option<Pid> {
         let name = name.to_term();
         self.shared
@@ -107,6 +137,14 @@ impl Node {
     }
 
     /// All global names.
+    ///
+    /// ```no_run
+    /// # fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+    /// for name in node.global_names() {
+    ///     println!("{name}");
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn global_names(&self) -> Vec<Term> {
         self.shared.kernel.with(|kernel, _| kernel.global_names())
     }

@@ -51,6 +51,13 @@ impl Node {
     /// The scope of that name, which this node serves from then on. `pg` is the default scope of
     /// Erlang and Elixir.
     ///
+    /// ```no_run
+    /// # fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+    /// let groups = node.pg("pg")?;
+    /// println!("{:?}", groups.groups());
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// See [`ScopeError`].
     pub fn pg(&self, scope: &str) -> Result<ProcessGroups, ScopeError> {
@@ -73,6 +80,17 @@ impl ProcessGroups {
     ///
     /// False if it did not join: it is no process of this node that lives, or the node has its
     /// full number of memberships in this scope, 262,144, or groups whose names have 32 MiB.
+    ///
+    /// ```no_run
+    /// # fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+    /// use enmesh::Term;
+    ///
+    /// let worker = node.anonymous_mailbox()?;
+    /// let groups = node.pg("pg")?;
+    /// assert!(groups.join(&Term::atom("workers"), worker.pid()));
+    /// assert!(groups.leave(&Term::atom("workers"), worker.pid()));
+    /// # Ok(()) }
+    /// ```
     pub fn join(&self, group: &(impl ToTerm + ?Sized), pid: &Pid) -> bool {
         let group = group.to_term();
         self.driver
@@ -87,6 +105,16 @@ impl ProcessGroups {
     }
 
     /// The members on all nodes, one who joined twice twice.
+    ///
+    /// ```no_run
+    /// # async fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+    /// use enmesh::Term;
+    ///
+    /// for worker in node.pg("pg")?.members(&Term::atom("workers")) {
+    ///     node.send(&worker, "all of you").await?;
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn members(&self, group: &(impl ToTerm + ?Sized)) -> Vec<Pid> {
         let group = group.to_term();
         self.driver
@@ -107,6 +135,18 @@ impl ProcessGroups {
 
     /// Has who joins and leaves a group told to `process`, as
     /// [`Received::Group`](crate::Received::Group), until [`Process::demonitor`].
+    ///
+    /// ```no_run
+    /// # async fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+    /// use enmesh::{Received, Term};
+    ///
+    /// let mut mailbox = node.anonymous_mailbox()?;
+    /// node.pg("pg")?.monitor(&Term::atom("workers"), &mailbox);
+    /// if let Received::Group { event, pids, .. } = mailbox.recv().await? {
+    ///     println!("{event:?}: {pids:?}");
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn monitor(&self, group: &(impl ToTerm + ?Sized), process: &Process) -> Reference {
         let group = Some(group.to_term());
         self.driver

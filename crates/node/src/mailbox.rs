@@ -123,6 +123,18 @@ impl Mailbox {
     ///
     /// Cancel safe: nothing is lost by dropping the future.
     ///
+    /// ```no_run
+    /// # async fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+    /// use enmesh::Received;
+    ///
+    /// let mut mailbox = node.mailbox("printer")?;
+    /// match mailbox.recv().await? {
+    ///     Received::Message(message) => println!("{}", message.term()?),
+    ///     other => println!("{other:?}"),
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// [`Ended`] once the process has ended other than by [`Mailbox::exit`]; what had come in
     /// before and was not yet received is gone, as with a process of Erlang.
@@ -144,6 +156,15 @@ impl Mailbox {
     }
 
     /// What has come in already; `None` if that is nothing.
+    ///
+    /// ```no_run
+    /// # fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut mailbox = node.mailbox("printer")?;
+    /// while let Some(received) = mailbox.try_recv()? {
+    ///     println!("{received:?}");
+    /// }
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// As for [`Mailbox::recv`].
@@ -173,6 +194,15 @@ impl Mailbox {
     }
 
     /// Ends the process with `reason`; links and monitors fire.
+    ///
+    /// ```no_run
+    /// # fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+    /// use enmesh::Term;
+    ///
+    /// let mailbox = node.mailbox("printer")?;
+    /// mailbox.exit(Term::atom("out_of_paper"));
+    /// # Ok(()) }
+    /// ```
     pub fn exit(self, reason: Term) {
         self.end(reason);
     }

@@ -21,6 +21,13 @@ impl Node {
     /// A process with a mailbox that is registered as `name`, so that other nodes reach it as
     /// `{name, Node}`. Bounds and the rest are as [`MailboxOptions::default`] says.
     ///
+    /// ```no_run
+    /// # async fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut printer = node.mailbox("printer")?;
+    /// println!("{:?}", printer.recv().await?);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// See [`MailboxError`].
     pub fn mailbox(&self, name: &str) -> Result<Mailbox, MailboxError> {
@@ -28,6 +35,16 @@ impl Node {
     }
 
     /// As [`Node::mailbox`], with other settings.
+    ///
+    /// ```no_run
+    /// # fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+    /// use enmesh::{MailboxOptions, Overflow};
+    ///
+    /// let lossy = MailboxOptions::default().capacity(1_000).overflow(Overflow::DropNewest);
+    /// let samples = node.mailbox_with("samples", &lossy)?;
+    /// println!("{}", samples.pid());
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// See [`MailboxError`].
@@ -43,6 +60,15 @@ impl Node {
     }
 
     /// A process with a mailbox that only those know whom its pid is told.
+    ///
+    /// ```no_run
+    /// # async fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut mailbox = node.anonymous_mailbox()?;
+    /// let request = (mailbox.pid().clone(), "hello");
+    /// mailbox.send(("echo", &"web@127.0.0.1".parse()?), &request).await?;
+    /// println!("{:?}", mailbox.recv().await?);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// See [`MailboxError`].
@@ -69,11 +95,29 @@ impl Node {
     }
 
     /// The process registered as `name` on this node.
+    ///
+    /// ```no_run
+    /// # async fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+    /// use enmesh::Atom;
+    ///
+    /// if let Some(printer) = node.whereis(&Atom::from_static("printer")) {
+    ///     node.send(&printer, "a page").await?;
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn whereis(&self, name: &Atom) -> Option<Pid> {
         self.shared.kernel.with(|kernel, _| kernel.whereis(name))
     }
 
     /// Sends a message; see [`Process::send`].
+    ///
+    /// ```no_run
+    /// # async fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+    /// use enmesh::Term;
+    ///
+    /// node.send(("logger_proxy", &"web@127.0.0.1".parse()?), &Term::atom("ping")).await?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// See [`SendError`].
@@ -114,6 +158,14 @@ impl Node {
     }
 
     /// Sends a `gen_server` a request without reply; see [`Process::cast`].
+    ///
+    /// ```no_run
+    /// # async fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+    /// use enmesh::Term;
+    ///
+    /// node.cast(("counter", &"web@127.0.0.1".parse()?), &(Term::atom("add"), 3)).await?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// See [`SendError`].

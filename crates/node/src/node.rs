@@ -123,11 +123,29 @@ impl Node {
     }
 
     /// The present state of the cluster as one consistent snapshot.
+    ///
+    /// ```no_run
+    /// # fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+    /// let view = node.view();
+    /// for peer in view.peers() {
+    ///     println!("{}", peer.name);
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn view(&self) -> View {
         self.shared.subscriptions.view()
     }
 
     /// Who comes and goes from now on, beginning with a nodeup for each peer that is there.
+    ///
+    /// ```no_run
+    /// # async fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut events = node.events();
+    /// while let Some(event) = events.next().await {
+    ///     println!("{event:?}");
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn events(&self) -> Events {
         self.shared.subscriptions.events()
     }
@@ -138,6 +156,15 @@ impl Node {
     /// one, even if it goes to another address. A peer that asks us to wait for its own connect, as
     /// one does that has not finished with a link of a moment ago, is asked again within the
     /// attempt, for about five seconds.
+    ///
+    /// ```no_run
+    /// # async fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+    /// use enmesh::NodeName;
+    ///
+    /// let web: NodeName = "web@127.0.0.1".parse()?;
+    /// node.connect(web).await?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// See [`ConnectError`]. Cancelling the call leaves the attempt running.
@@ -158,6 +185,13 @@ impl Node {
     /// Closes the link to `name`, as `erlang:disconnect_node/1` does; false if there is none.
     /// Returns when the nodedown is published. A peer that a topology names is not dialled again
     /// until its back-off is over.
+    ///
+    /// ```no_run
+    /// # async fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+    /// let was_connected = node.disconnect(&"web@127.0.0.1".parse()?).await;
+    /// println!("{was_connected}");
+    /// # Ok(()) }
+    /// ```
     pub async fn disconnect(&self, name: &NodeName) -> bool {
         let (answer, answered) = oneshot::channel();
         let command = Command::Disconnect {
@@ -171,6 +205,14 @@ impl Node {
     }
 
     /// Waits until at least `count` peers are connected; false if the node shut down first.
+    ///
+    /// ```no_run
+    /// # async fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+    /// if node.wait_for_peers(2).await {
+    ///     println!("{:?}", node.nodes());
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub async fn wait_for_peers(&self, count: usize) -> bool {
         self.shared
             .subscriptions
@@ -217,12 +259,28 @@ impl Node {
     /// Leaves the cluster: discovery ends, then the listener, then the links (each with a
     /// nodedown of reason shutdown), then the events; at most the configured grace later the
     /// node's thread is gone. Asking twice does no harm.
+    ///
+    /// ```no_run
+    /// # async fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+    /// tokio::signal::ctrl_c().await?;
+    /// node.shutdown().await;
+    /// # Ok(()) }
+    /// ```
     pub async fn shutdown(&self) {
         self.shared.stop.cancel();
         self.shared.ended.cancelled().await;
     }
 
     /// Waits until the node has shut down, whoever asked for it.
+    ///
+    /// ```no_run
+    /// # async fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+    /// tokio::select! {
+    ///     () = node.ended() => println!("somebody shut it down"),
+    ///     interrupted = tokio::signal::ctrl_c() => interrupted?,
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub async fn ended(&self) {
         self.shared.ended.cancelled().await;
     }

@@ -61,6 +61,14 @@ impl Process {
     ///
     /// Cancel safe: a dropped future has sent everything or nothing.
     ///
+    /// ```no_run
+    /// # async fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+    /// let mailbox = node.anonymous_mailbox()?;
+    /// let web = "web@127.0.0.1".parse()?;
+    /// mailbox.send(("printer", &web), &("page", 1)).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// See [`SendError`].
     pub async fn send(
@@ -73,6 +81,17 @@ impl Process {
     }
 
     /// Sends a message if that needs no waiting.
+    ///
+    /// ```no_run
+    /// # fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+    /// use enmesh::SendError;
+    ///
+    /// match node.process().try_send(("samples", &"web@127.0.0.1".parse()?), &0.7) {
+    ///     Err(SendError::Busy) => println!("one sample less"),
+    ///     sent => sent?,
+    /// }
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// [`SendError::Busy`] while the link has too much to write; see [`SendError`].
@@ -90,6 +109,18 @@ impl Process {
     /// disappears. What comes for the call never gets into the mailbox.
     ///
     /// Dropping the future gives the call up; the server may still have got the request.
+    ///
+    /// ```no_run
+    /// # async fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use enmesh::Term;
+    ///
+    /// let mailbox = node.anonymous_mailbox()?;
+    /// let counter = ("counter", &"web@127.0.0.1".parse()?);
+    /// let count = mailbox.call(counter, &Term::atom("get"), Duration::from_secs(5)).await?;
+    /// println!("{count}");
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// See [`CallError`].
@@ -118,6 +149,12 @@ impl Process {
 
     /// Answers a call that a server got.
     ///
+    /// ```no_run
+    /// # async fn example(me: enmesh::Process, caller: enmesh::Caller) -> Result<(), Box<dyn std::error::Error>> {
+    /// me.reply(&caller, &("done", 3)).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// As for [`Process::send`].
     pub async fn reply(
@@ -131,6 +168,21 @@ impl Process {
 
     /// Links this process with another: when one ends, the other gets an exit signal. A process
     /// that does not exist is as one that ended with `noproc`.
+    ///
+    /// ```no_run
+    /// # async fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+    /// use enmesh::{MailboxOptions, Received, Term};
+    ///
+    /// let trapping = MailboxOptions::default().trap_exit(true);
+    /// let mut mailbox = node.anonymous_mailbox_with(&trapping)?;
+    /// if let Some(leader) = node.whereis_global(&Term::atom("leader")) {
+    ///     mailbox.link(&leader);
+    ///     if let Received::Exit { from, reason } = mailbox.recv().await? {
+    ///         println!("{from} ended: {reason}");
+    ///     }
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn link(&self, to: &Pid) {
         self.driver
             .with(|kernel, now| kernel.link(now, &self.pid, to));
@@ -143,6 +195,16 @@ impl Process {
     }
 
     /// Sends an exit signal, as `exit/2` does.
+    ///
+    /// ```no_run
+    /// # fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+    /// use enmesh::Term;
+    ///
+    /// if let Some(leader) = node.whereis_global(&Term::atom("leader")) {
+    ///     node.process().exit_other(&leader, Term::atom("shutdown"));
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn exit_other(&self, to: &Pid, reason: Term) {
         self.driver
             .with(|kernel, now| kernel.exit_signal(now, &self.pid, to, reason));
@@ -150,6 +212,19 @@ impl Process {
 
     /// Monitors a process: one [`Received::Down`](crate::Received::Down) with the returned
     /// reference comes when it ends, at once if there is none.
+    ///
+    /// ```no_run
+    /// # async fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+    /// use enmesh::Received;
+    ///
+    /// let mut mailbox = node.anonymous_mailbox()?;
+    /// let monitor = mailbox.monitor(("counter", &"web@127.0.0.1".parse()?));
+    /// if let Received::Down { reference, reason, .. } = mailbox.recv().await? {
+    ///     assert_eq!(reference, monitor);
+    ///     println!("{reason}");
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn monitor(&self, target: impl Into<Destination>) -> Reference {
         let target = target.into().address(self.driver.node());
         self.driver
@@ -185,6 +260,16 @@ impl Process {
     }
 
     /// A second, temporary address of this process, until [`Process::unalias`].
+    ///
+    /// ```no_run
+    /// # async fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut mailbox = node.anonymous_mailbox()?;
+    /// let alias = mailbox.alias();
+    /// mailbox.send(("echo", &"web@127.0.0.1".parse()?), &(alias.clone(), "hello")).await?;
+    /// println!("{:?}", mailbox.recv().await?);
+    /// mailbox.unalias(&alias);
+    /// # Ok(()) }
+    /// ```
     pub fn alias(&self) -> Reference {
         self.driver.with(|kernel, _| kernel.alias(&self.pid))
     }
@@ -198,6 +283,18 @@ impl Process {
     /// Has nodes that come and go told to this process, in one queue with its messages: a nodeup
     /// before the first message of a connection, a nodedown after the last. Nodes that are
     /// connected already are not told; `None` ends it.
+    ///
+    /// ```no_run
+    /// # async fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+    /// use enmesh::{NodeTypes, Received};
+    ///
+    /// let mut mailbox = node.anonymous_mailbox()?;
+    /// mailbox.monitor_nodes(Some(NodeTypes::All));
+    /// if let Received::Nodeup { node, .. } = mailbox.recv().await? {
+    ///     println!("{node} is here");
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn monitor_nodes(&self, which: Option<NodeTypes>) {
         self.driver
             .with(|kernel, _| kernel.monitor_nodes(&self.pid, which));

@@ -91,6 +91,13 @@ impl PubSub {
 
     /// Has every message of a topic delivered from now on.
     ///
+    /// ```no_run
+    /// # async fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut orders = node.pubsub("MyApp.PubSub")?.subscribe("orders")?;
+    /// println!("{}", orders.recv().await?.term()?);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// See [`MailboxError`].
     pub fn subscribe(&self, topic: &str) -> Result<Subscription, MailboxError> {
@@ -106,6 +113,13 @@ impl PubSub {
     /// Sends a message to every subscriber of a topic, on this node and all others. Waits for
     /// slow links as [`Process::send`] does, but only after all other nodes were sent it.
     ///
+    /// ```no_run
+    /// # async fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+    /// let pubsub = node.pubsub("MyApp.PubSub")?;
+    /// pubsub.broadcast("orders", &("created", 42)).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// See [`SendError`]; every node to which it could be sent has been sent it all the same. If
     /// the future is dropped, those behind slow links may miss it.
@@ -119,6 +133,14 @@ impl PubSub {
 
     /// As [`PubSub::broadcast`], to every subscriber but one of our own: who says something to
     /// the others need not hear it.
+    ///
+    /// ```no_run
+    /// # async fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+    /// let pubsub = node.pubsub("MyApp.PubSub")?;
+    /// let room = pubsub.subscribe("room")?;
+    /// pubsub.broadcast_from(&room, "room", "hello, others").await?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// As for [`PubSub::broadcast`].
@@ -135,6 +157,14 @@ impl PubSub {
     /// Sends a message to the subscribers of a topic on one node alone. A node that has not
     /// opened this PubSub drops it; one that is not connected is connected first. Waits for a slow
     /// link as [`Process::send`] does.
+    ///
+    /// ```no_run
+    /// # async fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+    /// let pubsub = node.pubsub("MyApp.PubSub")?;
+    /// let web = "web@127.0.0.1".parse()?;
+    /// pubsub.direct_broadcast(&web, "orders", &("created", 42)).await?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// See [`SendError`].
@@ -160,6 +190,12 @@ impl PubSub {
     }
 
     /// Sends a message to the subscribers of a topic on this node alone.
+    ///
+    /// ```no_run
+    /// # fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+    /// node.pubsub("MyApp.PubSub")?.local_broadcast("orders", &("created", 42));
+    /// # Ok(()) }
+    /// ```
     pub fn local_broadcast(&self, topic: &str, message: &(impl ToTerm + ?Sized)) {
         self.to_us(None, topic, &message.to_term());
     }

@@ -107,6 +107,14 @@ impl Node {
     /// application: `{Phoenix.PubSub, name: MyApp.PubSub}`. Who opens it again gets another handle
     /// of the same.
     ///
+    /// ```no_run
+    /// # fn example(node: enmesh::Node) -> Result<(), Box<dyn std::error::Error>> {
+    /// let pubsub = node.pubsub("MyApp.PubSub")?;
+    /// let again = pubsub.clone();
+    /// # let _ = again;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// See [`PubSubError`].
     pub fn pubsub(&self, name: &str) -> Result<PubSub, PubSubError> {
