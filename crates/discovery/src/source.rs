@@ -119,6 +119,13 @@ const VARIABLES: &[&str] = &[
 ];
 
 /// Why a topology has no source. The topology cannot be used; nothing was started.
+///
+/// ```
+/// use enmesh_discovery::SourceError;
+///
+/// let error = SourceError::NotBuiltIn { strategy: "kubernetes", feature: "kubernetes" };
+/// println!("{error}");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SourceError {

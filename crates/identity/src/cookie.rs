@@ -24,6 +24,12 @@ pub struct Cookie {
 }
 
 /// Why a text cannot be a cookie.
+///
+/// ```
+/// use enmesh_identity::{Cookie, CookieError};
+///
+/// assert_eq!(Cookie::new(" \n").err(), Some(CookieError::Empty));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CookieError {

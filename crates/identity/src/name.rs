@@ -32,6 +32,14 @@ pub struct NodeName {
 }
 
 /// Whether a cluster's names carry full host names or addresses (`-name`) or not (`-sname`).
+///
+/// ```
+/// use enmesh_identity::{NameForm, NodeName};
+///
+/// let name: NodeName = "web@example".parse()?;
+/// assert_eq!(name.form(), NameForm::Short);
+/// # Ok::<(), enmesh_identity::NameError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum NameForm {
     /// The host part has no dot and is no address: `erl -sname`.
@@ -41,12 +49,26 @@ pub enum NameForm {
 }
 
 /// The host part of a node name, borrowed from it. It need not be resolvable.
+///
+/// ```
+/// use enmesh_identity::NodeName;
+///
+/// let name: NodeName = "web@10.0.0.7".parse()?;
+/// assert!(name.host().as_ip().is_some());
+/// # Ok::<(), enmesh_identity::NameError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Host<'a> {
     text: &'a str,
 }
 
 /// Why a text is not a node name.
+///
+/// ```
+/// use enmesh_identity::{NameError, NodeName};
+///
+/// assert_eq!("web".parse::<NodeName>(), Err(NameError::NotOneAt));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NameError {

@@ -11,6 +11,14 @@ use crate::Atom;
 ///
 /// Only a BEAM can call it; to us it is a token to hand back unchanged. Two funs are equal when
 /// their bytes are.
+///
+/// ```
+/// use enmesh_term::Fun;
+///
+/// fn of_module(fun: &Fun) -> (&str, u8) {
+///     (fun.module().as_str(), fun.arity())
+/// }
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Fun {
     parts: Arc<FunParts>,
@@ -67,6 +75,13 @@ impl fmt::Debug for Fun {
 }
 
 /// A function named by module, name and arity: `fun lists:map/2`.
+///
+/// ```
+/// use enmesh_term::{Atom, Export};
+///
+/// let map = Export::new(Atom::from_static("lists"), Atom::from_static("map"), 2);
+/// assert_eq!(map.to_string(), "fun lists:map/2");
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Export {
     parts: Arc<(Atom, Atom, u8)>,

@@ -6,6 +6,13 @@ use std::fmt;
 use crate::Atom;
 
 /// A port of some node, of one incarnation (creation) of that node.
+///
+/// ```
+/// use enmesh_term::{Atom, Port};
+///
+/// let port = Port::new(Atom::from_static("web@10.0.0.7"), 5, 1);
+/// assert_eq!((port.node().as_str(), port.id()), ("web@10.0.0.7", 5));
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Port {
     parts: Box<Parts>,

@@ -6,6 +6,14 @@ use crate::{Atom, Term};
 ///
 /// OTP 25 to 28 cannot read one. A node of OTP 29 sends it to every peer, whether or not the
 /// peer said that it understands it.
+///
+/// ```
+/// use enmesh_term::{Atom, NativeRecord, Term};
+///
+/// let [module, name, field] = ["shop", "order", "id"].map(Atom::from_static);
+/// let order = NativeRecord::new(module, name, true, vec![(field, Term::Int(7))]);
+/// assert_eq!(order.name().as_str(), "order");
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct NativeRecord {
     parts: Box<Parts>,

@@ -6,6 +6,13 @@ use super::strategy::STRATEGIES;
 const MAX_SHOWN_CHARS: usize = 100;
 
 /// Why a topology is not understood. Nothing of it is used then.
+///
+/// ```
+/// use enmesh_discovery::{ConfigError, TopologyConfig};
+///
+/// let error = "strategy=epmd hosts".parse::<TopologyConfig>().unwrap_err();
+/// assert!(matches!(error, ConfigError::MissingEquals { .. }));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {

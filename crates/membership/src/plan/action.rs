@@ -11,6 +11,14 @@ use enmesh_proto::{Direction, LinkError, Verdict};
 pub struct LinkId(pub(super) u64);
 
 /// One connection that carried messages, as BEAM's `connection_id`: greater for later ones.
+///
+/// ```
+/// use enmesh_membership::ConnectionId;
+///
+/// fn is_newer(now: ConnectionId, before: ConnectionId) -> bool {
+///     now.get() > before.get()
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnectionId(pub(super) u64);
 
@@ -218,6 +226,12 @@ impl fmt::Display for DownReason {
 }
 
 /// Why a dial ended before there was a socket to hand to a link.
+///
+/// ```
+/// use enmesh_membership::DialFailure;
+///
+/// assert_eq!(DialFailure::Refused.to_string(), "connection refused");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, thiserror::Error)]
 #[non_exhaustive]
 pub enum DialFailure {
@@ -248,6 +262,12 @@ pub enum DialFailure {
 }
 
 /// Why TLS did not come up with a peer that was dialled.
+///
+/// ```
+/// use enmesh_membership::TlsFault;
+///
+/// assert_eq!(TlsFault::Untrusted.label(), "tls_untrusted");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsFault {

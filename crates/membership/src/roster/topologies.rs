@@ -14,6 +14,18 @@ pub const MAX_PEERS: usize = 10_000;
 pub const MAX_TOPOLOGIES: usize = 64;
 
 /// Why a topology was not added.
+///
+/// ```
+/// use enmesh_identity::NodeName;
+/// use enmesh_membership::{AddTopologyError, Roster, RosterConfig};
+///
+/// let name: NodeName = "rust@127.0.0.1".parse()?;
+/// let mut roster = Roster::new(RosterConfig::new(name));
+/// roster.add_topology("web".parse()?)?;
+/// let again = roster.add_topology("web".parse()?);
+/// assert!(matches!(again, Err(AddTopologyError::Duplicate { .. })));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AddTopologyError {

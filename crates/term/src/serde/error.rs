@@ -6,6 +6,13 @@ use crate::serde::tries;
 use crate::{AtomTooLong, FromTermError, MAX_TYPED_DEPTH, PathStep};
 
 /// A value could not become a term, or a term not the value.
+///
+/// ```
+/// use enmesh_term::{SerdeError, Term, from_term};
+///
+/// let error = from_term::<u8>(&Term::Int(300)).unwrap_err();
+/// assert!(matches!(error, SerdeError::Term(_) | SerdeError::Custom { .. }));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SerdeError {
