@@ -29,7 +29,8 @@ use crate::slot::Outcome;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GlobalError {
-    /// Another process has the name, or this one has another name already.
+    /// Another process has the name, or this one has another name already; or 65,536 changes of
+    /// this node wait.
     #[error("the global name is taken")]
     Taken,
     /// The cluster's lock was not to be had in time: others held it, or a node that was asked for
