@@ -5,8 +5,8 @@ use std::hash::{Hash, Hasher};
 
 use bytes::{Bytes, BytesMut};
 use enmesh_term::{
-    Atom, DecodeError, Limits, MAX_DEPTH, MAX_DISPLAY_BYTES, NativeRecord, Term, TermRef, decode,
-    decode_ref, decode_shared, encode, encode_into,
+    APART_FROM, Atom, DecodeError, Encoder, Limits, MAX_DEPTH, MAX_DISPLAY_BYTES, NativeRecord,
+    Term, TermRef, decode, decode_ref, decode_shared, encode, encode_into,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -299,4 +299,60 @@ fn maps_in_keys_of_maps_do_not_take_exponential_time() {
     let mut swapped = keys.to_vec();
     swapped.reverse();
     assert_eq!(Term::Map(swapped), term);
+}
+
+/// Terms in which binaries, short and long, lie at any place.
+fn any_term_of_binaries() -> impl Strategy<Value = Term> {
+    let binary = prop_oneof![
+        0..20_usize,
+        Just(APART_FROM - 1),
+        Just(APART_FROM),
+        Just(APART_FROM + 1),
+    ];
+    let leaf = prop_oneof![
+        (binary, any::<u8>()).prop_map(|(len, byte)| Term::from(Bytes::from(vec![byte; len]))),
+        any_term(),
+    ];
+    leaf.prop_recursive(3, 12, 4, |inner| {
+        let field = inner.clone();
+        prop_oneof![
+            vec(inner.clone(), 0..4).prop_map(Term::Tuple),
+            vec(inner.clone(), 0..4).prop_map(Term::List),
+            (vec(inner.clone(), 1..3), inner.clone())
+                .prop_map(|(elements, tail)| Term::improper(elements, tail)),
+            vec((inner.clone(), inner), 0..3).prop_map(Term::Map),
+            field.prop_map(|value| {
+                let name = Atom::from_static("r");
+                let fields = vec![(name.clone(), value)];
+                NativeRecord::new(name.clone(), name, true, fields).into()
+            }),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn what_goes_apart_belongs_where_it_is_said_to(
+        terms in vec(any_term_of_binaries(), 1..4),
+        before in vec(any::<u8>(), 0..9),
+    ) {
+        let (mut out, mut apart) = (BytesMut::from(&before[..]), Vec::new());
+        let mut encoder = Encoder::without_version_apart(&mut out, &mut apart);
+        let mut plain = Vec::new();
+        for term in &terms {
+            encoder.term(term);
+            Encoder::without_version(&mut plain).term(term);
+        }
+        let (mut joined, mut taken) = (Vec::new(), before.len());
+        for (at, binary) in apart {
+            prop_assert!(binary.len() >= APART_FROM);
+            joined.extend_from_slice(&out[taken..before.len() + at]);
+            joined.extend_from_slice(&binary);
+            taken = before.len() + at;
+        }
+        joined.extend_from_slice(&out[taken..]);
+        prop_assert!(joined == plain);
+    }
 }

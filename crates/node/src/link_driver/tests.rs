@@ -193,6 +193,32 @@ fn a_small_message_waits_for_one_mib_at_most_however_long_the_names_of_others_ar
     assert!(worst <= MIB, "{worst} bytes went before");
 }
 
+#[test]
+fn small_messages_behind_a_large_one_of_their_own_sender_keep_no_other_out() {
+    const MARK: &[u8] = b"the small one of another";
+    let mut driver = driver();
+    let queue = Arc::clone(&driver.wires.queue);
+    let large = message(vec![1; 32 * MIB]);
+    queue.try_push(Outgoing::new(5, large), None).unwrap();
+    for _ in 0..20 {
+        let small = || Outgoing::new(5, message(vec![0; 1000]));
+        while queue.try_push(small(), None).is_ok() {}
+        driver.fill_outbox(true).unwrap();
+        written(&mut driver);
+    }
+    queue.push(7777, message(MARK.to_vec()));
+    let mut others = 0;
+    loop {
+        driver.fill_outbox(true).unwrap();
+        let batch = written(&mut driver);
+        match batch.windows(MARK.len()).position(|it| it == MARK) {
+            Some(before) => break others += before,
+            None => others += batch.len(),
+        }
+    }
+    assert!(others <= MIB, "{others} bytes went before");
+}
+
 /// A request to call a function that is not there, which is long to decode.
 fn long_request(from: &Pid) -> Message {
     let args = Term::List(vec![Term::Tuple(vec![Term::Int(1); 9]); 200_000]);

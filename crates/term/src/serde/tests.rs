@@ -242,6 +242,26 @@ fn variants_of_serde_that_nest_alike_take_no_more_time_than_the_term_is_worth() 
 }
 
 #[test]
+fn too_many_tries_are_an_error_also_while_the_thread_unwinds() {
+    struct ReadsAtTheEnd<'a>(&'a mut Option<SerdeError>);
+    impl Drop for ReadsAtTheEnd<'_> {
+        fn drop(&mut self) {
+            let nested = (0..60).fold(Term::atom("x"), |term, _| Term::List(vec![term]));
+            *self.0 = from_term::<Alike>(&nested).err();
+        }
+    }
+    let mut error = None;
+    let unwinding = std::panic::AssertUnwindSafe(|| {
+        let _reads = ReadsAtTheEnd(&mut error);
+        std::panic::resume_unwind(Box::new("as planned"))
+    });
+    let result: Result<(), _> = std::panic::catch_unwind(unwinding);
+    assert_eq!(result.unwrap_err().downcast_ref(), Some(&"as planned"));
+    let expected = SerdeError::Term(Mismatch::TooManyTries.into());
+    assert_eq!(error, Some(expected));
+}
+
+#[test]
 fn a_long_value_of_variants_that_are_told_apart_is_read_whole() {
     #[derive(Debug, PartialEq, Deserialize)]
     #[serde(untagged)]
