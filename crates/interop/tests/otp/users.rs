@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use enmesh::{Atom, CallError, Cookie, EpmdMode, Node, NodeName, Term, ToTerm};
+use enmesh::{Atom, Builder, CallError, Cookie, EpmdMode, Node, NodeName, Term, ToTerm};
 use enmesh_interop::{Beam, Epmd, NetNs, Otp, poll_until};
 
 use crate::bench::{COOKIE, Member, SOON, beam, list, sees};
@@ -14,6 +14,7 @@ use crate::rust_node::block_on;
 const BEAM: &str = "b0@127.0.0.1";
 const US: &str = "r@127.0.0.1";
 const OTHER: &str = "s@127.0.0.1";
+const GUEST: &str = "g@127.0.0.1";
 
 /// How long the user's code never gives its thread back: several times `net_ticktime`.
 const BLOCKED: Duration = Duration::from_secs(30);
@@ -26,20 +27,36 @@ fn with_node<T: Send>(ns: &NetNs, program: impl AsyncFnOnce(Node) -> T + Send) -
             .build()
             .unwrap();
         runtime.block_on(async {
-            let node = Node::builder(US.parse().unwrap(), Cookie::new(COOKIE).unwrap())
-                .visible(true)
-                .epmd(EpmdMode::System)
-                .listen(Ipv4Addr::LOCALHOST.into())
-                .net_ticktime(Duration::from_secs(8))
-                .start()
-                .await
-                .unwrap();
-            let beam: NodeName = BEAM.parse().unwrap();
-            node.connect(beam).await.unwrap();
+            let node = builder(US).start().await.unwrap();
+            node.connect(beam_name()).await.unwrap();
             program(node).await
         })
     })
     .unwrap()
+}
+
+/// As [`with_node`], with no runtime but the node's: the program's thread drives the links, too.
+fn under_node<T: Send>(ns: &NetNs, program: impl AsyncFnOnce(Node) -> T + Send) -> T {
+    ns.enter(|| {
+        let node = builder(GUEST).start_blocking().unwrap();
+        node.block_on(async {
+            node.connect(beam_name()).await.unwrap();
+            program(node.clone()).await
+        })
+    })
+    .unwrap()
+}
+
+fn builder(name: &str) -> Builder {
+    Node::builder(name.parse().unwrap(), Cookie::new(COOKIE).unwrap())
+        .visible(true)
+        .epmd(EpmdMode::System)
+        .listen(Ipv4Addr::LOCALHOST.into())
+        .net_ticktime(Duration::from_secs(8))
+}
+
+fn beam_name() -> NodeName {
+    BEAM.parse().unwrap()
 }
 
 /// Elixir's servers and supervised tasks on a BEAM, called from Rust.
@@ -143,7 +160,7 @@ fn check_blocked(releases: &[Otp]) {
     let args = ["--visible", "--net-ticktime", "8s", "--topology", &topology];
     let other = Member::start(&ns, OTHER, &args);
     other.enmesh.wait_cluster(SOON, &all).unwrap();
-    all.extend([US, OTHER]);
+    all.extend([US, OTHER, GUEST]);
     for b in &mut beams {
         b.eval("spawn(fun() -> register(watch, self()), net_kernel:monitor_nodes(true), Loop = fun Loop(Downs) -> \
             receive {nodedown, N} -> Loop([N | Downs]); {From, downs} -> From ! {downs, Downs}, Loop(Downs); _ -> Loop(Downs) end \
@@ -153,42 +170,59 @@ fn check_blocked(releases: &[Otp]) {
     let (blocking, blocked) = mpsc::channel();
     std::thread::scope(|scope| {
         let ns = &ns;
-        let program = scope.spawn(move || {
-            with_node(ns, async move |node| {
-                // Everybody is there: whom it was told of, and whom `global` has told it of.
-                node.wait_for_peers(releases.len() + 1).await;
-                blocking.send(()).unwrap();
-                // On purpose not an await.
-                std::thread::sleep(BLOCKED);
-                node.shutdown().await;
-            });
-        });
-        blocked.recv().unwrap();
+        let others = all.len() - 1;
+        let user = {
+            let blocking = blocking.clone();
+            async move |node| block(node, others, &blocking).await
+        };
+        let guest = async move |node| block(node, others, &blocking).await;
+        let programs = [
+            scope.spawn(move || with_node(ns, user)),
+            scope.spawn(move || under_node(ns, guest)),
+        ];
+        for _ in &programs {
+            blocked.recv().unwrap();
+        }
         for b in &mut beams {
             let own = b.name().to_owned();
             let others: Vec<&str> = all.iter().copied().filter(|name| *name != own).collect();
             sees(b, &others);
         }
         all_is_well(&mut beams);
-        program.join().unwrap();
+        for program in programs {
+            program.join().unwrap();
+        }
     });
     for b in &mut beams {
-        poll_until("the program is gone", SOON, || {
+        poll_until("the programs are gone", SOON, || {
             let seen = b.connected()?;
-            anyhow::ensure!(!seen.iter().any(|name| name == US), "it sees {seen:?}");
+            let is_there = seen.iter().any(|name| name == US || name == GUEST);
+            anyhow::ensure!(!is_there, "it sees {seen:?}");
             Ok(())
         })
         .unwrap();
     }
 }
 
-/// For as long as the program is blocked.
+/// A program that has its thread for itself for a long time.
+async fn block(node: Node, others: usize, blocking: &mpsc::Sender<()>) {
+    // Everybody is there: whom it was told of, and whom `global` has told it of.
+    node.wait_for_peers(others).await;
+    blocking.send(()).unwrap();
+    // On purpose not an await.
+    std::thread::sleep(BLOCKED);
+    node.shutdown().await;
+}
+
+/// For as long as the programs are blocked.
 fn all_is_well(beams: &mut [Beam]) {
     let begin = Instant::now();
     let mut rounds = 0;
     while begin.elapsed() < BLOCKED - Duration::from_secs(3) {
         for b in &mut *beams {
-            assert_eq!(quick(b, &format!("net_adm:ping('{US}')")), "pong");
+            for program in [US, GUEST] {
+                assert_eq!(quick(b, &format!("net_adm:ping('{program}')")), "pong");
+            }
             assert_eq!(quick(b, "global:sync()"), "ok");
             let lock = "global:set_lock({it, self()}), global:del_lock({it, self()})";
             assert_eq!(quick(b, lock), "true");
