@@ -201,7 +201,8 @@ impl Link {
             State::Up {
                 ticks, outgoing, ..
             } => {
-                self.config.spares.tick();
+                let interval = self.config.tick_interval();
+                self.config.spares.tick(now, interval);
                 let is_pending = !self.output.is_empty() || !outgoing.is_empty();
                 match ticks.check(now, is_pending) {
                     Check::Fine => Ok(()),

@@ -5,6 +5,7 @@
 //! next one, until a tick passes in which it was of no use, or the last link has ended.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -31,6 +32,8 @@ struct Inner {
     /// Some was of use since the last tick. That it was asked for is not enough: what never fits
     /// would else stay for ever, in the place of what does.
     was_of_use: bool,
+    /// When the next tick may count.
+    next_tick: Option<Instant>,
     /// How many links there are to use it.
     links: usize,
 }
@@ -86,9 +89,14 @@ impl Spares {
         Bytes::from_owner(Lent { bytes, spares })
     }
 
-    /// A tick has passed.
-    pub(crate) fn tick(&self) {
+    /// A tick has passed on one of the links, which has them at this interval. However many links
+    /// there are, one counts in that time.
+    pub(crate) fn tick(&self, now: Instant, interval: Duration) {
         let mut inner = self.lock();
+        if inner.next_tick.is_some_and(|next| now < next) {
+            return;
+        }
+        inner.next_tick = Some(now + interval);
         if !std::mem::take(&mut inner.was_of_use) {
             let pieces = inner.clear();
             drop(inner);
@@ -139,6 +147,7 @@ impl Drop for Lent {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods)] // Tests may read the clock.
 mod tests {
     use super::*;
 
@@ -198,7 +207,7 @@ mod tests {
         let lent: Vec<Bytes> = (0..MAX_PIECES).map(|_| spares.lend(whole(LEAST))).collect();
         drop(lent);
         assert_eq!(spares.take(8 * MIB, usize::MAX).capacity(), 0);
-        spares.tick();
+        spares.tick(Instant::now(), Duration::ZERO);
         drop(spares.lend(whole(8 * MIB)));
         assert_eq!(spares.take(8 * MIB, usize::MAX).capacity(), 8 * MIB);
     }
@@ -235,9 +244,16 @@ mod tests {
         drop(spares.lend(whole(MAX_SPARE)));
         assert_eq!(spares.lock().bytes, MAX_PIECES * LEAST);
         spares.take(LEAST, usize::MAX);
-        spares.tick();
+        let (now, interval) = (Instant::now(), Duration::from_secs(15));
+        spares.tick(now, interval);
         assert_eq!(spares.lock().pieces.len(), MAX_PIECES - 1, "it was of use");
-        spares.tick();
+        spares.tick(now + interval / 2, interval);
+        assert_eq!(
+            spares.lock().pieces.len(),
+            MAX_PIECES - 1,
+            "another link's tick"
+        );
+        spares.tick(now + interval, interval);
         assert_eq!(spares.lock().pieces.len(), 0);
         assert_eq!(spares.lock().bytes, 0);
     }
