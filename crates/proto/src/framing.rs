@@ -6,10 +6,11 @@ use bytes::{Buf, BytesMut};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FrameError {
-    /// The announced length is over the limit. Nothing was allocated for it.
-    #[error("a frame of {len} bytes is announced, {max} are allowed")]
+    /// The announced length, or that of the fragments of one message together, is over the limit.
+    /// Nothing was allocated for it.
+    #[error("a message of at least {len} bytes is announced, {max} are allowed")]
     TooLarge {
-        /// The announced length, in bytes.
+        /// How long it is at least, in bytes.
         len: usize,
         /// The limit, in bytes.
         max: usize,
