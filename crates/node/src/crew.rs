@@ -133,7 +133,8 @@ impl Crew {
             let (watch, engine) = {
                 let mut inner = self.lock();
                 let watch = inner.turns.watch();
-                if watch == Watch::Look && !inner.queue.is_empty() {
+                // Also before it looks no more: whoever relied on that is still busy.
+                if !inner.queue.is_empty() {
                     self.put_to_work(&mut inner);
                 }
                 (watch, inner.engine.clone())
@@ -168,8 +169,10 @@ impl Crew {
         let mut inner = self.lock();
         if inner.engine.is_none() && inner.workers == 0 {
             drop(inner);
-            // Nobody will ever run it; dropping it drops the user's future.
-            drop(runnable);
+            // Nobody will ever run it. To drop it is to drop the user's future, and whoever
+            // schedules may hold a lock that the future takes then.
+            let last = std::thread::Builder::new().name("enmesh-worker".to_owned());
+            let _ = last.spawn(move || drop(runnable));
             return;
         }
         inner.queue.push_back(runnable);
@@ -220,15 +223,24 @@ impl Crew {
     /// The runtime around the user's code; made by the first who asks.
     fn around(&self) -> Option<Handle> {
         let mut inner = self.lock();
+        let mut failed = None;
         if inner.around.is_none() {
-            inner.around = new_around()
-                .inspect_err(|error| error!(%error, "cannot start the threads of served functions"))
-                .ok();
+            inner.around = new_around().map_err(|error| failed = Some(error)).ok();
         }
-        inner
-            .around
-            .as_ref()
-            .map(|around| around.runtime().handle().clone())
+        let around = inner.around.as_ref();
+        let handle = around.map(|around| around.runtime().handle().clone());
+        drop(inner);
+        // Whoever hears it may use the node.
+        if let Some(error) = failed {
+            error!(%error, "cannot start the threads around the user's code");
+        }
+        handle
+    }
+
+    /// Whether `seat` leads. Nobody does once the node has ended.
+    fn is_led_by(&self, seat: Seat) -> bool {
+        let inner = self.lock();
+        inner.engine.is_some() && inner.turns.leader() == Some(seat)
     }
 
     /// Makes the calling thread one that can be woken; `None` once the node has ended.
@@ -286,7 +298,10 @@ impl Crew {
                 Next::Run(runnable) => {
                     // Whoever waits for it is told by what it holds; the thread goes on.
                     let run = std::panic::AssertUnwindSafe(|| runnable.run());
-                    let _ = std::panic::catch_unwind(run);
+                    if let Err(panic) = std::panic::catch_unwind(run) {
+                        // What it carries is the user's, and may panic when it is dropped.
+                        std::mem::forget(panic);
+                    }
                 }
                 Next::Lead(engine) => self.lead(seat, &engine, || false),
                 Next::Wait => std::thread::park(),
@@ -302,6 +317,10 @@ impl Crew {
             let wakes_keeper = inner.turns.begin(seat);
             if wakes_keeper {
                 inner.wake(Seat::Keeper);
+            }
+            if !inner.queue.is_empty() && !inner.turns.is_watched() {
+                // Nobody else will see it while this one is run.
+                self.put_to_work(&mut inner);
             }
             return Next::Run(runnable);
         }
@@ -416,10 +435,15 @@ fn is_worker(seat: Seat) -> bool {
 }
 
 fn new_around() -> std::io::Result<Engine> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(THREADS_AROUND)
-        .thread_name("enmesh-around")
-        .enable_all()
-        .build()?;
+    let build = || {
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(THREADS_AROUND)
+            .thread_name("enmesh-around")
+            .enable_all()
+            .build()
+    };
+    // Where the system has no thread to give, tokio panics.
+    let runtime = std::panic::catch_unwind(build)
+        .unwrap_or_else(|_| Err(std::io::Error::other("no thread to be had")))?;
     Ok(Engine(Some(runtime)))
 }

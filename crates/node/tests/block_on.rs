@@ -260,3 +260,190 @@ fn a_future_outlives_its_node_and_a_panic_harms_nobody() {
     other.block_on(other.shutdown());
     served.join().unwrap();
 }
+
+/// Runs `story` on a thread of its own, and fails if it does not end.
+fn ends_in_time(story: impl FnOnce() + Send + 'static) {
+    let (end, ended) = mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        story();
+        let _ = end.send(());
+    });
+    let outcome = ended.recv_timeout(PATIENCE);
+    assert_ne!(outcome, Err(mpsc::RecvTimeoutError::Timeout), "it hangs");
+    thread.join().unwrap();
+}
+
+#[test]
+fn a_node_without_links_ends_under_the_threads_that_wait_for_it() {
+    ends_in_time(|| {
+        let port = free_port();
+        for _ in 0..300 {
+            let one = node(4, port);
+            let waits = {
+                let one = one.clone();
+                std::thread::spawn(move || one.block_on(one.ended()))
+            };
+            one.block_on(one.shutdown());
+            waits.join().unwrap();
+        }
+    });
+}
+
+/// Waits, on its thread, until so many others do as well.
+struct Meets(std::sync::Arc<std::sync::Barrier>, mpsc::Sender<()>);
+
+impl GenServer for Meets {
+    async fn handle_call(
+        &mut self,
+        _request: Term,
+        _from: &Caller,
+        _me: &Process,
+    ) -> Result<Answer, Stop> {
+        Err(Stop::normal())
+    }
+
+    async fn handle_cast(&mut self, _request: Term, _me: &Process) -> Result<(), Stop> {
+        self.0.wait();
+        self.1.send(()).unwrap();
+        Ok(())
+    }
+}
+
+#[test]
+fn servers_whose_messages_come_together_do_not_wait_for_each_other() {
+    ends_in_time(|| {
+        const SERVERS: usize = 4;
+        let (one, other) = pair();
+        let barrier = std::sync::Arc::new(std::sync::Barrier::new(SERVERS));
+        let (met, meeting) = mpsc::channel();
+        for number in 0..SERVERS {
+            let server = Meets(std::sync::Arc::clone(&barrier), met.clone());
+            one.start_server(&format!("meets{number}"), server).unwrap();
+        }
+        for round in 0..30 {
+            other.block_on(async {
+                for number in 0..SERVERS {
+                    let to = enmesh::Atom::new(&format!("meets{number}")).unwrap();
+                    other.process().cast((to, &name(2)), &1).await.unwrap();
+                }
+            });
+            for _ in 0..SERVERS {
+                let met = meeting.recv_timeout(PATIENCE / 2);
+                met.unwrap_or_else(|error| panic!("round {round}: {error}"));
+            }
+            // Long enough for a quiet node, in every second round.
+            std::thread::sleep(Duration::from_millis(20 * (round % 2)));
+        }
+    });
+}
+
+#[test]
+fn what_a_server_sets_going_before_it_blocks_its_thread_runs() {
+    struct First(mpsc::Receiver<()>, mpsc::Sender<()>);
+    impl GenServer for First {
+        async fn handle_call(
+            &mut self,
+            _request: Term,
+            _from: &Caller,
+            _me: &Process,
+        ) -> Result<Answer, Stop> {
+            Err(Stop::normal())
+        }
+        async fn handle_cast(&mut self, request: Term, me: &Process) -> Result<(), Stop> {
+            let micros = request.as_int().unwrap_or(0).try_into().unwrap();
+            std::thread::sleep(Duration::from_micros(micros));
+            me.cast("second", &1).await.unwrap();
+            self.0.recv_timeout(PATIENCE / 2).unwrap();
+            self.1.send(()).unwrap();
+            Ok(())
+        }
+    }
+    struct Second(mpsc::Sender<()>);
+    impl GenServer for Second {
+        async fn handle_call(
+            &mut self,
+            _request: Term,
+            _from: &Caller,
+            _me: &Process,
+        ) -> Result<Answer, Stop> {
+            Err(Stop::normal())
+        }
+        async fn handle_cast(&mut self, _request: Term, _me: &Process) -> Result<(), Stop> {
+            self.0.send(()).unwrap();
+            Ok(())
+        }
+    }
+    ends_in_time(|| {
+        let (one, other) = pair();
+        let (release, released) = mpsc::channel();
+        let (done, is_done) = mpsc::channel();
+        one.start_server("first", First(released, done)).unwrap();
+        one.start_server("second", Second(release)).unwrap();
+        for micros in (0..12_000_i64).step_by(100) {
+            other.block_on(async {
+                let to = enmesh::Atom::new("first").unwrap();
+                other.process().cast((to, &name(2)), &micros).await.unwrap();
+            });
+            let done = is_done.recv_timeout(PATIENCE / 4);
+            done.unwrap_or_else(|error| panic!("after {micros} us: {error}"));
+        }
+        drop(other);
+        one.block_on(one.shutdown());
+    });
+}
+
+#[tokio::test]
+async fn under_a_runtime_of_tokios_it_panics_and_the_node_goes_on() {
+    let port = free_port();
+    let one = Node::builder(name(5), Cookie::new("secret").unwrap())
+        .listen(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 5)))
+        .dist_port(port)
+        .epmd(EpmdMode::None)
+        .start()
+        .await
+        .unwrap();
+    let other = one.clone();
+    let nested = std::panic::AssertUnwindSafe(|| other.block_on(async {}));
+    assert!(std::panic::catch_unwind(nested).is_err());
+    one.start_server("double", Doubler).unwrap();
+    let reply = one.call("double", &4, PATIENCE).await;
+    assert_eq!(reply.unwrap(), Term::Int(8));
+    one.shutdown().await;
+}
+
+/// Panics when the panic that carries it is dropped.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("as planned");
+    }
+}
+
+#[test]
+fn workers_survive_panics_that_panic_when_they_are_dropped() {
+    struct Bombs;
+    impl GenServer for Bombs {
+        async fn handle_call(
+            &mut self,
+            _request: Term,
+            _from: &Caller,
+            _me: &Process,
+        ) -> Result<Answer, Stop> {
+            std::panic::panic_any(Bomb)
+        }
+    }
+    ends_in_time(|| {
+        let one = node(6, free_port());
+        one.start_server("double", Doubler).unwrap();
+        for number in 0..8 {
+            let server = format!("bombs{number}");
+            let process = one.start_server(&server, Bombs).unwrap();
+            let bombed = one.block_on(one.call(process.pid(), "go", PATIENCE));
+            assert!(bombed.is_err());
+            let reply = one.block_on(one.call("double", &4, PATIENCE));
+            assert_eq!(reply.unwrap(), Term::Int(8));
+        }
+        one.block_on(one.shutdown());
+    });
+}

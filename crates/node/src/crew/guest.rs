@@ -17,19 +17,20 @@ impl Crew {
     /// # Panics
     /// If the thread already drives a runtime of tokio's.
     pub(crate) fn block_on<F: Future>(self: &Arc<Self>, future: F) -> F::Output {
-        let seat = Seat::Guest(self.lock().next_seat());
-        if let Some(engine) = self.enlist(seat) {
+        let engine = self.lock().engine.clone();
+        if let Some(engine) = engine {
             // Says so now, and not only when this thread has to wait for the first time.
             engine.runtime().block_on(async {});
         }
         let around = Handle::try_current().ok().or_else(|| self.around());
         let _context = around.as_ref().map(Handle::enter);
-        let before = self.work_as(seat);
+        let seat = Seat::Guest(self.lock().next_seat());
         let _end = EndOfGuest {
             crew: self,
             seat,
-            before,
+            before: self.work_as(seat),
         };
+        self.enlist(seat);
         let guest = Arc::new(Guest {
             crew: Arc::downgrade(self),
             seat,
@@ -78,7 +79,7 @@ impl Wake for Guest {
         let Some(crew) = self.crew.upgrade() else {
             return self.thread.unpark();
         };
-        if crew.lock().turns.leader() == Some(self.seat) {
+        if crew.is_led_by(self.seat) {
             crew.wake_leader();
         } else if crew.own_seat() != Some(self.seat) {
             self.thread.unpark();
