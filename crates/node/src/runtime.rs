@@ -1,4 +1,5 @@
-//! The node's own thread: ticks, links and what a BEAM asks of us never wait for the user's code.
+//! A node's life, from its first thread to its last task: ticks, links and what a BEAM asks of us
+//! never wait for the user's code.
 
 use std::sync::Arc;
 use std::time::Instant;

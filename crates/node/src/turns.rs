@@ -292,4 +292,96 @@ mod tests {
         assert!(turns.depart(A));
         assert_eq!(turns.watch(), Watch::Lead);
     }
+
+    /// Threads as the crew runs them, each in one of the places where others can act in between.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Place {
+        /// Is about to ask what to do.
+        Asks,
+        /// Runs the user's code, for as long as it likes.
+        Runs,
+        Leads,
+        Parked,
+        Gone,
+    }
+
+    /// Whatever threads do and in whatever order they are scheduled: somebody leads, or somebody
+    /// who is awake will ask what to do, or the keeper looks.
+    #[test]
+    fn somebody_always_leads_or_is_awake_to_see_that_nobody_does() {
+        for seed in 1..3000_u64 {
+            run_threads(seed);
+        }
+    }
+
+    fn run_threads(seed: u64) {
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut random = |below: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            usize::try_from(state >> 33).unwrap() % below
+        };
+        let seats = [
+            Seat::Keeper,
+            Seat::Worker(1),
+            Seat::Worker(2),
+            Seat::Guest(3),
+        ];
+        let mut turns = Turns::default();
+        let mut places = [Place::Asks; 4];
+        // Whether each is to wake up from where it waits.
+        let mut woken = [false; 4];
+        let index = |seat| seats.iter().position(|it| *it == seat).unwrap();
+        for step in 0..200 {
+            let thread = random(seats.len());
+            let seat = seats[thread];
+            match places[thread] {
+                Place::Gone => continue,
+                Place::Leads => {
+                    // It leaves when it is told to, or has something of its own to run.
+                    if turns.is_wanted() || (seat != Seat::Keeper && random(2) == 0) {
+                        if let Some(heir) = turns.leave(seat) {
+                            woken[index(heir)] = true;
+                        }
+                        places[thread] = Place::Asks;
+                    }
+                }
+                // Others than the keeper may be woken by what they can run.
+                Place::Parked if !std::mem::take(&mut woken[thread]) && thread == 0 => continue,
+                _ if seat == Seat::Keeper => {
+                    places[thread] = match turns.watch() {
+                        Watch::Lead => Place::Leads,
+                        Watch::Look => Place::Asks,
+                        Watch::Sleep => Place::Parked,
+                    };
+                }
+                _ if random(3) == 0 => {
+                    woken[0] |= turns.begin(seat);
+                    places[thread] = Place::Runs;
+                    if random(20) == 0 {
+                        woken[0] |= turns.depart(seat);
+                        places[thread] = Place::Gone;
+                    }
+                }
+                _ => {
+                    places[thread] = match turns.idle(seat) {
+                        Idle::Lead => Place::Leads,
+                        Idle::Wait { .. } => Place::Parked,
+                    };
+                }
+            }
+            let leads: Vec<_> = (0..4).filter(|it| places[*it] == Place::Leads).collect();
+            assert!(leads.len() <= 1, "seed {seed} step {step}: {places:?}");
+            let led_by = turns.leader().map(index);
+            assert!(leads.is_empty() || leads.first().copied() == led_by);
+            // The one that leads next is awake to do so.
+            let to_come = led_by.is_some_and(|it| places[it] == Place::Asks || woken[it]);
+            let sees = |it: usize| places[it] == Place::Asks || woken[it];
+            assert!(
+                !leads.is_empty() || to_come || (led_by.is_none() && (0..4).any(sees)),
+                "seed {seed} step {step}: {places:?} {woken:?} {turns:?}"
+            );
+        }
+    }
 }
