@@ -442,8 +442,29 @@ fn new_around() -> std::io::Result<Engine> {
             .enable_all()
             .build()
     };
-    // Where the system has no thread to give, tokio panics.
+    // Where the system has no thread to give, tokio panics, and if it had one but not all, it waits
+    // for that one for ever. A worker needs a thread as well.
+    check_threads(THREADS_AROUND + 1)?;
     let runtime = std::panic::catch_unwind(build)
         .unwrap_or_else(|_| Err(std::io::Error::other("no thread to be had")))?;
     Ok(Engine(Some(runtime)))
+}
+
+/// Whether the system has so many threads to give at the same time.
+fn check_threads(count: usize) -> std::io::Result<()> {
+    let gate = Arc::new(Mutex::new(()));
+    let closed = gate.lock().unwrap_or_else(PoisonError::into_inner);
+    let spawn = |_| {
+        let gate = Arc::clone(&gate);
+        let name = "enmesh-around".to_owned();
+        let thread = std::thread::Builder::new().name(name);
+        thread.spawn(move || drop(gate.lock()))
+    };
+    let threads: std::io::Result<Vec<_>> = (0..count).map(spawn).collect();
+    drop(closed);
+    for thread in threads? {
+        // It does nothing that could panic.
+        let _ = thread.join();
+    }
+    Ok(())
 }

@@ -251,7 +251,8 @@ impl Node {
     /// ```
     ///
     /// # Panics
-    /// On a thread that drives a runtime of tokio's, as an `async fn` under `#[tokio::main]` does.
+    /// On a thread that drives a runtime of tokio's, as an `async fn` under `#[tokio::main]` does,
+    /// as long as the node lives.
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         self.shared.kernel.workers.crew().block_on(future)
     }
