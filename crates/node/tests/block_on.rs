@@ -447,3 +447,55 @@ fn workers_survive_panics_that_panic_when_they_are_dropped() {
         one.block_on(one.shutdown());
     });
 }
+
+#[test]
+fn a_server_ends_its_own_node_however_it_waits_for_that() {
+    struct Ender(Node);
+    impl GenServer for Ender {
+        async fn handle_call(
+            &mut self,
+            _request: Term,
+            _from: &Caller,
+            _me: &Process,
+        ) -> Result<Answer, Stop> {
+            Ok(Answer::Later)
+        }
+        async fn handle_cast(&mut self, request: Term, _me: &Process) -> Result<(), Stop> {
+            match request.as_int() {
+                Some(_) => self.0.block_on(self.0.shutdown()),
+                None => self.0.shutdown().await,
+            }
+            Ok(())
+        }
+    }
+    ends_in_time(|| {
+        let port = free_port();
+        for request in [Term::Int(1), Term::atom("await"), Term::Int(2)] {
+            let one = node(7, port);
+            one.start_server("ender", Ender(one.clone())).unwrap();
+            one.block_on(async {
+                one.process().cast("ender", &request).await.unwrap();
+                one.ended().await;
+            });
+        }
+    });
+}
+
+#[test]
+fn threads_drive_their_node_within_what_another_and_itself_run() {
+    ends_in_time(|| {
+        let (one, other) = pair();
+        let served = serve_echo(&other);
+        one.block_on(async {
+            let mut mailbox = one.anonymous_mailbox().unwrap();
+            for number in 0..50 {
+                let mut deep =
+                    || other.block_on(async { one.block_on(ask(&mut mailbox, 3, number)) });
+                assert_eq!(deep(), Term::Int(number));
+                assert_eq!(ask(&mut mailbox, 3, -1).await, Term::Int(-1));
+            }
+        });
+        other.block_on(other.shutdown());
+        served.join().unwrap();
+    });
+}
