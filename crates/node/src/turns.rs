@@ -103,7 +103,8 @@ impl Turns {
         }
         let wake = std::mem::take(&mut self.keeper_sleeps);
         if wake {
-            (self.seen, self.quiet) = (self.changes, 0);
+            // As after a look that saw something else: it leads at its second look, not at once.
+            (self.seen, self.quiet) = (self.changes.wrapping_sub(1), 0);
         }
         wake
     }
@@ -255,6 +256,7 @@ mod tests {
         turns.leave(A);
         assert!(turns.begin(A), "the keeper is woken");
         assert!(!turns.begin(A), "once");
+        assert_eq!(turns.watch(), Watch::Look, "most code is quick");
         assert_eq!(turns.watch(), Watch::Lead);
     }
 
