@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Poll, Waker};
 use std::thread::Thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_task::Runnable;
 use tokio::runtime::{Handle, Runtime};
@@ -274,18 +274,25 @@ impl Crew {
             if has_work() {
                 return Poll::Ready(());
             }
-            let inner = self.lock();
-            let leaves = inner.turns.is_wanted()
-                || inner.engine.is_none()
-                || (is_worker(seat) && !inner.queue.is_empty());
-            if leaves {
-                Poll::Ready(())
-            } else {
-                Poll::Pending
+            if self.must_leave(seat) {
+                return Poll::Ready(());
             }
+            if self.pace.is_talking(Instant::now()) {
+                // It is looked for the answer again, after whoever else wants the processor.
+                std::thread::yield_now();
+                context.waker().wake_by_ref();
+            }
+            Poll::Pending
         });
         // The links' tasks log as the node does, whoever's thread this is.
         tracing::dispatcher::with_default(&self.dispatch, || engine.runtime().block_on(wait));
+    }
+
+    fn must_leave(&self, seat: Seat) -> bool {
+        let inner = self.lock();
+        inner.turns.is_wanted()
+            || inner.engine.is_none()
+            || (is_worker(seat) && !inner.queue.is_empty())
     }
 
     /// Is a worker until the node ends.

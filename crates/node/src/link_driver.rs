@@ -223,7 +223,7 @@ impl Driver {
             }
             Step::Written(Err(_)) | Step::Read(Err(_) | Ok(0)) => Err(self.link.handle_eof()),
             Step::Written(Ok(_)) => {
-                self.pace.written();
+                self.pace.written(now);
                 self.reads_first = true;
                 Ok(())
             }

@@ -5,6 +5,9 @@
 //! upon each other, brought little, and led to no answer, the driver pauses before the next. Of a
 //! large transfer it waits for the next piece awake, for a moment, because waking it costs the
 //! writer time. Who waits for an answer sees nothing of it: the first answer ends it.
+//!
+//! And while questions and answers follow close upon each other, the driver waits for the next one
+//! awake: to sleep and to be woken takes longer than the peer takes to answer.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,6 +17,19 @@ const THIN_READS: u32 = 32;
 
 /// How many thick ones.
 const THICK_READS: u32 = 8;
+
+/// How many turns of a conversation in a row, each close upon the one before, make it worth to stay
+/// awake.
+const TURNS: u32 = 8;
+
+/// The longest time from one turn to the next.
+const TURN: Duration = Duration::from_micros(150);
+
+/// What a turn brings at most, in bytes: where more comes, there is enough to do meanwhile.
+const FEW: usize = 512;
+
+/// How long an answer is waited for awake.
+const ANSWER: Duration = Duration::from_micros(70);
 
 /// How long the next piece of a large transfer is waited for awake.
 const AWAKE: Duration = Duration::from_micros(25);
@@ -71,6 +87,10 @@ struct Inner {
     thick: u32,
     /// Bytes read since the last pause.
     read: usize,
+    /// Turns of a conversation in a row, fewer by those in which we had nothing to say.
+    turns: u32,
+    /// When something was written since the last read.
+    written: Option<Instant>,
 }
 
 impl Pace {
@@ -78,8 +98,15 @@ impl Pace {
     pub(crate) fn read(&self, now: Instant, bytes: usize) {
         let mut inner = self.lock();
         inner.read += bytes;
-        let is_close = inner.last.is_some_and(|last| now < last + CLOSE);
+        let gap = inner.last.map(|last| now.saturating_duration_since(last));
+        let is_close = gap.is_some_and(|gap| gap < CLOSE);
         inner.last = Some(now);
+        let is_turn = gap.is_some_and(|gap| gap < TURN) && bytes < FEW;
+        inner.turns = match (is_turn, inner.written.take().is_some()) {
+            (true, true) => inner.turns + 1,
+            (true, false) => inner.turns.saturating_sub(1),
+            (false, _) => 0,
+        };
         if inner.is_pausing() {
             return;
         }
@@ -91,9 +118,17 @@ impl Pace {
     }
 
     /// A link has written: somebody may wait for what comes of it.
-    pub(crate) fn written(&self) {
+    pub(crate) fn written(&self, now: Instant) {
         let mut inner = self.lock();
         (inner.thin, inner.thick) = (0, 0);
+        inner.written = Some(now);
+    }
+
+    /// Whether an answer may be here at any moment, or ours is about to be written.
+    pub(crate) fn is_talking(&self, now: Instant) -> bool {
+        let inner = self.lock();
+        let last = inner.written.or(inner.last);
+        inner.turns >= TURNS && last.is_some_and(|last| now < last + ANSWER)
     }
 
     /// How to wait before looking for more.
@@ -162,7 +197,7 @@ mod tests {
         for number in 0..1000 {
             pace.read(start + close * number, 40);
             assert_eq!(pace.pause(), None);
-            pace.written();
+            pace.written(start + close * number);
         }
         assert_eq!(pauses(&pace, start, 1000, 40, CLOSE * 2), 0);
     }
@@ -185,7 +220,7 @@ mod tests {
         let (pace, start) = (Pace::default(), Instant::now());
         let close = Duration::from_micros(20);
         assert!(pauses(&pace, start, 2 * THIN_READS, 3000, close) > 0);
-        pace.written();
+        pace.written(start);
         assert_eq!(pace.pause(), None);
     }
 
@@ -203,5 +238,27 @@ mod tests {
         );
         assert_eq!(pace.pause(), None);
         assert_eq!(pace.pause(), None);
+    }
+
+    #[test]
+    fn a_lively_conversation_is_waited_for_awake_and_a_slow_one_is_not() {
+        for (apart, expected) in [(TURN / 2, true), (TURN * 2, false)] {
+            let (pace, start) = (Pace::default(), Instant::now());
+            let mut now = start;
+            for _ in 0..2 * TURNS {
+                now += apart;
+                pace.read(now, 40);
+                pace.written(now);
+            }
+            assert_eq!(pace.is_talking(now), expected);
+            assert!(!pace.is_talking(now + ANSWER), "the peer took its time");
+        }
+    }
+
+    #[test]
+    fn who_only_listens_sleeps() {
+        let (pace, start) = (Pace::default(), Instant::now());
+        pauses(&pace, start, 1000, 40, CLOSE / 2);
+        assert!(!pace.is_talking(start + CLOSE / 2 * 1000));
     }
 }
