@@ -11,7 +11,7 @@ mod pace;
 
 use std::cell::Cell;
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Poll, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
@@ -31,6 +31,13 @@ const LOOK: Duration = Duration::from_millis(1);
 /// The least workers there may be. A container often has one processor, and there one function
 /// that blocks its thread would hold up every other one and every server.
 const LEAST_WORKERS: usize = 4;
+
+/// The most there may be. The system is asked once, because it reads files to answer, and while all
+/// workers are busy it is looked at for every message to a server.
+static MOST_WORKERS: LazyLock<usize> = LazyLock::new(|| {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    processors.max(LEAST_WORKERS)
+});
 
 /// The threads of what the user's code spawns by `tokio::spawn`, and of its clock and sockets.
 const THREADS_AROUND: usize = 2;
@@ -155,9 +162,7 @@ impl Crew {
             let threads: Vec<Thread> = inner.threads.iter().map(|(_, t)| t.clone()).collect();
             (inner.engine.take(), threads)
         };
-        if let Some(root) = self.root.get() {
-            root.wake_by_ref();
-        }
+        self.wake_leader();
         for thread in threads {
             thread.unpark();
         }
@@ -199,8 +204,7 @@ impl Crew {
 
     /// Starts one more worker, if there may be one more.
     fn hire(&self, inner: &mut Inner) -> std::io::Result<()> {
-        let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        if inner.workers >= processors.max(LEAST_WORKERS) || inner.engine.is_none() {
+        if inner.workers >= *MOST_WORKERS || inner.engine.is_none() {
             return Ok(());
         }
         if inner.around.is_none() {
@@ -271,10 +275,7 @@ impl Crew {
         let _leave = Leave(self, seat);
         let wait = std::future::poll_fn(|context| {
             self.root.get_or_init(|| context.waker().clone());
-            if has_work() {
-                return Poll::Ready(());
-            }
-            if self.must_leave(seat) {
+            if has_work() || self.must_leave(seat) {
                 return Poll::Ready(());
             }
             if self.pace.is_talking(Instant::now()) {
@@ -321,10 +322,7 @@ impl Crew {
         let mut inner = self.lock();
         inner.parked.retain(|(parked, _)| *parked != seat);
         if let Some(runnable) = inner.queue.pop_front() {
-            let wakes_keeper = inner.turns.begin(seat);
-            if wakes_keeper {
-                inner.wake(Seat::Keeper);
-            }
+            inner.begin(seat);
             if !inner.queue.is_empty() && !inner.turns.is_watched() {
                 // Nobody else will see it while this one is run.
                 self.put_to_work(&mut inner);
@@ -341,13 +339,6 @@ impl Crew {
             inner.parked.push((seat, std::thread::current()));
         }
         next
-    }
-
-    fn begin(&self, seat: Seat) {
-        let mut inner = self.lock();
-        if inner.turns.begin(seat) {
-            inner.wake(Seat::Keeper);
-        }
     }
 
     fn idle(&self, inner: &mut Inner, seat: Seat) -> Next {
@@ -398,6 +389,13 @@ enum Next {
 }
 
 impl Inner {
+    /// `seat` goes to run the user's code.
+    fn begin(&mut self, seat: Seat) {
+        if self.turns.begin(seat) {
+            self.wake(Seat::Keeper);
+        }
+    }
+
     fn next_seat(&mut self) -> u32 {
         self.seats = self.seats.wrapping_add(1);
         self.seats

@@ -1,33 +1,19 @@
 //! The user's code on a thread that drives the links.
 
-use std::net::{IpAddr, Ipv4Addr};
+#[path = "loopback/loopback.rs"]
+mod loopback;
+
 use std::sync::mpsc;
 use std::time::Duration;
 
-use enmesh::{
-    Answer, Caller, Cookie, EpmdMode, GenServer, Mailbox, Node, NodeName, Process, Received, Stop,
-    Term,
-};
+use enmesh::{Answer, Caller, GenServer, Mailbox, Node, Process, Received, Stop, Term};
 use tokio::task::LocalSet;
 
-const PATIENCE: Duration = Duration::from_secs(20);
-
-fn free_port() -> u16 {
-    let any = std::net::TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
-    any.local_addr().unwrap().port()
-}
-
-fn name(host: u8) -> NodeName {
-    format!("n{host}@127.0.0.{host}").parse().unwrap()
-}
+use crate::loopback::{PATIENCE, builder, free_port, name};
 
 fn node(host: u8, port: u16) -> Node {
-    Node::builder(name(host), Cookie::new("secret").unwrap())
-        .listen(IpAddr::V4(Ipv4Addr::new(127, 0, 0, host)))
-        .dist_port(port)
-        .epmd(EpmdMode::None)
-        .start_blocking()
-        .unwrap()
+    let builder = builder(host, port).visible(true);
+    builder.start_blocking().unwrap()
 }
 
 /// Two nodes, connected.
@@ -394,14 +380,8 @@ fn what_a_server_sets_going_before_it_blocks_its_thread_runs() {
 
 #[tokio::test]
 async fn under_a_runtime_of_tokios_it_panics_and_the_node_goes_on() {
-    let port = free_port();
-    let one = Node::builder(name(5), Cookie::new("secret").unwrap())
-        .listen(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 5)))
-        .dist_port(port)
-        .epmd(EpmdMode::None)
-        .start()
-        .await
-        .unwrap();
+    let builder = builder(5, free_port()).visible(true);
+    let one = builder.start().await.unwrap();
     let other = one.clone();
     let nested = std::panic::AssertUnwindSafe(|| other.block_on(async {}));
     assert!(std::panic::catch_unwind(nested).is_err());

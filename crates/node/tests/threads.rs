@@ -2,29 +2,19 @@
 //! it counts those of the whole process.
 #![cfg(target_os = "linux")]
 
-use std::net::{IpAddr, Ipv4Addr};
+#[path = "loopback/loopback.rs"]
+mod loopback;
+
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use enmesh::{
-    Answer, Caller, Cookie, EpmdMode, GenServer, MailboxOptions, Node, Process, Stop, Term,
-};
+use enmesh::{Answer, Caller, GenServer, MailboxOptions, Node, Process, Stop, Term};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+use crate::loopback::{PATIENCE, builder, free_port};
 
 fn node() -> Node {
-    let any = std::net::TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
-    let port = any.local_addr().unwrap().port();
-    drop(any);
-    Node::builder(
-        "n7@127.0.0.7".parse().unwrap(),
-        Cookie::new("secret").unwrap(),
-    )
-    .listen(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 7)))
-    .dist_port(port)
-    .epmd(EpmdMode::None)
-    .start_blocking()
-    .unwrap()
+    let builder = builder(7, free_port()).visible(true);
+    builder.start_blocking().unwrap()
 }
 
 /// The threads of this process, by their directories.

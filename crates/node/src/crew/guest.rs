@@ -42,7 +42,7 @@ impl Crew {
         let mut future = pin!(future);
         loop {
             if guest.woken.swap(false, Ordering::SeqCst) {
-                self.begin(seat);
+                self.lock().begin(seat);
                 if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
                     return output;
                 }

@@ -103,7 +103,7 @@ impl Pace {
         inner.last = Some(now);
         let is_turn = gap.is_some_and(|gap| gap < TURN) && bytes < FEW;
         inner.turns = match (is_turn, inner.written.take().is_some()) {
-            (true, true) => inner.turns + 1,
+            (true, true) => inner.turns.saturating_add(1),
             (true, false) => inner.turns.saturating_sub(1),
             (false, _) => 0,
         };
@@ -112,7 +112,7 @@ impl Pace {
         }
         (inner.thin, inner.thick) = match (is_close, bytes < THIN) {
             (true, true) => (inner.thin + 1, 0),
-            (true, false) => (0, inner.thick + 1),
+            (true, false) => (0, inner.thick.saturating_add(1)),
             (false, _) => (0, 0),
         };
     }
