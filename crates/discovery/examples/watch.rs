@@ -7,8 +7,8 @@
 use std::error::Error;
 
 use enmesh_discovery::{SourceContext, TopologyConfig};
-use enmesh_identity::{NodeName, PeerAddr};
-use enmesh_membership::Update;
+use enmesh_identity::NodeName;
+use enmesh_membership::{Sighting, Update};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -34,6 +34,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
                     gone.join(" ")
                 );
             }
+            Update::Draining(draining) => println!("{seconds:8.3} draining {draining}"),
             Update::Failed(failure) => {
                 println!(
                     "{seconds:8.3} failed  {}: {failure}",
@@ -44,7 +45,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-fn names(peers: &[PeerAddr]) -> String {
-    let names: Vec<_> = peers.iter().map(|peer| peer.name().as_str()).collect();
+fn names(peers: &[Sighting]) -> String {
+    let names: Vec<_> = peers.iter().map(|seen| seen.name().as_str()).collect();
     names.join(" ")
 }

@@ -21,6 +21,9 @@ pub(crate) use duration::{
 pub use error::ConfigError;
 pub(crate) use fields::{Field, Fields};
 pub use strategy::Strategy;
+pub(crate) use strategy::StrategyConfig;
+#[cfg(not(all(feature = "kubernetes", feature = "dns")))]
+pub(crate) use strategy::left_out;
 
 use crate::source::{Source, SourceContext, SourceError};
 

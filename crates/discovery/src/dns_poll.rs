@@ -6,9 +6,11 @@ use std::time::Duration;
 use enmesh_identity::NodeName;
 
 use crate::config::{
-    ConfigError, DEFAULT_POLLING_INTERVAL, Field, Fields, POLLING_INTERVAL_ALLOWED, duration_text,
+    ConfigError, DEFAULT_POLLING_INTERVAL, Field, Fields, POLLING_INTERVAL_ALLOWED, StrategyConfig,
+    duration_text,
 };
 use crate::local_epmd::check_polling_interval;
+use crate::source::{Source, SourceContext, SourceError};
 
 const QUERY_ALLOWED: &str = "a DNS name of at most 253 characters, as in web.internal";
 const NODE_BASENAME_ALLOWED: &str = "the part of the node names before the @";
@@ -25,11 +27,12 @@ pub struct DnsPollConfig {
     pub polling_interval: Duration,
 }
 
-impl DnsPollConfig {
-    pub(crate) const KEYS: &'static [&'static str] =
-        &["query", "node_basename", "polling_interval"];
+impl StrategyConfig for DnsPollConfig {
+    const NAME: &'static str = "dns_poll";
+    const ALIASES: &'static [&'static str] = &["Cluster.Strategy.DNSPoll"];
+    const KEYS: &'static [&'static str] = &["query", "node_basename", "polling_interval"];
 
-    pub(crate) fn take(fields: &mut Fields) -> Result<Self, ConfigError> {
+    fn take(fields: &mut Fields) -> Result<Self, ConfigError> {
         let interval = fields.duration("polling_interval", POLLING_INTERVAL_ALLOWED)?;
         Ok(Self {
             query: fields.required("query", QUERY_ALLOWED)?,
@@ -38,7 +41,7 @@ impl DnsPollConfig {
         })
     }
 
-    pub(crate) fn pairs(&self) -> Vec<(&'static str, Field)> {
+    fn pairs(&self) -> Vec<(&'static str, Field)> {
         vec![
             ("query", Field::Text(self.query.clone())),
             ("node_basename", Field::Text(self.node_basename.clone())),
@@ -49,10 +52,25 @@ impl DnsPollConfig {
         ]
     }
 
-    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+    fn validate(&self) -> Result<(), ConfigError> {
         check_query("query", &self.query, QUERY_ALLOWED)?;
         check_basename("node_basename", &self.node_basename, NODE_BASENAME_ALLOWED)?;
         check_polling_interval(self.polling_interval)
+    }
+
+    #[cfg(feature = "dns")]
+    fn source(&self, context: &SourceContext) -> Result<Box<dyn Source>, SourceError> {
+        Ok(Box::new(crate::dns::DnsSource::new(
+            &self.query,
+            &self.node_basename,
+            self.polling_interval,
+            context,
+        )))
+    }
+
+    #[cfg(not(feature = "dns"))]
+    fn source(&self, _context: &SourceContext) -> Result<Box<dyn Source>, SourceError> {
+        crate::config::left_out::<Self>("dns")
     }
 }
 

@@ -8,8 +8,8 @@ use enmesh_identity::{NodeName, PeerAddr};
 use enmesh_membership::Update;
 use tokio::time::Instant;
 
-use crate::config::{ConfigError, Field, Fields, duration_text};
-use crate::source::{MAX_PEERS_PER_UPDATE, Source};
+use crate::config::{ConfigError, Field, Fields, StrategyConfig, duration_text};
+use crate::source::{MAX_PEERS_PER_UPDATE, Source, SourceContext, SourceError};
 
 const HOSTS_ALLOWED: &str = "1 to 10000 node names separated by commas, as in b@127.0.0.1";
 const TIMEOUT_ALLOWED: &str = "a duration from 100ms, milliseconds as a bare number, or infinity";
@@ -28,10 +28,12 @@ pub struct EpmdConfig {
     pub timeout: Option<Duration>,
 }
 
-impl EpmdConfig {
-    pub(crate) const KEYS: &'static [&'static str] = &["hosts", "timeout"];
+impl StrategyConfig for EpmdConfig {
+    const NAME: &'static str = "epmd";
+    const ALIASES: &'static [&'static str] = &["Cluster.Strategy.Epmd"];
+    const KEYS: &'static [&'static str] = &["hosts", "timeout"];
 
-    pub(crate) fn take(fields: &mut Fields) -> Result<Self, ConfigError> {
+    fn take(fields: &mut Fields) -> Result<Self, ConfigError> {
         let mut hosts = Vec::new();
         for value in fields.list("hosts", HOSTS_ALLOWED)? {
             match value.parse() {
@@ -49,7 +51,7 @@ impl EpmdConfig {
         Ok(Self { hosts, timeout })
     }
 
-    pub(crate) fn pairs(&self) -> Vec<(&'static str, Field)> {
+    fn pairs(&self) -> Vec<(&'static str, Field)> {
         let hosts = self.hosts.iter().map(NodeName::to_string).collect();
         let timeout = self
             .timeout
@@ -60,7 +62,7 @@ impl EpmdConfig {
         ]
     }
 
-    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+    fn validate(&self) -> Result<(), ConfigError> {
         if self.hosts.is_empty() || self.hosts.len() > MAX_PEERS_PER_UPDATE {
             let value = format!("{} names", self.hosts.len());
             return Err(ConfigError::BadValue {
@@ -80,6 +82,10 @@ impl EpmdConfig {
             }
             _ => Ok(()),
         }
+    }
+
+    fn source(&self, _context: &SourceContext) -> Result<Box<dyn Source>, SourceError> {
+        Ok(Box::new(EpmdSource::new(self)))
     }
 }
 
@@ -112,7 +118,7 @@ impl EpmdSource {
         }
         self.said = true;
         self.due = self.timeout.map(|timeout| Instant::now() + timeout);
-        Update::Snapshot(self.peers.clone())
+        Update::snapshot(self.peers.clone())
     }
 }
 

@@ -19,5 +19,3 @@ mod tracker;
 mod transport;
 
 pub use config::{KubernetesConfig, LookupMode, NameMode};
-#[cfg(feature = "kubernetes")]
-pub(crate) use source::KubernetesSource;

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use crate::config::{
-    ConfigError, DEFAULT_POLLING_INTERVAL, Field, Fields, POLLING_INTERVAL_ALLOWED, duration_text,
+    ConfigError, DEFAULT_POLLING_INTERVAL, Field, Fields, POLLING_INTERVAL_ALLOWED, StrategyConfig,
+    duration_text,
 };
 use crate::dns_poll::{check_basename, check_query};
 use crate::local_epmd::check_polling_interval;
+use crate::source::{Source, SourceContext, SourceError};
 
 const SERVICE_ALLOWED: &str =
     "the DNS name of a headless Service, as in web-headless or web-headless.prod";
@@ -24,11 +26,12 @@ pub struct KubernetesDnsConfig {
     pub polling_interval: Duration,
 }
 
-impl KubernetesDnsConfig {
-    pub(crate) const KEYS: &'static [&'static str] =
-        &["service", "application_name", "polling_interval"];
+impl StrategyConfig for KubernetesDnsConfig {
+    const NAME: &'static str = "kubernetes_dns";
+    const ALIASES: &'static [&'static str] = &["Cluster.Strategy.Kubernetes.DNS"];
+    const KEYS: &'static [&'static str] = &["service", "application_name", "polling_interval"];
 
-    pub(crate) fn take(fields: &mut Fields) -> Result<Self, ConfigError> {
+    fn take(fields: &mut Fields) -> Result<Self, ConfigError> {
         let interval = fields.duration("polling_interval", POLLING_INTERVAL_ALLOWED)?;
         Ok(Self {
             service: fields.required("service", SERVICE_ALLOWED)?,
@@ -37,7 +40,7 @@ impl KubernetesDnsConfig {
         })
     }
 
-    pub(crate) fn pairs(&self) -> Vec<(&'static str, Field)> {
+    fn pairs(&self) -> Vec<(&'static str, Field)> {
         vec![
             ("service", Field::Text(self.service.clone())),
             (
@@ -51,7 +54,7 @@ impl KubernetesDnsConfig {
         ]
     }
 
-    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+    fn validate(&self) -> Result<(), ConfigError> {
         check_query("service", &self.service, SERVICE_ALLOWED)?;
         check_basename(
             "application_name",
@@ -59,5 +62,20 @@ impl KubernetesDnsConfig {
             APPLICATION_NAME_ALLOWED,
         )?;
         check_polling_interval(self.polling_interval)
+    }
+
+    #[cfg(feature = "dns")]
+    fn source(&self, context: &SourceContext) -> Result<Box<dyn Source>, SourceError> {
+        Ok(Box::new(crate::dns::DnsSource::new(
+            &self.service,
+            &self.application_name,
+            self.polling_interval,
+            context,
+        )))
+    }
+
+    #[cfg(not(feature = "dns"))]
+    fn source(&self, _context: &SourceContext) -> Result<Box<dyn Source>, SourceError> {
+        crate::config::left_out::<Self>("dns")
     }
 }

@@ -12,11 +12,11 @@ use tokio::time::Instant;
 
 use crate::backoff::Backoff;
 use crate::config::{
-    ConfigError, DEFAULT_POLLING_INTERVAL, Field, Fields, POLLING_INTERVAL_ALLOWED, duration_text,
-    is_polling_interval,
+    ConfigError, DEFAULT_POLLING_INTERVAL, Field, Fields, POLLING_INTERVAL_ALLOWED, StrategyConfig,
+    duration_text, is_polling_interval,
 };
 use crate::failure::failed;
-use crate::source::{MAX_PEERS_PER_UPDATE, Source, SourceContext};
+use crate::source::{MAX_PEERS_PER_UPDATE, Source, SourceContext, SourceError};
 
 /// The longest that one question may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -36,25 +36,31 @@ impl Default for LocalEpmdConfig {
     }
 }
 
-impl LocalEpmdConfig {
-    pub(crate) const KEYS: &'static [&'static str] = &["polling_interval"];
+impl StrategyConfig for LocalEpmdConfig {
+    const NAME: &'static str = "local_epmd";
+    const ALIASES: &'static [&'static str] = &["Cluster.Strategy.LocalEpmd"];
+    const KEYS: &'static [&'static str] = &["polling_interval"];
 
-    pub(crate) fn take(fields: &mut Fields) -> Result<Self, ConfigError> {
+    fn take(fields: &mut Fields) -> Result<Self, ConfigError> {
         let interval = fields.duration("polling_interval", POLLING_INTERVAL_ALLOWED)?;
         Ok(Self {
             polling_interval: interval.unwrap_or(DEFAULT_POLLING_INTERVAL),
         })
     }
 
-    pub(crate) fn pairs(&self) -> Vec<(&'static str, Field)> {
+    fn pairs(&self) -> Vec<(&'static str, Field)> {
         vec![(
             "polling_interval",
             Field::Text(duration_text(self.polling_interval)),
         )]
     }
 
-    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+    fn validate(&self) -> Result<(), ConfigError> {
         check_polling_interval(self.polling_interval)
+    }
+
+    fn source(&self, context: &SourceContext) -> Result<Box<dyn Source>, SourceError> {
+        Ok(Box::new(LocalEpmdSource::new(self, context)))
     }
 }
 
@@ -127,7 +133,7 @@ impl LocalEpmdSource {
             );
         }
         self.had_peers |= !peers.is_empty();
-        Update::Snapshot(peers)
+        Update::snapshot(peers)
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 
-use enmesh_identity::NodeName;
+use enmesh_identity::{Creation, NodeName};
 use enmesh_membership::Update;
 
 use crate::config::ConfigError;
@@ -23,24 +23,44 @@ pub trait Source: Send {
     /// goes on counting. After a failure the next answer comes no sooner than the source's own
     /// back-off allows, so a caller need not slow itself down.
     fn next(&mut self) -> Pin<Box<dyn Future<Output = Update> + Send + '_>>;
+
+    /// Tells the others that we leave, where the strategy has a way to. Called once, when the node
+    /// shuts down; `next` is not called any more then. It is cut off when the grace of the
+    /// shutdown is over.
+    fn farewell(&mut self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// What a source must know about the node that asks.
 #[derive(Clone, Debug)]
 pub struct SourceContext {
     own: NodeName,
+    creation: Option<Creation>,
     epmd_port: u16,
     environment: Environment,
 }
 
 impl SourceContext {
     /// The context of the node `own`, with epmd's usual port 4369 and this process's environment.
+    /// A source that is made for looking alone knows no incarnation of ours, and says nothing of
+    /// us to anybody.
     pub fn new(own: NodeName) -> Self {
         let environment = Environment::of_process();
         Self {
             own,
+            creation: None,
             epmd_port: enmesh_epmd::DEFAULT_PORT,
             environment,
+        }
+    }
+
+    /// The same for a node of this incarnation, of which sources may tell the others.
+    #[must_use]
+    pub fn with_creation(self, creation: Creation) -> Self {
+        Self {
+            creation: Some(creation),
+            ..self
         }
     }
 
@@ -62,6 +82,11 @@ impl SourceContext {
     /// Our own name.
     pub fn own(&self) -> &NodeName {
         &self.own
+    }
+
+    /// Our incarnation; none where somebody only looks.
+    pub fn creation(&self) -> Option<Creation> {
+        self.creation
     }
 
     /// The port of the local epmd.

@@ -29,4 +29,4 @@ pub use roster::{
     TopologyStatus,
 };
 pub use topology::{MAX_TOPOLOGY_CHARS, TopologyName, TopologyNameError};
-pub use update::{FailureKind, MAX_DETAIL_BYTES, SourceFailure, Update};
+pub use update::{FailureKind, MAX_DETAIL_BYTES, Sighting, SourceFailure, Standing, Update};

@@ -53,6 +53,8 @@ pub struct Plan {
     last_connection: u64,
     counters: PlanCounters,
     is_shut: bool,
+    /// Whether we are being ended, so that nobody is dialled for the roster's sake.
+    is_draining: bool,
     /// Until when we stay away from everybody.
     away_until: Option<Instant>,
 }
@@ -87,6 +89,7 @@ impl Plan {
             last_connection: 0,
             counters: PlanCounters::default(),
             is_shut: false,
+            is_draining: false,
             away_until: None,
         }
     }
@@ -94,9 +97,10 @@ impl Plan {
     /// Takes in what the roster says.
     pub fn handle_intent(&mut self, now: Instant, intent: Intent) {
         match intent {
-            Intent::Want(peer) => self.want(now, peer),
+            Intent::Want(sighting) => self.want(now, sighting),
             Intent::Leave(name) => self.leave(now, &name),
             Intent::Prune(name) => self.drop_live(now, &name, DownReason::Pruned),
+            Intent::Drain(draining) => self.drain(now, draining),
         }
         self.dial_due(now);
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use enmesh_identity::{NodeName, PeerAddr};
 
 use self::topologies::Topologies;
-use crate::{Prune, TopologyName, Update};
+use crate::{Prune, Sighting, TopologyName, Update};
 
 pub use self::topologies::{
     AddTopologyError, MAX_PEERS, MAX_TOPOLOGIES, SourceNews, TopologyStatus,
@@ -39,13 +39,15 @@ impl RosterConfig {
 /// What the roster tells the plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Intent {
-    /// Some topology names this peer: keep a link up with it. Said again when the address or the
-    /// port has changed.
-    Want(PeerAddr),
+    /// Some topology names this peer: keep a link up with it. Said again when anything that is
+    /// known of it has changed.
+    Want(Sighting),
     /// No topology names the peer any more: stop dialling it. A live link stays.
     Leave(NodeName),
     /// The peer has left and policy says that its live link is closed.
     Prune(NodeName),
+    /// Whether some topology says that we ourselves are being ended: dial nobody meanwhile.
+    Drain(bool),
 }
 
 /// Merges what several sources say about who belongs to the cluster.
@@ -63,7 +65,8 @@ pub struct Roster {
     config: RosterConfig,
     topologies: Topologies,
     /// What the plan was told to want, so that only differences are told.
-    told: BTreeMap<NodeName, PeerAddr>,
+    told: BTreeMap<NodeName, Sighting>,
+    told_draining: bool,
     /// Whose merged state may differ from what was told.
     dirty: BTreeSet<NodeName>,
     /// Who has left, and when its live link is to be closed.
@@ -79,6 +82,7 @@ impl Roster {
             config,
             topologies: Topologies::default(),
             told: BTreeMap::new(),
+            told_draining: false,
             dirty: BTreeSet::new(),
             leaving: BTreeMap::new(),
             due: BTreeSet::new(),
@@ -133,13 +137,17 @@ impl Roster {
 
     /// What to tell the plan next.
     pub fn poll_action(&mut self) -> Option<Intent> {
+        let draining = self.topologies.is_draining();
+        if draining != std::mem::replace(&mut self.told_draining, draining) {
+            return Some(Intent::Drain(draining));
+        }
         while let Some(name) = self.dirty.pop_first() {
             let merged = self.topologies.merged(&name);
             let told = self.told.get(&name);
             match (merged, told) {
-                (Some(peer), told) if told != Some(&peer) => {
-                    self.told.insert(name, peer.clone());
-                    return Some(Intent::Want(peer));
+                (Some(sighting), told) if told != Some(&sighting) => {
+                    self.told.insert(name, sighting.clone());
+                    return Some(Intent::Want(sighting));
                 }
                 (None, Some(_)) => {
                     self.told.remove(&name);
@@ -161,7 +169,8 @@ impl Roster {
         let names = self.topologies.names();
         names.into_iter().filter_map(|name| {
             let topologies = self.topologies.naming(name);
-            self.topologies.merged(name).map(|peer| (peer, topologies))
+            let merged = self.topologies.merged(name);
+            merged.map(|sighting| (sighting.peer, topologies))
         })
     }
 

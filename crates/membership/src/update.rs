@@ -11,16 +11,119 @@ pub const MAX_DETAIL_BYTES: usize = 1024;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Update {
     /// The whole set, by the source's positive word: who is not in it has left.
-    Snapshot(Vec<PeerAddr>),
+    Snapshot(Vec<Sighting>),
     /// Some came or changed, some left; about all others nothing is said.
     Changed {
         /// Who is there, with what the source now knows of the address and port.
-        present: Vec<PeerAddr>,
+        present: Vec<Sighting>,
         /// Who has left.
         gone: Vec<NodeName>,
     },
+    /// Whether we ourselves are being ended, by the source's word. Whoever is being ended dials
+    /// nobody any more: a pod that is terminating still reads who is there, and would come back
+    /// to peers that have just seen it go.
+    Draining(bool),
     /// The look-up failed or was partial: nobody is removed.
     Failed(SourceFailure),
+}
+
+impl Update {
+    /// The whole set, of peers of which no more is known than where they are.
+    ///
+    /// ```
+    /// use enmesh_identity::NodeName;
+    /// use enmesh_membership::Update;
+    ///
+    /// let name: NodeName = "web@10.0.0.7".parse()?;
+    /// assert!(matches!(Update::snapshot([name]), Update::Snapshot(peers) if peers.len() == 1));
+    /// # Ok::<(), enmesh_identity::NameError>(())
+    /// ```
+    pub fn snapshot(peers: impl IntoIterator<Item = impl Into<Sighting>>) -> Self {
+        Self::Snapshot(peers.into_iter().map(Into::into).collect())
+    }
+}
+
+/// A peer as its source sees it.
+///
+/// ```
+/// use enmesh_identity::NodeName;
+/// use enmesh_membership::{Sighting, Standing};
+///
+/// let name: NodeName = "web@10.0.0.7".parse()?;
+/// let sighting = Sighting::from(name).with_standing(Standing::Unready);
+/// assert_eq!(sighting.name().as_str(), "web@10.0.0.7");
+/// # Ok::<(), enmesh_identity::NameError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sighting {
+    /// Its name and where it is.
+    pub peer: PeerAddr,
+    /// What the source thinks of dialling it.
+    pub standing: Standing,
+    /// Another number whenever something has happened to the peer after which a dial may go
+    /// otherwise than before: it was started anew, it turned ready. The number itself means
+    /// nothing; a change ends the peer's back-off.
+    pub life: u64,
+}
+
+impl Sighting {
+    /// The peer's full name.
+    pub fn name(&self) -> &NodeName {
+        self.peer.name()
+    }
+
+    /// The same with another standing.
+    #[must_use]
+    pub fn with_standing(self, standing: Standing) -> Self {
+        Self { standing, ..self }
+    }
+
+    /// The same with another life.
+    #[must_use]
+    pub fn with_life(self, life: u64) -> Self {
+        Self { life, ..self }
+    }
+}
+
+impl From<PeerAddr> for Sighting {
+    fn from(peer: PeerAddr) -> Self {
+        Self {
+            peer,
+            standing: Standing::default(),
+            life: 0,
+        }
+    }
+}
+
+impl From<NodeName> for Sighting {
+    fn from(name: NodeName) -> Self {
+        PeerAddr::new(name).into()
+    }
+}
+
+/// The peer, and its standing where it is not [`Standing::Ready`].
+impl fmt::Display for Sighting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.peer.fmt(f)?;
+        match self.standing {
+            Standing::Ready => Ok(()),
+            Standing::Unready => f.write_str(", perhaps not ready"),
+            Standing::Silent => f.write_str(", not heard of for long"),
+        }
+    }
+}
+
+/// What a source thinks of dialling a peer. Whatever it is, a live link stays.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Standing {
+    /// It is to be dialled at once.
+    #[default]
+    Ready,
+    /// It is there and may not be ready: it is first dialled a little later than those that are.
+    Unready,
+    /// It may be there and has not been heard of for long: it is not dialled while its link is
+    /// down.
+    Silent,
 }
 
 /// What kind of failure a look-up met: a closed set, fit for a metric's label.

@@ -235,8 +235,7 @@ impl Manager {
             self.plan.handle_leave(now, rejoin_after);
         }
         if let (Some(nodes), Some(topology)) = (orders.learned, self.learned.clone()) {
-            let peers = nodes.into_iter().map(PeerAddr::new).collect();
-            self.handle_update(&topology, Update::Snapshot(peers));
+            self.handle_update(&topology, Update::snapshot(nodes));
             self.pump();
         }
         for name in orders.connects {

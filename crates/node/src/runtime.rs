@@ -140,6 +140,7 @@ async fn boot(
     let listener = listen::bind(builder.listen, builder.dist_port).map_err(listen_error)?;
     let own = listener.local_addr().map_err(listen_error)?;
     let creation = Creation::from_seed(rand::random());
+    let context = context.with_creation(creation);
     let registered = registration::register(&builder, own.port()).await?;
 
     let stop = CancellationToken::new();

@@ -25,16 +25,14 @@ pub(crate) fn spawn(
     let supervised = tasks.clone();
     let supervisor = async move {
         loop {
-            let run = follow(topology.clone(), context.clone(), updates.clone());
-            let mut task = supervised.spawn(run.in_current_span());
-            let outcome = tokio::select! {
-                biased;
-                () = stop.cancelled() => {
-                    task.abort();
-                    return;
-                }
-                outcome = &mut task => outcome,
-            };
+            let run = follow(
+                topology.clone(),
+                context.clone(),
+                updates.clone(),
+                stop.clone(),
+            );
+            let task = supervised.spawn(run.in_current_span());
+            let outcome = task.await;
             match outcome {
                 Ok(()) => return,
                 Err(panic) => error!(error = %panic, "source died; starting it again"),
@@ -55,6 +53,7 @@ async fn follow(
     topology: TopologyConfig,
     context: SourceContext,
     updates: mpsc::Sender<(TopologyName, Update)>,
+    stop: CancellationToken,
 ) {
     let mut source = match topology.source(&context) {
         Ok(source) => source,
@@ -64,9 +63,15 @@ async fn follow(
         }
     };
     loop {
-        let update = source.next().await;
+        // Cancel safe: what a source says goes nowhere once we stop.
+        let update = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            update = source.next() => update,
+        };
         if updates.send((topology.name.clone(), update)).await.is_err() {
-            return;
+            break;
         }
     }
+    source.farewell().await;
 }

@@ -286,13 +286,13 @@ impl Watch {
         let names = &mut self.nodes[node].topologies[topology];
         match update {
             Update::Snapshot(present) => {
-                *names = present.iter().map(|peer| peer.name().clone()).collect();
+                *names = present.iter().map(|seen| seen.name().clone()).collect();
             }
             Update::Changed { present, gone } => {
                 names.retain(|name| !gone.contains(name));
-                names.extend(present.iter().map(|peer| peer.name().clone()));
+                names.extend(present.iter().map(|seen| seen.name().clone()));
             }
-            Update::Failed(_) => {}
+            Update::Draining(_) | Update::Failed(_) => {}
         }
         names.remove(own);
     }

@@ -46,14 +46,17 @@ impl Source {
             Some(FaultKind::SourceEmpty) => Update::Snapshot(Vec::new()),
             Some(FaultKind::SourceFlapping) if self.is_odd => Update::Snapshot(Vec::new()),
             Some(FaultKind::SourcePartial) if self.is_odd => {
-                let present = truth().filter(|_| rng.random_bool(0.5)).collect();
+                let present = truth()
+                    .filter(|_| rng.random_bool(0.5))
+                    .map(Into::into)
+                    .collect();
                 Update::Changed {
                     present,
                     gone: Vec::new(),
                 }
             }
             Some(FaultKind::SourcePartial) => {
-                Update::Snapshot(truth().filter(|_| rng.random_bool(0.5)).collect())
+                Update::snapshot(truth().filter(|_| rng.random_bool(0.5)))
             }
             Some(FaultKind::SourceFailed) => {
                 let kind = [
@@ -63,8 +66,8 @@ impl Source {
                 ][rng.random_range(0..3)];
                 Update::Failed(SourceFailure::new(kind, "the source is down"))
             }
-            Some(FaultKind::SourceWrong) => Update::Snapshot(self.wrong(rng)),
-            _ => Update::Snapshot(truth().collect()),
+            Some(FaultKind::SourceWrong) => Update::snapshot(self.wrong(rng)),
+            _ => Update::snapshot(truth()),
         };
         (update, fault)
     }

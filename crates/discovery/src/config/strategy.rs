@@ -10,21 +10,109 @@ use crate::kubernetes_dns::KubernetesDnsConfig;
 use crate::local_epmd::LocalEpmdConfig;
 use crate::source::{Source, SourceContext, SourceError};
 
-/// The names of all strategies, in the order in which messages list them.
-pub(crate) const STRATEGIES: &[&str] = &[
-    "epmd",
-    "local_epmd",
-    "kubernetes",
-    "kubernetes_dns",
-    "dns_poll",
-];
+/// What the configuration of every strategy can do.
+pub(crate) trait StrategyConfig: Sized {
+    /// The name by which configuration chooses the strategy.
+    const NAME: &'static str;
 
-/// Where the peers of a topology come from.
-///
-/// libcluster's module names (`Cluster.Strategy.Kubernetes`) are understood as well.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Strategy {
+    /// What it is called elsewhere, in libcluster for one.
+    const ALIASES: &'static [&'static str];
+
+    /// The keys that it has.
+    const KEYS: &'static [&'static str];
+
+    /// Takes its keys out of `fields`.
+    fn take(fields: &mut Fields) -> Result<Self, ConfigError>;
+
+    /// What [`take`](Self::take) would take: every key that is set, defaults included.
+    fn pairs(&self) -> Vec<(&'static str, Field)>;
+
+    /// Checks every key's range.
+    fn validate(&self) -> Result<(), ConfigError>;
+
+    /// The source that the configuration describes.
+    fn source(&self, context: &SourceContext) -> Result<Box<dyn Source>, SourceError>;
+}
+
+/// Where a strategy is left out of a build, this stands in the place of its source.
+#[allow(
+    dead_code,
+    reason = "which strategies are left out depends on the features"
+)]
+pub(crate) fn left_out<C: StrategyConfig>(
+    feature: &'static str,
+) -> Result<Box<dyn Source>, SourceError> {
+    Err(SourceError::NotBuiltIn {
+        strategy: C::NAME,
+        feature,
+    })
+}
+
+/// The enum of all strategies and the one place that lists them.
+macro_rules! strategies {
+    ($($(#[$doc:meta])* $variant:ident($config:ident),)+) => {
+        /// The names of all strategies, in the order in which messages list them.
+        pub(crate) const STRATEGIES: &[&str] = &[$($config::NAME),+];
+
+        /// Where the peers of a topology come from.
+        ///
+        /// libcluster's module names (`Cluster.Strategy.Kubernetes`) are understood as well.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub enum Strategy {
+            $($(#[$doc])* $variant($config),)+
+        }
+
+        impl Strategy {
+            /// The name by which configuration chooses the strategy.
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$variant(_) => $config::NAME,)+
+                }
+            }
+
+            /// Checks every key's range.
+            ///
+            /// # Errors
+            /// The first key whose value is out of its range.
+            pub fn validate(&self) -> Result<(), ConfigError> {
+                match self {
+                    $(Self::$variant(config) => config.validate(),)+
+                }
+            }
+
+            pub(crate) fn from_fields(
+                name: &str,
+                fields: BTreeMap<String, Field>,
+            ) -> Result<Self, ConfigError> {
+                let name = name.trim_start_matches("Elixir.");
+                $(if name == $config::NAME || $config::ALIASES.contains(&name) {
+                    return Ok(Self::$variant(take::<$config>(fields)?));
+                })+
+                Err(ConfigError::UnknownStrategy {
+                    value: name.to_owned(),
+                })
+            }
+
+            pub(crate) fn pairs(&self) -> Vec<(&'static str, Field)> {
+                match self {
+                    $(Self::$variant(config) => config.pairs(),)+
+                }
+            }
+
+            pub(crate) fn source(
+                &self,
+                context: &SourceContext,
+            ) -> Result<Box<dyn Source>, SourceError> {
+                match self {
+                    $(Self::$variant(config) => config.source(context),)+
+                }
+            }
+        }
+    };
+}
+
+strategies! {
     /// `epmd`: a fixed list of node names.
     Epmd(EpmdConfig),
     /// `local_epmd`: every node that the port mapper of this machine knows.
@@ -37,119 +125,10 @@ pub enum Strategy {
     DnsPoll(DnsPollConfig),
 }
 
-impl Strategy {
-    /// The name by which configuration chooses the strategy.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Epmd(_) => "epmd",
-            Self::LocalEpmd(_) => "local_epmd",
-            Self::Kubernetes(_) => "kubernetes",
-            Self::KubernetesDns(_) => "kubernetes_dns",
-            Self::DnsPoll(_) => "dns_poll",
-        }
-    }
-
-    /// Checks every key's range.
-    ///
-    /// # Errors
-    /// The first key whose value is out of its range.
-    pub fn validate(&self) -> Result<(), ConfigError> {
-        match self {
-            Self::Epmd(config) => config.validate(),
-            Self::LocalEpmd(config) => config.validate(),
-            Self::Kubernetes(config) => config.validate(),
-            Self::KubernetesDns(config) => config.validate(),
-            Self::DnsPoll(config) => config.validate(),
-        }
-    }
-
-    pub(crate) fn from_fields(
-        name: &str,
-        fields: BTreeMap<String, Field>,
-    ) -> Result<Self, ConfigError> {
-        let (strategy, allowed) = match name.trim_start_matches("Elixir.") {
-            "epmd" | "Cluster.Strategy.Epmd" => {
-                let mut fields = Fields::new("epmd", fields);
-                let strategy = Self::Epmd(EpmdConfig::take(&mut fields)?);
-                (strategy, fields.finish(EpmdConfig::KEYS))
-            }
-            "local_epmd" | "Cluster.Strategy.LocalEpmd" => {
-                let mut fields = Fields::new("local_epmd", fields);
-                let strategy = Self::LocalEpmd(LocalEpmdConfig::take(&mut fields)?);
-                (strategy, fields.finish(LocalEpmdConfig::KEYS))
-            }
-            "kubernetes" | "Cluster.Strategy.Kubernetes" => {
-                let mut fields = Fields::new("kubernetes", fields);
-                let strategy = Self::Kubernetes(KubernetesConfig::take(&mut fields)?);
-                (strategy, fields.finish(KubernetesConfig::KEYS))
-            }
-            "kubernetes_dns" | "Cluster.Strategy.Kubernetes.DNS" => {
-                let mut fields = Fields::new("kubernetes_dns", fields);
-                let strategy = Self::KubernetesDns(KubernetesDnsConfig::take(&mut fields)?);
-                (strategy, fields.finish(KubernetesDnsConfig::KEYS))
-            }
-            "dns_poll" | "Cluster.Strategy.DNSPoll" => {
-                let mut fields = Fields::new("dns_poll", fields);
-                let strategy = Self::DnsPoll(DnsPollConfig::take(&mut fields)?);
-                (strategy, fields.finish(DnsPollConfig::KEYS))
-            }
-            unknown => {
-                return Err(ConfigError::UnknownStrategy {
-                    value: unknown.to_owned(),
-                });
-            }
-        };
-        allowed?;
-        strategy.validate()?;
-        Ok(strategy)
-    }
-
-    pub(crate) fn pairs(&self) -> Vec<(&'static str, Field)> {
-        match self {
-            Self::Epmd(config) => config.pairs(),
-            Self::LocalEpmd(config) => config.pairs(),
-            Self::Kubernetes(config) => config.pairs(),
-            Self::KubernetesDns(config) => config.pairs(),
-            Self::DnsPoll(config) => config.pairs(),
-        }
-    }
-
-    pub(crate) fn source(&self, context: &SourceContext) -> Result<Box<dyn Source>, SourceError> {
-        match self {
-            Self::Epmd(config) => Ok(Box::new(crate::epmd::EpmdSource::new(config))),
-            Self::LocalEpmd(config) => Ok(Box::new(crate::local_epmd::LocalEpmdSource::new(
-                config, context,
-            ))),
-            #[cfg(feature = "kubernetes")]
-            Self::Kubernetes(config) => Ok(Box::new(crate::kubernetes::KubernetesSource::new(
-                config, context,
-            ))),
-            #[cfg(not(feature = "kubernetes"))]
-            Self::Kubernetes(_) => Err(self.left_out("kubernetes")),
-            #[cfg(feature = "dns")]
-            Self::KubernetesDns(config) => Ok(Box::new(crate::dns::DnsSource::new(
-                &config.service,
-                &config.application_name,
-                config.polling_interval,
-                context,
-            ))),
-            #[cfg(feature = "dns")]
-            Self::DnsPoll(config) => Ok(Box::new(crate::dns::DnsSource::new(
-                &config.query,
-                &config.node_basename,
-                config.polling_interval,
-                context,
-            ))),
-            #[cfg(not(feature = "dns"))]
-            Self::KubernetesDns(_) | Self::DnsPoll(_) => Err(self.left_out("dns")),
-        }
-    }
-
-    #[cfg(not(all(feature = "kubernetes", feature = "dns")))]
-    fn left_out(&self, feature: &'static str) -> SourceError {
-        SourceError::NotBuiltIn {
-            strategy: self.name(),
-            feature,
-        }
-    }
+fn take<C: StrategyConfig>(fields: BTreeMap<String, Field>) -> Result<C, ConfigError> {
+    let mut fields = Fields::new(C::NAME, fields);
+    let config = C::take(&mut fields)?;
+    fields.finish(C::KEYS)?;
+    config.validate()?;
+    Ok(config)
 }

@@ -70,9 +70,9 @@ impl Naming {
         }
         let query = &self.query;
         let update = match (shortest, failure) {
-            (Some(_), None) => Update::Snapshot(self.peers(found)),
+            (Some(_), None) => Update::snapshot(self.peers(found)),
             (Some(_), Some(_)) => Update::Changed {
-                present: self.peers(found),
+                present: self.peers(found).into_iter().map(Into::into).collect(),
                 gone: Vec::new(),
             },
             (None, Some((kind, text))) => failed(kind, text),
@@ -137,7 +137,7 @@ mod tests {
         }
     }
 
-    fn names(peers: &[PeerAddr]) -> Vec<&str> {
+    fn names(peers: &[enmesh_membership::Sighting]) -> Vec<&str> {
         peers.iter().map(|peer| peer.name().as_str()).collect()
     }
 

@@ -6,10 +6,12 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::config::{
-    ConfigError, DEFAULT_POLLING_INTERVAL, Field, Fields, POLLING_INTERVAL_ALLOWED, duration_text,
+    ConfigError, DEFAULT_POLLING_INTERVAL, Field, Fields, POLLING_INTERVAL_ALLOWED, StrategyConfig,
+    duration_text,
 };
 use crate::dns_poll::{check_basename, check_query};
 use crate::local_epmd::check_polling_interval;
+use crate::source::{Source, SourceContext, SourceError};
 
 const BASENAME: &str = "kubernetes_node_basename";
 const BASENAME_ALLOWED: &str = "the part of the node names before the @";
@@ -120,8 +122,10 @@ impl Default for KubernetesConfig {
     }
 }
 
-impl KubernetesConfig {
-    pub(crate) const KEYS: &'static [&'static str] = &[
+impl StrategyConfig for KubernetesConfig {
+    const NAME: &'static str = "kubernetes";
+    const ALIASES: &'static [&'static str] = &["Cluster.Strategy.Kubernetes"];
+    const KEYS: &'static [&'static str] = &[
         BASENAME,
         SELECTOR,
         NAMESPACE,
@@ -136,7 +140,7 @@ impl KubernetesConfig {
         "polling_interval",
     ];
 
-    pub(crate) fn take(fields: &mut Fields) -> Result<Self, ConfigError> {
+    fn take(fields: &mut Fields) -> Result<Self, ConfigError> {
         let default = Self::default();
         let interval = fields.duration("polling_interval", POLLING_INTERVAL_ALLOWED)?;
         let account_path = fields.text(ACCOUNT_PATH, ACCOUNT_PATH_ALLOWED)?;
@@ -162,7 +166,7 @@ impl KubernetesConfig {
         })
     }
 
-    pub(crate) fn pairs(&self) -> Vec<(&'static str, Field)> {
+    fn pairs(&self) -> Vec<(&'static str, Field)> {
         let path = |path: &PathBuf| path.display().to_string();
         let optional = [
             (BASENAME, self.node_basename.clone()),
@@ -185,7 +189,7 @@ impl KubernetesConfig {
         optional.into_iter().filter_map(given).collect()
     }
 
-    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+    fn validate(&self) -> Result<(), ConfigError> {
         if let Some(basename) = &self.node_basename {
             check_basename(BASENAME, basename, BASENAME_ALLOWED)?;
         }
@@ -214,6 +218,18 @@ impl KubernetesConfig {
             });
         }
         check_polling_interval(self.polling_interval)
+    }
+
+    #[cfg(feature = "kubernetes")]
+    fn source(&self, context: &SourceContext) -> Result<Box<dyn Source>, SourceError> {
+        Ok(Box::new(super::source::KubernetesSource::new(
+            self, context,
+        )))
+    }
+
+    #[cfg(not(feature = "kubernetes"))]
+    fn source(&self, _context: &SourceContext) -> Result<Box<dyn Source>, SourceError> {
+        crate::config::left_out::<Self>("kubernetes")
     }
 }
 

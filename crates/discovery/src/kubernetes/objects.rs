@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use enmesh_identity::PeerAddr;
+use enmesh_membership::Sighting;
 use k8s_openapi::api::core::v1::{EndpointAddress, Endpoints, Pod};
 
 use super::naming::{Naming, Seen};
@@ -13,13 +13,13 @@ pub(super) trait Holder {
     const RESOURCE: &'static str;
 
     /// The peers that the object tells now.
-    fn peers(&self, naming: &Naming) -> Vec<PeerAddr>;
+    fn peers(&self, naming: &Naming) -> Vec<Sighting>;
 }
 
 impl Holder for Pod {
     const RESOURCE: &'static str = "pods";
 
-    fn peers(&self, naming: &Naming) -> Vec<PeerAddr> {
+    fn peers(&self, naming: &Naming) -> Vec<Sighting> {
         let Some(status) = &self.status else {
             return Vec::new();
         };
@@ -35,14 +35,14 @@ impl Holder for Pod {
             namespace: self.metadata.namespace.as_deref().unwrap_or_default(),
             hostname: hostname.or(self.metadata.name.as_deref()),
         };
-        naming.peer(&seen).into_iter().collect()
+        naming.peer(&seen).into_iter().map(Into::into).collect()
     }
 }
 
 impl Holder for Endpoints {
     const RESOURCE: &'static str = "endpoints";
 
-    fn peers(&self, naming: &Naming) -> Vec<PeerAddr> {
+    fn peers(&self, naming: &Naming) -> Vec<Sighting> {
         let own_namespace = self.metadata.namespace.as_deref().unwrap_or_default();
         let mut peers = Vec::new();
         for subset in self.subsets.iter().flatten() {
@@ -50,7 +50,11 @@ impl Holder for Endpoints {
             let ready = subset.addresses.iter().flatten();
             let not_ready = subset.not_ready_addresses.iter().flatten();
             for address in ready.chain(not_ready) {
-                peers.extend(naming.peer(&seen(address, own_namespace)));
+                peers.extend(
+                    naming
+                        .peer(&seen(address, own_namespace))
+                        .map(Sighting::from),
+                );
             }
         }
         peers

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use enmesh_identity::{NodeName, PeerAddr};
-use enmesh_membership::Update;
+use enmesh_identity::NodeName;
+use enmesh_membership::{Sighting, Update};
 
 use crate::source::MAX_PEERS_PER_UPDATE;
 
@@ -13,11 +13,11 @@ pub(super) enum Event {
     /// A list begins.
     ListBegins,
     /// An object of the list.
-    Listed(Key, Vec<PeerAddr>),
+    Listed(Key, Vec<Sighting>),
     /// The list is complete.
     ListEnds,
     /// An object came or changed.
-    Applied(Key, Vec<PeerAddr>),
+    Applied(Key, Vec<Sighting>),
     /// An object was deleted.
     Deleted(Key),
 }
@@ -33,8 +33,8 @@ pub(super) struct Key {
 /// that is left out and counted.
 #[derive(Debug, Default)]
 pub(super) struct Tracker {
-    objects: BTreeMap<Key, Vec<PeerAddr>>,
-    listed: Option<BTreeMap<Key, Vec<PeerAddr>>>,
+    objects: BTreeMap<Key, Vec<Sighting>>,
+    listed: Option<BTreeMap<Key, Vec<Sighting>>>,
     left_out: usize,
 }
 
@@ -77,7 +77,7 @@ impl Tracker {
         std::mem::take(&mut self.left_out)
     }
 
-    fn change(&mut self, key: Key, peers: Vec<PeerAddr>) -> Option<Update> {
+    fn change(&mut self, key: Key, peers: Vec<Sighting>) -> Option<Update> {
         if self.objects.len() >= MAX_PEERS_PER_UPDATE && !self.objects.contains_key(&key) {
             self.left_out += 1;
             return None;
@@ -91,14 +91,14 @@ impl Tracker {
         self.changed(&before, news)
     }
 
-    fn changed(&self, before: &[PeerAddr], present: Vec<PeerAddr>) -> Option<Update> {
+    fn changed(&self, before: &[Sighting], present: Vec<Sighting>) -> Option<Update> {
         // Pods on the host's network share an address, so a name may still be somebody else's.
-        let left: BTreeSet<&NodeName> = before.iter().map(PeerAddr::name).collect();
+        let left: BTreeSet<&NodeName> = before.iter().map(|seen| seen.name()).collect();
         let still: BTreeSet<&NodeName> = self
             .objects
             .values()
             .flatten()
-            .map(PeerAddr::name)
+            .map(|seen| seen.name())
             .filter(|name| left.contains(name))
             .collect();
         let gone: Vec<_> = left
@@ -111,7 +111,7 @@ impl Tracker {
         Some(Update::Changed { present, gone })
     }
 
-    fn snapshot(&mut self) -> Vec<PeerAddr> {
+    fn snapshot(&mut self) -> Vec<Sighting> {
         let mut names = BTreeSet::new();
         let peers = self.objects.values().flatten();
         let peers = peers
@@ -122,7 +122,7 @@ impl Tracker {
     }
 }
 
-fn bounded(mut peers: Vec<PeerAddr>, left_out: &mut usize) -> Vec<PeerAddr> {
+fn bounded(mut peers: Vec<Sighting>, left_out: &mut usize) -> Vec<Sighting> {
     *left_out += peers.len().saturating_sub(MAX_PEERS_PER_UPDATE);
     peers.truncate(MAX_PEERS_PER_UPDATE);
     peers

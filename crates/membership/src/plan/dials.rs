@@ -6,9 +6,11 @@ use enmesh_identity::{NodeName, PeerAddr};
 use enmesh_proto::{Direction, LinkError};
 
 use super::links::Stage;
+use super::peers::Peer;
 use super::{
     Action, Connection, DialFailure, DownReason, Failure, LinkId, Plan, PlanWarning, TlsFault,
 };
+use crate::{Sighting, Standing};
 
 /// How long we wait for the connect of a peer that asked us to, before we dial it again; and how
 /// long a dial is put off while somebody who claims to be the peer is being let in.
@@ -28,8 +30,16 @@ const MAX_PAUSES: u32 = 14;
 /// How long a dial of the user is put off while somebody who claims to be the peer is being let in.
 const WAIT_FOR_CLAIM: Duration = Duration::from_millis(100);
 
+/// How much later than those that are ready a peer is first dialled that may not be.
+const UNREADY_DELAY: Duration = Duration::from_millis(250);
+
 impl Plan {
-    pub(super) fn want(&mut self, now: Instant, addr: PeerAddr) {
+    pub(super) fn want(&mut self, now: Instant, sighting: Sighting) {
+        let Sighting {
+            peer: addr,
+            standing,
+            life,
+        } = sighting;
         if self.is_shut || *addr.name() == self.config.own {
             return;
         }
@@ -37,14 +47,19 @@ impl Plan {
         let Some(peer) = self.peers.entry(&name, self.config.max_peers) else {
             return self.refuse(name);
         };
-        if peer.wanted.as_ref() == Some(&addr) {
+        let was_silent = std::mem::replace(&mut peer.standing, standing) == Standing::Silent;
+        let is_another_life = std::mem::replace(&mut peer.life, life) != life;
+        let is_heard_again = was_silent && standing != Standing::Silent;
+        if peer.wanted.as_ref() == Some(&addr) && !is_another_life && !is_heard_again {
             return;
         }
-        // At another place the peer deserves a dial at once, whatever the old one was worth. Who
-        // left and comes back does not, nor who moves all the time: a source that flaps, or two
-        // that contradict each other, must not make us storm.
+        // At another place, or in another life, the peer deserves a dial at once, whatever the old
+        // one was worth. Who left and comes back does not, nor who moves all the time: a source
+        // that flaps, or two that contradict each other, must not make us storm.
         let left = peer.left.take();
-        let has_moved = peer.wanted.is_some() || left.as_ref().is_some_and(|(old, _)| *old != addr);
+        let has_moved = peer.wanted.is_some()
+            || is_another_life && left.is_some()
+            || left.as_ref().is_some_and(|(old, _)| *old != addr);
         let has_stayed = |at| now.saturating_duration_since(at) >= self.config.stable_after;
         let mut at = now;
         if has_moved && peer.moved_at.is_none_or(has_stayed) {
@@ -55,10 +70,31 @@ impl Plan {
             at = not_before.max(now);
         } else if let Some(due) = peer.due() {
             at = due;
+        } else if standing == Standing::Unready {
+            at = now + UNREADY_DELAY;
         }
         peer.wanted = Some(addr);
-        if peer.dial.is_none() && peer.up.is_none() {
+        if peer.dial.is_none() && peer.up.is_none() && peer.target().is_some() {
             self.peers.schedule(&name, Some(at));
+        }
+    }
+
+    /// Whether we are being ended. Dials that run go on: they are answered within a moment.
+    pub(super) fn drain(&mut self, now: Instant, draining: bool) {
+        self.is_draining = draining;
+        if draining || self.is_shut {
+            return;
+        }
+        for name in self.peers.names() {
+            let is_idle = |peer: &&Peer| {
+                peer.target().is_some()
+                    && peer.up.is_none()
+                    && peer.dial.is_none()
+                    && peer.due().is_none()
+            };
+            if self.peers.get(&name).filter(is_idle).is_some() {
+                self.peers.schedule(&name, Some(now));
+            }
         }
     }
 
@@ -285,6 +321,10 @@ impl Plan {
                 continue;
             };
             if peer.up.is_some() || peer.dial.is_some() {
+                continue;
+            }
+            if self.is_draining && peer.once.is_none() {
+                self.peers.release(&name);
                 continue;
             }
             if is_claimed && !peer.is_deferred {

@@ -7,12 +7,17 @@ use enmesh_identity::{NodeName, PeerAddr};
 use enmesh_proto::Direction;
 
 use super::{Failure, LinkId};
+use crate::Standing;
 
 /// A peer that is wanted, dialled or connected. Nobody becomes one by a mere claim.
 #[derive(Debug, Default)]
 pub(super) struct Peer {
     /// Where the roster says that it is; `None` if no topology names it.
     pub(super) wanted: Option<PeerAddr>,
+    /// What the roster thinks of dialling it.
+    pub(super) standing: Standing,
+    /// Which life of it the roster knows of.
+    pub(super) life: u64,
     /// Where the user says that it is, until that one dial has ended.
     pub(super) once: Option<PeerAddr>,
     pub(super) dial: Option<LinkId>,
@@ -58,7 +63,9 @@ impl Peer {
 
     /// The address to dial, the user's before the roster's.
     pub(super) fn target(&self) -> Option<&PeerAddr> {
-        self.once.as_ref().or(self.wanted.as_ref())
+        let wanted = self.wanted.as_ref();
+        let wanted = wanted.filter(|_| self.standing != Standing::Silent);
+        self.once.as_ref().or(wanted)
     }
 
     /// When it is dialled next.

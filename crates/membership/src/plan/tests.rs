@@ -48,7 +48,8 @@ impl World {
     }
 
     fn want(&mut self, text: &str) {
-        self.plan.handle_intent(self.now, Intent::Want(peer(text)));
+        self.plan
+            .handle_intent(self.now, Intent::Want(peer(text).into()));
     }
 
     fn leave(&mut self, text: &str) {

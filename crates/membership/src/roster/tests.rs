@@ -7,7 +7,7 @@ use enmesh_identity::{NodeName, PeerAddr};
 use proptest::prelude::*;
 
 use super::*;
-use crate::{FailureKind, SourceFailure};
+use crate::{FailureKind, Sighting, SourceFailure};
 
 fn name(text: &str) -> NodeName {
     text.parse().unwrap()
@@ -22,7 +22,7 @@ fn topology(text: &str) -> TopologyName {
 }
 
 fn snapshot(names: &[&str]) -> Update {
-    Update::Snapshot(names.iter().copied().map(peer).collect())
+    Update::snapshot(names.iter().copied().map(peer))
 }
 
 fn failed() -> Update {
@@ -65,6 +65,7 @@ impl World {
             .map(|intent| match intent {
                 Intent::Want(peer) => format!("+{peer}"),
                 Intent::Leave(name) => format!("-{name}"),
+                Intent::Drain(draining) => format!("drain {draining}"),
                 Intent::Prune(name) => format!("x{name}"),
             })
             .collect()
@@ -122,7 +123,7 @@ fn a_change_speaks_only_of_those_it_names() {
     world.update(
         "t",
         Update::Changed {
-            present: vec![peer("d@h")],
+            present: vec![peer("d@h").into()],
             gone,
         },
     );
@@ -151,16 +152,16 @@ fn the_first_topology_that_knows_an_address_or_port_wins() {
     let address = |text: &str| peer("b@10.0.0.1").with_address(text.parse().unwrap());
     world.update(
         "two",
-        Update::Snapshot(vec![address("10.0.0.9").with_port(2)]),
+        Update::snapshot(vec![address("10.0.0.9").with_port(2)]),
     );
     assert_eq!(world.told(), ["+b@10.0.0.1 at 10.0.0.9:2"]);
     // The address in the name is not the source's word, so the second one's stays.
     world.update(
         "one",
-        Update::Snapshot(vec![peer("b@10.0.0.1").with_port(1)]),
+        Update::snapshot(vec![peer("b@10.0.0.1").with_port(1)]),
     );
     assert_eq!(world.told(), ["+b@10.0.0.1 at 10.0.0.9:1"]);
-    world.update("one", Update::Snapshot(vec![address("10.0.0.8")]));
+    world.update("one", Update::snapshot(vec![address("10.0.0.8")]));
     assert_eq!(world.told(), ["+b@10.0.0.1 at 10.0.0.8:2"]);
     world.update("one", Update::Snapshot(vec![]));
     assert_eq!(world.told(), ["+b@10.0.0.1 at 10.0.0.9:2"]);
@@ -173,7 +174,7 @@ fn our_own_name_never_enters() {
     world.update(
         "t",
         Update::Changed {
-            present: vec![peer("me@h")],
+            present: vec![peer("me@h").into()],
             gone: vec![],
         },
     );
@@ -189,7 +190,7 @@ fn who_is_over_the_limit_is_dropped_and_counted_and_who_is_known_stays() {
         .map(|i| peer(&format!("n{i}@h")))
         .collect();
     many.push(peer("z@h"));
-    world.update("t", Update::Snapshot(many));
+    world.update("t", Update::snapshot(many));
     let status = world.roster.topology(&topology("t")).unwrap();
     assert_eq!((status.peers, status.dropped), (MAX_PEERS, 5));
     assert!(world.roster.contains(&name("z@h")));
@@ -308,7 +309,7 @@ proptest! {
         for (which, kind, mask) in steps {
             let members = (0..4).filter(|i| mask & (1 << i) != 0);
             let names: Vec<_> = members.map(|i| name(&format!("n{i}@h"))).collect();
-            let peers = names.iter().cloned().map(PeerAddr::new).collect();
+            let peers = names.iter().cloned().map(Sighting::from).collect();
             let update = match kind {
                 0 => Update::Snapshot(peers),
                 1 => Update::Changed { present: peers, gone: vec![] },
@@ -321,6 +322,7 @@ proptest! {
                     Intent::Want(peer) => prop_assert!(wanted.insert(peer.name().clone())),
                     Intent::Leave(name) => prop_assert!(wanted.remove(&name)),
                     Intent::Prune(name) => prop_assert!(!world.roster.contains(&name)),
+                    Intent::Drain(_) => prop_assert!(false, "nobody is draining"),
                 }
             }
             let held: std::collections::BTreeSet<_> =

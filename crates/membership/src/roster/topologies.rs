@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use enmesh_identity::{NodeName, PeerAddr};
 
-use crate::{FailureKind, SourceFailure, TopologyName, Update};
+use crate::{FailureKind, Sighting, SourceFailure, TopologyName, Update};
 
 /// The most peers of one topology. Whom an update names over that is dropped and counted; who is
 /// known already is kept first.
@@ -69,7 +69,8 @@ pub struct TopologyStatus<'a> {
 #[derive(Debug)]
 struct Topology {
     name: TopologyName,
-    peers: BTreeMap<NodeName, PeerAddr>,
+    peers: BTreeMap<NodeName, Sighting>,
+    draining: bool,
     answered: bool,
     failure: Option<SourceFailure>,
     /// The kinds of failure that were told since the source last answered. The details of one kind
@@ -96,6 +97,7 @@ impl Topologies {
         self.list.push(Topology {
             name,
             peers,
+            draining: false,
             answered: false,
             failure: None,
             told: BTreeSet::new(),
@@ -125,28 +127,38 @@ impl Topologies {
         }
     }
 
-    /// The peer with the first explicitly told address and the first told port, if anybody names
-    /// it.
-    pub(super) fn merged(&self, name: &NodeName) -> Option<PeerAddr> {
+    /// Whether any topology says that we are being ended.
+    pub(super) fn is_draining(&self) -> bool {
+        self.list.iter().any(|topology| topology.draining)
+    }
+
+    /// The peer with the first explicitly told address, the first told port and the best standing,
+    /// if anybody names it.
+    pub(super) fn merged(&self, name: &NodeName) -> Option<Sighting> {
         let told = || {
             self.list
                 .iter()
                 .filter_map(|topology| topology.peers.get(name))
         };
-        told().next()?;
+        let standing = told().map(|sighting| sighting.standing).min()?;
+        let life = told().fold(0_u64, |sum, sighting| sum.wrapping_add(sighting.life));
         let mut merged = PeerAddr::new(name.clone());
         // An address that the name itself spells is no knowledge of the source's.
         let spelt = merged.address();
         if let Some(address) = told()
-            .filter_map(PeerAddr::address)
+            .filter_map(|sighting| sighting.peer.address())
             .find(|&a| Some(a) != spelt)
         {
             merged = merged.with_address(address);
         }
-        if let Some(port) = told().find_map(PeerAddr::port) {
+        if let Some(port) = told().find_map(|sighting| sighting.peer.port()) {
             merged = merged.with_port(port);
         }
-        Some(merged)
+        Some(
+            Sighting::from(merged)
+                .with_standing(standing)
+                .with_life(life),
+        )
     }
 
     pub(super) fn naming(&self, name: &NodeName) -> Vec<TopologyName> {
@@ -194,6 +206,10 @@ impl Topology {
                 (present, gone)
             }
             Update::Changed { present, gone } => (present, gone),
+            Update::Draining(draining) => {
+                self.draining = draining;
+                return (SourceNews::Nothing, Vec::new());
+            }
         };
         self.answered = true;
         let mut changed: Vec<_> = gone
@@ -215,8 +231,8 @@ impl Topology {
         )
     }
 
-    fn absent_from(&self, present: &[PeerAddr]) -> Vec<NodeName> {
-        let present: BTreeSet<_> = present.iter().map(PeerAddr::name).collect();
+    fn absent_from(&self, present: &[Sighting]) -> Vec<NodeName> {
+        let present: BTreeSet<_> = present.iter().map(|sighting| sighting.name()).collect();
         self.peers
             .keys()
             .filter(|name| !present.contains(name))
@@ -225,17 +241,18 @@ impl Topology {
     }
 
     /// Returns the name if that changed anything.
-    fn put(&mut self, peer: PeerAddr, own: &NodeName) -> Option<NodeName> {
-        let known = self.peers.get(peer.name());
-        if peer.name() == own || known == Some(&peer) {
+    fn put(&mut self, sighting: Sighting, own: &NodeName) -> Option<NodeName> {
+        let name = sighting.name();
+        let known = self.peers.get(name);
+        if name == own || known == Some(&sighting) {
             return None;
         }
         if known.is_none() && self.peers.len() >= MAX_PEERS {
             self.dropped += 1;
             return None;
         }
-        let name = peer.name().clone();
-        self.peers.insert(name.clone(), peer);
+        let name = name.clone();
+        self.peers.insert(name.clone(), sighting);
         Some(name)
     }
 }

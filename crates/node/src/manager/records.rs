@@ -71,9 +71,13 @@ impl Records {
 
     pub(super) fn intent(&self, intent: &Intent) {
         match intent {
-            Intent::Want(peer) => debug!(peer = %peer, "peer wanted"),
+            Intent::Want(seen) => {
+                debug!(peer = %seen, "peer wanted")
+            }
             Intent::Leave(name) => debug!(peer = %name, "peer left every topology"),
             Intent::Prune(name) => debug!(peer = %name, "peer is pruned"),
+            Intent::Drain(true) => info!("our own end is announced: nobody is dialled any more"),
+            Intent::Drain(false) => info!("our own end is called off: peers are dialled again"),
         }
     }
 

@@ -106,7 +106,7 @@ impl Process {
                     self.plan.handle_disconnect(now, name);
                 }
             }
-            Intent::Prune(_) => {}
+            Intent::Prune(_) | Intent::Drain(_) => {}
         }
         if let Intent::Leave(name) = &intent
             && self.prune == Prune::Grace

@@ -1,5 +1,7 @@
 use proptest::prelude::{Just, Strategy, prop_assert_eq, prop_oneof, proptest};
 
+use enmesh_identity::PeerAddr;
+
 use super::*;
 
 fn key(name: &str) -> Key {
@@ -9,10 +11,10 @@ fn key(name: &str) -> Key {
     }
 }
 
-fn peers(names: &[&str]) -> Vec<PeerAddr> {
+fn peers(names: &[&str]) -> Vec<Sighting> {
     names
         .iter()
-        .map(|name| PeerAddr::new(name.parse().unwrap()))
+        .map(|name| PeerAddr::new(name.parse().unwrap()).into())
         .collect()
 }
 
@@ -83,7 +85,8 @@ fn a_change_that_tells_nothing_new_says_nothing() {
 
 #[test]
 fn a_changed_address_is_present_and_not_gone() {
-    let moved = PeerAddr::new("a@1".parse().unwrap()).with_address("10.0.0.1".parse().unwrap());
+    let moved = PeerAddr::new("a@1".parse().unwrap());
+    let moved = Sighting::from(moved.with_address("10.0.0.1".parse().unwrap()));
     let update = listed().handle(Event::Applied(key("p1"), vec![moved.clone()]));
     assert_eq!(
         update,
@@ -169,7 +172,7 @@ proptest! {
                     known.extend(present.iter().map(|peer| peer.name().clone()));
                     known.retain(|name| !gone.contains(name));
                 }
-                Some(Update::Failed(failure)) => panic!("{failure}"),
+                Some(other) => panic!("{other:?}"),
             }
             let held = tracker.objects.values().flatten().map(|peer| peer.name().clone());
             prop_assert_eq!(&known, &held.collect::<BTreeSet<_>>());

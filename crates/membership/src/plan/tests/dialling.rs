@@ -218,7 +218,9 @@ fn a_peer_that_moved_is_dialled_at_once() {
     }
     let dial = world.dial();
     let moved = peer("b@h").with_port(9);
-    world.plan.handle_intent(world.now, Intent::Want(moved));
+    world
+        .plan
+        .handle_intent(world.now, Intent::Want(moved.into()));
     assert_eq!(world.told(), [""; 0]);
     world.dial_failed(dial, DialFailure::Unreachable);
     assert_eq!(world.told()[1..], ["dial 8 b@h at port 9"]);
@@ -235,7 +237,9 @@ fn neither_our_name_nor_our_address_is_dialled() {
         let addr = peer(text)
             .with_address(address.parse().unwrap())
             .with_port(port);
-        world.plan.handle_intent(world.now, Intent::Want(addr));
+        world
+            .plan
+            .handle_intent(world.now, Intent::Want(addr.into()));
         assert_eq!(world.told(), [told]);
     };
     check("b@h", "10.0.0.1", 9, "failed b@h own_address again first");
@@ -368,7 +372,9 @@ fn a_source_that_flaps_between_addresses_makes_no_dial_storm() {
     let mut world = World::new("a@h");
     for port in [1, 2].into_iter().cycle().take(100) {
         let moved = peer("b@h").with_port(port);
-        world.plan.handle_intent(world.now, Intent::Want(moved));
+        world
+            .plan
+            .handle_intent(world.now, Intent::Want(moved.into()));
         while let Some(action) = world.plan.poll_action() {
             if let Action::Dial { link, .. } = action {
                 world.dial_failed(link, DialFailure::Refused);
