@@ -9,6 +9,7 @@ mod strategy;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use enmesh_membership::TopologyName;
 use serde::de::{Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -25,9 +26,15 @@ pub(crate) use strategy::StrategyConfig;
 #[cfg(not(all(feature = "kubernetes", feature = "dns")))]
 pub(crate) use strategy::left_out;
 
+use crate::jitter::Jitter;
 use crate::source::{Source, SourceContext, SourceError};
 
 const NAME_ALLOWED: &str = "1 to 64 letters, digits, or characters of _.-";
+const WINDOW_ALLOWED: &str = "a duration from 0 to 1h, as in 2s, or milliseconds as a bare number";
+const JITTER_ALLOWED: &str = "a number from 0 to 1, as in 0.1";
+
+/// The longest stabilisation window. A change may wait ten times as long.
+const MAX_WINDOW: Duration = Duration::from_secs(3600);
 
 /// One topology: its name and the source of its peers.
 ///
@@ -36,7 +43,8 @@ const NAME_ALLOWED: &str = "1 to 64 letters, digits, or characters of _.-";
 /// Values with white space stand in double quotes. Commas separate `hosts` and nothing else, so
 /// a selector `app=web,tier=front` needs no quotes.
 ///
-/// `name` is the strategy's name where it is not given.
+/// `name` is the strategy's name where it is not given. `stabilisation_window` and `jitter` are
+/// keys of every strategy.
 ///
 /// ```
 /// use enmesh_discovery::TopologyConfig;
@@ -51,14 +59,37 @@ pub struct TopologyConfig {
     pub name: TopologyName,
     /// Where the peers come from.
     pub strategy: Strategy,
+    /// Key `stabilisation_window`: for how long the set of peers that the source names must have
+    /// been the same before who came or went counts, 0 to 1 h, by default 0. A set that never
+    /// comes to rest counts after ten times as long.
+    pub stabilisation_window: Duration,
+    /// Key `jitter`: which part of each polling interval is added to it by chance.
+    pub jitter: Jitter,
 }
 
 impl TopologyConfig {
+    /// The topology `name` of these peers; all else has its default.
+    pub fn new(name: TopologyName, strategy: Strategy) -> Self {
+        Self {
+            name,
+            strategy,
+            stabilisation_window: Duration::ZERO,
+            jitter: Jitter::default(),
+        }
+    }
+
     /// Checks what parsing checks, for a value that was put together by hand.
     ///
     /// # Errors
     /// The first key whose value is out of its range.
     pub fn validate(&self) -> Result<(), ConfigError> {
+        if self.stabilisation_window > MAX_WINDOW {
+            return Err(ConfigError::BadValue {
+                key: "stabilisation_window",
+                value: duration_text(self.stabilisation_window),
+                allowed: WINDOW_ALLOWED,
+            });
+        }
         self.strategy.validate()
     }
 
@@ -69,7 +100,8 @@ impl TopologyConfig {
     /// [`SourceError::NotBuiltIn`] where the strategy was left out of this build.
     pub fn source(&self, context: &SourceContext) -> Result<Box<dyn Source>, SourceError> {
         self.validate()?;
-        self.strategy.source(context)
+        let context = context.clone().with_jitter(self.jitter);
+        self.strategy.source(&context)
     }
 
     fn from_fields(mut fields: BTreeMap<String, Field>) -> Result<Self, ConfigError> {
@@ -78,6 +110,8 @@ impl TopologyConfig {
             Some(field) => field.to_string(),
         };
         let name = fields.remove("name");
+        let window = fields.remove("stabilisation_window");
+        let jitter = fields.remove("jitter");
         let strategy = Strategy::from_fields(&strategy, fields)?;
         let name = name.map_or_else(|| strategy.name().to_owned(), |field| field.to_string());
         let name = name.parse().map_err(|_| ConfigError::BadValue {
@@ -85,7 +119,40 @@ impl TopologyConfig {
             value: name,
             allowed: NAME_ALLOWED,
         })?;
-        Ok(Self { name, strategy })
+        let mut topology = Self::new(name, strategy);
+        if let Some(field) = window {
+            let bad = |value| ConfigError::BadValue {
+                key: "stabilisation_window",
+                value,
+                allowed: WINDOW_ALLOWED,
+            };
+            topology.stabilisation_window = match &field {
+                Field::Text(text) => {
+                    duration::parse_duration(text).ok_or_else(|| bad(text.clone()))
+                }
+                Field::List(_) | Field::Other(_) => Err(bad(field.to_string())),
+            }?;
+        }
+        if let Some(field) = jitter {
+            // A table may hold it as a number with a point, which no other key has.
+            let value = field.to_string();
+            topology.jitter = value.parse().map_err(|_| ConfigError::BadValue {
+                key: "jitter",
+                value,
+                allowed: JITTER_ALLOWED,
+            })?;
+        }
+        topology.validate()?;
+        Ok(topology)
+    }
+
+    /// Every key but the name and the strategy's, defaults included.
+    fn pairs(&self) -> Vec<(&'static str, Field)> {
+        let mut pairs = self.strategy.pairs();
+        let window = duration_text(self.stabilisation_window);
+        pairs.push(("stabilisation_window", Field::Text(window)));
+        pairs.push(("jitter", Field::Text(self.jitter.to_string())));
+        pairs
     }
 }
 
@@ -106,7 +173,7 @@ impl FromStr for TopologyConfig {
 impl fmt::Display for TopologyConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "strategy={} name={}", self.strategy.name(), self.name)?;
-        for (key, field) in self.strategy.pairs() {
+        for (key, field) in self.pairs() {
             write!(f, " {key}={}", lexer::quoted(&field.to_string()))?;
         }
         Ok(())
@@ -118,7 +185,7 @@ impl Serialize for TopologyConfig {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("name", &self.name.to_string())?;
         map.serialize_entry("strategy", self.strategy.name())?;
-        for (key, field) in self.strategy.pairs() {
+        for (key, field) in self.pairs() {
             match field {
                 Field::Text(text) | Field::Other(text) => map.serialize_entry(key, &text)?,
                 Field::List(list) => map.serialize_entry(key, &list)?,

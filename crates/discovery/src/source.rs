@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use enmesh_identity::{Creation, NodeName};
 use enmesh_membership::Update;
 
 use crate::config::ConfigError;
+use crate::jitter::Jitter;
 
 /// The largest number of peers in one [`Update`]; what is over is left out.
 pub const MAX_PEERS_PER_UPDATE: usize = 10_000;
@@ -38,6 +40,7 @@ pub struct SourceContext {
     own: NodeName,
     creation: Option<Creation>,
     epmd_port: u16,
+    jitter: Jitter,
     environment: Environment,
 }
 
@@ -51,6 +54,7 @@ impl SourceContext {
             own,
             creation: None,
             epmd_port: enmesh_epmd::DEFAULT_PORT,
+            jitter: Jitter::default(),
             environment,
         }
     }
@@ -68,6 +72,12 @@ impl SourceContext {
     #[must_use]
     pub fn with_epmd_port(self, epmd_port: u16) -> Self {
         Self { epmd_port, ..self }
+    }
+
+    /// The same with another jitter of polling intervals.
+    #[must_use]
+    pub fn with_jitter(self, jitter: Jitter) -> Self {
+        Self { jitter, ..self }
     }
 
     /// The same with other environment variables than the process's.
@@ -92,6 +102,16 @@ impl SourceContext {
     /// The port of the local epmd.
     pub fn epmd_port(&self) -> u16 {
         self.epmd_port
+    }
+
+    /// By how much this topology draws its look-ups apart from those of other nodes.
+    pub fn jitter(&self) -> Jitter {
+        self.jitter
+    }
+
+    /// How long to wait where `interval` is configured: that, and the topology's jitter.
+    pub fn spread(&self, interval: Duration) -> Duration {
+        self.jitter.spread(interval)
     }
 
     /// The environment variables that sources read.

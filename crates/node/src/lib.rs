@@ -90,7 +90,7 @@ pub use builder::{Builder, StartError};
 pub use call::CallError;
 pub use destination::Destination;
 pub use enmesh_derive::{FromTermOfEnmesh as FromTerm, ToTermOfEnmesh as ToTerm};
-pub use enmesh_discovery::{ConfigError, SourceError, TopologyConfig};
+pub use enmesh_discovery::{ConfigError, Jitter, JitterError, SourceError, TopologyConfig};
 pub use enmesh_epmd::EpmdMode;
 pub use enmesh_identity::{
     Cookie, CookieError, Creation, Host, NameError, NameForm, NodeName, PeerAddr,

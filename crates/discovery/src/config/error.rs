@@ -54,7 +54,8 @@ pub enum ConfigError {
     },
     /// The strategy has no such key.
     #[error(
-        "key `{}` is unknown to strategy {strategy}, allowed: name, strategy, {}",
+        "key `{}` is unknown to strategy {strategy}, allowed: name, strategy, \
+         stabilisation_window, jitter, {}",
         shown(key),
         allowed.join(", ")
     )]

@@ -124,7 +124,8 @@ fn what_is_missing_or_unknown_is_named() {
     );
     refused(
         "strategy=epmd host=a@b hosts=a@b",
-        "key `host` is unknown to strategy epmd, allowed: name, strategy, hosts, timeout",
+        "key `host` is unknown to strategy epmd, allowed: name, strategy, \
+         stabilisation_window, jitter, hosts, timeout",
     );
     refused(
         "strategy=epmd",
@@ -210,12 +211,39 @@ fn a_table_takes_the_same_road_as_the_string() {
 }
 
 #[test]
+fn every_strategy_has_a_window_and_jitter() {
+    let topology = parsed("strategy=epmd hosts=a@b");
+    assert_eq!(topology.stabilisation_window.as_millis(), 0);
+    assert_eq!(topology.jitter.to_string(), "0.1");
+    let topology = parsed("strategy=epmd hosts=a@b stabilisation_window=1500 jitter=0");
+    assert_eq!(topology.stabilisation_window.as_millis(), 1_500);
+    assert_eq!(topology.jitter, Jitter::NONE);
+    let table = "strategy = \"local_epmd\"\nstabilisation_window = \"2s\"\njitter = 0.5";
+    let text = "strategy=local_epmd stabilisation_window=2000 jitter=0.5";
+    assert_eq!(from_table(table).unwrap(), parsed(text));
+    refused(
+        "strategy=local_epmd stabilisation_window=2h",
+        "`7200s` is not allowed for key `stabilisation_window`: a duration from 0 to 1h, as in 2s, \
+         or milliseconds as a bare number",
+    );
+    refused(
+        "strategy=local_epmd jitter=2",
+        "`2` is not allowed for key `jitter`: a number from 0 to 1, as in 0.1",
+    );
+    let message = from_table("strategy = \"local_epmd\"\njitter = [0.1]").unwrap_err();
+    assert!(
+        message.starts_with("`[0.1]` is not allowed for key `jitter`"),
+        "{message}"
+    );
+}
+
+#[test]
 fn a_table_is_refused_in_the_same_words() {
     let message = from_table("strategy = \"local_epmd\"\ninterval = 5").unwrap_err();
     assert_eq!(
         message,
         "key `interval` is unknown to strategy local_epmd, allowed: name, strategy, \
-         polling_interval"
+         stabilisation_window, jitter, polling_interval"
     );
     let message = from_table("strategy = \"local_epmd\"\npolling_interval = -5").unwrap_err();
     assert!(
@@ -280,6 +308,7 @@ fn a_topology_is_written_as_it_is_read() {
         "strategy=kubernetes kubernetes_service_name=web kubeconfig=/tmp/config",
         "strategy=kubernetes_dns service=web.ns application_name=a polling_interval=1s",
         "strategy=dns_poll query=web.test. node_basename=a",
+        "strategy=local_epmd stabilisation_window=2s jitter=0.25",
     ] {
         let topology = parsed(text);
         assert_eq!(parsed(&topology.to_string()), topology, "{topology}");
@@ -302,7 +331,7 @@ proptest! {
     fn any_selector_is_read_back(selector in "[^\\x00-\\x1f]{1,40}") {
         let config = KubernetesConfig { selector: Some(selector), ..KubernetesConfig::default() };
         let name = "web".parse().unwrap();
-        let topology = TopologyConfig { name, strategy: Strategy::Kubernetes(config) };
+        let topology = TopologyConfig::new(name, Strategy::Kubernetes(config));
         prop_assert_eq!(parsed(&topology.to_string()), topology);
     }
 }
