@@ -6,6 +6,7 @@
 //! | [`Strategy`] | where its peers come from, one configuration struct for each strategy |
 //! | [`Source`] | says [`Update`](enmesh_membership::Update) after update, for ever |
 //! | [`SourceContext`] | what a source must know of the node that asks |
+//! | [`probe`] | asks whoever listens at an address for its name |
 //!
 //! A look-up that fails, or that tells a part only, removes nobody: a source then says
 //! [`Update::Failed`](enmesh_membership::Update::Failed), with the fix in words where there is
@@ -25,13 +26,16 @@ mod jitter;
 mod kubernetes;
 mod kubernetes_dns;
 mod local_epmd;
+mod probe;
 mod source;
 
 pub use config::{ConfigError, Strategy, TopologyConfig};
 pub use dns_poll::DnsPollConfig;
+pub use enmesh_proto::{ProbeFault, Probed};
 pub use epmd::EpmdConfig;
 pub use jitter::{Jitter, JitterError};
 pub use kubernetes::{KubernetesConfig, LookupMode, NameMode};
 pub use kubernetes_dns::KubernetesDnsConfig;
 pub use local_epmd::LocalEpmdConfig;
+pub use probe::{ProbeError, probe};
 pub use source::{Environment, MAX_PEERS_PER_UPDATE, Source, SourceContext, SourceError};

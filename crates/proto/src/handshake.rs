@@ -2,6 +2,7 @@
 
 mod message;
 mod naming;
+mod probe;
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ pub use message::HandshakeFault;
 use message::{
     Challenge, Reply, SendName, Status, TAG_OLD_NAME, encode_ack, encode_named, parse_ack,
 };
+pub use probe::{Probe, ProbeFault, Probed};
 
 /// The longest message of a handshake, in bytes. A longer one closes the connection. The longest
 /// that a BEAM sends, a challenge with a name of 255 characters, has 274.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`Link`] | one connection from its first byte to its last: handshake, messages, ticks |
 //! | [`Handshake`] | the handshake alone, for both sides |
+//! | [`Probe`] | its first part alone, which tells a peer's name |
 //! | [`Control`], [`Message`] | what two connected nodes say to each other |
 //! | [`Flags`] | what a node can do, in one table |
 //! | [`Cookies`], [`Allowed`] | which secret a peer must hold, and which peers may come |
@@ -44,7 +45,9 @@ pub use cookies::Cookies;
 pub use digest::Digest;
 pub use flags::Flags;
 pub use framing::FrameError;
-pub use handshake::{Handshake, HandshakeFault, Phase, Progress, Question, Verdict};
+pub use handshake::{
+    Handshake, HandshakeFault, Phase, Probe, ProbeFault, Probed, Progress, Question, Verdict,
+};
 pub use link::{
     Action, Direction, Link, LinkConfig, LinkConfigError, LinkCounters, LinkError, LocalNode,
     PeerInfo,
