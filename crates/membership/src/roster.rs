@@ -1,5 +1,6 @@
 //! Who belongs to the cluster.
 
+mod named;
 mod topologies;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -56,8 +57,7 @@ pub enum Intent {
 /// of them has said so in a positive word; a failed look-up changes nobody. Where topologies
 /// disagree on an address or a port, the first one in the configured order that knows it wins.
 ///
-/// After each `handle_*`, [`Roster::add_topology`] and [`Roster::remove_topology`], call
-/// [`Roster::poll_action`] until it returns `None`; call [`Roster::handle_timeout`] when
+/// After each `handle_*` and each change of the topologies, call [`Roster::poll_action`] until it returns `None`; call [`Roster::handle_timeout`] when
 /// [`Roster::deadline`] has passed. Only the latest state is told: who came and went again
 /// between two polls is not mentioned.
 #[derive(Debug)]
@@ -103,6 +103,35 @@ impl Roster {
         self.note_changes(now, named);
     }
 
+    /// Another source answers for this topology from now on. Who was named stays: until the new
+    /// source has told the whole set, or, if it tells of single peers alone, for a minute from the
+    /// first on. So does its word that we are being ended, until the first answer.
+    pub fn replace_source(&mut self, name: &TopologyName) {
+        self.topologies.begin_anew(name);
+    }
+
+    /// For how long the set of peers that the topology names must have been the same before who
+    /// came or went counts; zero, which is the default, lets each answer count at once. A set that
+    /// changes again and again counts after ten windows. A window is an hour at most. What is new of a peer that stays (its
+    /// place, its standing) and [`Update::Draining`] are never held up.
+    pub fn set_stabilisation_window(
+        &mut self,
+        now: Instant,
+        name: &TopologyName,
+        window: Duration,
+    ) {
+        let changed = self.topologies.set_window(now, name, window);
+        self.note_changes(now, changed);
+    }
+
+    /// Puts the topologies into this order; those that are not in it come last, in the order that
+    /// they have.
+    pub fn sort_topologies(&mut self, order: &[TopologyName]) {
+        // Nobody comes or goes by it, but another one's address may win.
+        let affected = self.topologies.sort(order);
+        self.dirty.extend(affected);
+    }
+
     /// Takes in what the source of `topology` says. An update of a topology that is not (or no
     /// longer) here is ignored. Returns what is worth a log line.
     pub fn handle_update(
@@ -111,13 +140,17 @@ impl Roster {
         topology: &TopologyName,
         update: Update,
     ) -> SourceNews {
-        let (news, changed) = self.topologies.update(topology, update, &self.config.own);
+        let (news, changed) = self
+            .topologies
+            .update(now, topology, update, &self.config.own);
         self.note_changes(now, changed);
         news
     }
 
-    /// Looks whose grace has run out.
+    /// Looks whose grace has run out, and what has settled.
     pub fn handle_timeout(&mut self, now: Instant) {
+        let changed = self.topologies.settle(now);
+        self.note_changes(now, changed);
         let due: Vec<_> = self
             .leaving
             .iter()
@@ -130,16 +163,22 @@ impl Roster {
         }
     }
 
-    /// When [`Roster::handle_timeout`] is due; `None` if nobody's grace is running.
+    /// When [`Roster::handle_timeout`] is due; `None` if nobody's grace is running and nothing
+    /// has to settle.
     pub fn deadline(&self) -> Option<Instant> {
-        self.leaving.values().min().copied()
+        let leaving = self.leaving.values().min().copied();
+        let settling = self.topologies.deadline();
+        leaving.into_iter().chain(settling).min()
     }
 
     /// What to tell the plan next.
     pub fn poll_action(&mut self) -> Option<Intent> {
+        // Before all else when it begins and after all else when it ends: nobody is dialled of
+        // whom the same update says that it has left.
         let draining = self.topologies.is_draining();
-        if draining != std::mem::replace(&mut self.told_draining, draining) {
-            return Some(Intent::Drain(draining));
+        if draining && !self.told_draining {
+            self.told_draining = true;
+            return Some(Intent::Drain(true));
         }
         while let Some(name) = self.dirty.pop_first() {
             let merged = self.topologies.merged(&name);
@@ -156,7 +195,14 @@ impl Roster {
                 _ => {}
             }
         }
-        self.due.pop_first().map(Intent::Prune)
+        if let Some(name) = self.due.pop_first() {
+            return Some(Intent::Prune(name));
+        }
+        if self.told_draining && !draining {
+            self.told_draining = false;
+            return Some(Intent::Drain(false));
+        }
+        None
     }
 
     /// The topologies that name the peer, sorted; none if it is not in the roster.

@@ -62,7 +62,9 @@ impl Plan {
             || left.as_ref().is_some_and(|(old, _)| *old != addr);
         let has_stayed = |at| now.saturating_duration_since(at) >= self.config.stable_after;
         let mut at = now;
-        if has_moved && peer.moved_at.is_none_or(has_stayed) {
+        if peer.up.is_some() {
+            // There is nothing to forgive while the link is up: the news must not be used up.
+        } else if has_moved && peer.moved_at.is_none_or(has_stayed) {
             peer.failures = 0;
             peer.moved_at = Some(now);
             peer.has_moved = peer.dial.is_some();
@@ -339,7 +341,7 @@ impl Plan {
             }
             peer.is_deferred = false;
             let Some(target) = peer.target().cloned() else {
-                // It left so long ago that its back-off need not be remembered.
+                // It left, or fell silent, so long ago that its back-off need not be remembered.
                 self.peers.release(&name);
                 continue;
             };
@@ -370,7 +372,8 @@ impl Plan {
             return;
         };
         let is_idle = peer.up.is_none() && peer.dial.is_none();
-        if is_idle && peer.target().is_some() {
+        // Of a peer that is silent now the back-off is kept, for it may be heard again before.
+        if is_idle && (peer.once.is_some() || peer.wanted.is_some()) {
             self.peers.schedule(name, at);
         }
         self.peers.release(name);

@@ -5,6 +5,7 @@ mod away;
 mod collisions;
 mod dialling;
 mod limits;
+mod standing;
 
 use std::time::{Duration, Instant};
 

@@ -1,6 +1,9 @@
 // A test has no driver to take the time from.
 #![allow(clippy::disallowed_methods)]
 
+mod sources;
+mod window;
+
 use std::time::{Duration, Instant};
 
 use enmesh_identity::{NodeName, PeerAddr};

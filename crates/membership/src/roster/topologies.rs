@@ -1,10 +1,12 @@
 //! What each topology last said, side by side.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use enmesh_identity::{NodeName, PeerAddr};
 
-use crate::{FailureKind, Sighting, SourceFailure, TopologyName, Update};
+use super::named::Topology;
+use crate::{Sighting, SourceFailure, TopologyName, Update};
 
 /// The most peers of one topology. Whom an update names over that is dropped and counted; who is
 /// known already is kept first.
@@ -56,27 +58,14 @@ pub enum SourceNews {
 pub struct TopologyStatus<'a> {
     /// Its name.
     pub name: &'a TopologyName,
-    /// How many peers it names.
+    /// How many peers it names; those alone that count.
     pub peers: usize,
-    /// Whether its source has ever answered.
+    /// Whether its present source has ever answered.
     pub answered: bool,
     /// Why its last look-up failed; `None` while it answers.
     pub failure: Option<&'a SourceFailure>,
     /// How many peers were dropped so far because [`MAX_PEERS`] was reached.
     pub dropped: u64,
-}
-
-#[derive(Debug)]
-struct Topology {
-    name: TopologyName,
-    peers: BTreeMap<NodeName, Sighting>,
-    draining: bool,
-    answered: bool,
-    failure: Option<SourceFailure>,
-    /// The kinds of failure that were told since the source last answered. The details of one kind
-    /// change with each question and are no news: a list that is forbidden, then a watch.
-    told: BTreeSet<FailureKind>,
-    dropped: u64,
 }
 
 /// All topologies in the configured order.
@@ -93,16 +82,7 @@ impl Topologies {
         if self.list.len() >= MAX_TOPOLOGIES {
             return Err(AddTopologyError::TooMany);
         }
-        let peers = BTreeMap::new();
-        self.list.push(Topology {
-            name,
-            peers,
-            draining: false,
-            answered: false,
-            failure: None,
-            told: BTreeSet::new(),
-            dropped: 0,
-        });
+        self.list.push(Topology::new(name));
         Ok(())
     }
 
@@ -117,14 +97,61 @@ impl Topologies {
     /// Returns also whose entry changed.
     pub(super) fn update(
         &mut self,
+        now: Instant,
         name: &TopologyName,
         update: Update,
         own: &NodeName,
     ) -> (SourceNews, Vec<NodeName>) {
-        match self.list.iter_mut().find(|topology| topology.name == *name) {
-            Some(topology) => topology.update(update, own),
+        match self.get_mut(name) {
+            Some(topology) => topology.update(now, update, own),
             None => (SourceNews::Nothing, Vec::new()),
         }
+    }
+
+    pub(super) fn begin_anew(&mut self, name: &TopologyName) {
+        if let Some(topology) = self.get_mut(name) {
+            topology.begin_anew();
+        }
+    }
+
+    pub(super) fn set_window(
+        &mut self,
+        now: Instant,
+        name: &TopologyName,
+        window: Duration,
+    ) -> Vec<NodeName> {
+        match self.get_mut(name) {
+            Some(topology) => topology.set_window(now, window),
+            None => Vec::new(),
+        }
+    }
+
+    /// Sorts by the place of each name in `order`; who is not in it comes last. Returns whose
+    /// merged state may be another now.
+    pub(super) fn sort(&mut self, order: &[TopologyName]) -> Vec<NodeName> {
+        let place = |topology: &Topology| {
+            let found = order.iter().position(|name| *name == topology.name);
+            found.unwrap_or(order.len())
+        };
+        if self.list.is_sorted_by_key(place) {
+            return Vec::new();
+        }
+        self.list.sort_by_key(place);
+        self.names().into_iter().cloned().collect()
+    }
+
+    /// Lets count what has settled by now. Returns whose entry changed.
+    pub(super) fn settle(&mut self, now: Instant) -> Vec<NodeName> {
+        let settled = self.list.iter_mut().map(|topology| topology.settle(now));
+        settled.flatten().collect()
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.list.iter().filter_map(Topology::deadline).min()
+    }
+
+    fn get_mut(&mut self, name: &TopologyName) -> Option<&mut Topology> {
+        self.list.iter_mut().find(|topology| topology.name == *name)
     }
 
     /// Whether any topology says that we are being ended.
@@ -186,73 +213,5 @@ impl Topologies {
             failure: topology.failure.as_ref(),
             dropped: topology.dropped,
         })
-    }
-}
-
-impl Topology {
-    fn update(&mut self, update: Update, own: &NodeName) -> (SourceNews, Vec<NodeName>) {
-        let (present, gone) = match update {
-            Update::Failed(failure) => {
-                let news = if self.told.insert(failure.kind()) {
-                    SourceNews::Failed
-                } else {
-                    SourceNews::Nothing
-                };
-                self.failure = Some(failure);
-                return (news, Vec::new());
-            }
-            Update::Snapshot(present) => {
-                let gone = self.absent_from(&present);
-                (present, gone)
-            }
-            Update::Changed { present, gone } => (present, gone),
-            Update::Draining(draining) => {
-                self.draining = draining;
-                return (SourceNews::Nothing, Vec::new());
-            }
-        };
-        self.answered = true;
-        let mut changed: Vec<_> = gone
-            .into_iter()
-            .filter(|name| self.peers.remove(name).is_some())
-            .collect();
-        for peer in present {
-            changed.extend(self.put(peer, own));
-        }
-        let failed = self.failure.take().is_some();
-        self.told.clear();
-        (
-            if failed {
-                SourceNews::Recovered
-            } else {
-                SourceNews::Nothing
-            },
-            changed,
-        )
-    }
-
-    fn absent_from(&self, present: &[Sighting]) -> Vec<NodeName> {
-        let present: BTreeSet<_> = present.iter().map(|sighting| sighting.name()).collect();
-        self.peers
-            .keys()
-            .filter(|name| !present.contains(name))
-            .cloned()
-            .collect()
-    }
-
-    /// Returns the name if that changed anything.
-    fn put(&mut self, sighting: Sighting, own: &NodeName) -> Option<NodeName> {
-        let name = sighting.name();
-        let known = self.peers.get(name);
-        if name == own || known == Some(&sighting) {
-            return None;
-        }
-        if known.is_none() && self.peers.len() >= MAX_PEERS {
-            self.dropped += 1;
-            return None;
-        }
-        let name = name.clone();
-        self.peers.insert(name.clone(), sighting);
-        Some(name)
     }
 }
