@@ -7,18 +7,24 @@
 //! | [`Intent`] | what the roster tells the plan |
 //! | [`Plan`] | says **when**, and which of two colliding links lives |
 //! | [`Action`] | what the plan tells the driver |
+//! | [`Gossip`] | who is heard in the packets by which libcluster's nodes find each other, and what we say in ours |
 //!
 //! The crate is pure: no socket, no clock (`now` comes in as a value and must never go back), no
 //! randomness of its own (a seed comes in with the configuration). Both machines have the same
 //! verbs: call a `handle_*`, then `poll_action` until it returns `None`, and `handle_timeout`
 //! when `deadline` has passed.
 
+mod gossip;
 mod plan;
 mod prune;
 mod roster;
 mod topology;
 mod update;
 
+pub use gossip::{
+    Gossip, GossipAuth, GossipAuthError, GossipConfig, GossipCounters, GossipNotice, GossipPacket,
+    GossipPacketError, GossipProof, GossipSecret, MAX_GOSSIP_PEERS, MAX_PACKET_BYTES,
+};
 pub use plan::{
     Action, Connection, ConnectionId, DialFailure, DownReason, Failure, LinkId, Plan, PlanConfig,
     PlanCounters, PlanWarning, TlsFault,
