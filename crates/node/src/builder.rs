@@ -15,6 +15,7 @@ use crate::runtime;
 use crate::tls::TlsConfig;
 #[cfg(feature = "tls")]
 use crate::tls::TlsConfigError;
+use crate::topologies::TopologyError;
 
 /// OTP's default of `net_ticktime`.
 const NET_TICKTIME: Duration = Duration::from_secs(60);
@@ -130,6 +131,16 @@ pub enum StartError {
     /// The node's thread ended before it was ready; the log says why.
     #[error("the node's thread ended during start-up")]
     Died,
+}
+
+impl From<TopologyError> for StartError {
+    fn from(error: TopologyError) -> Self {
+        match error {
+            TopologyError::Name(error) => Self::Topologies(error),
+            TopologyError::Source { topology, source } => Self::Topology { topology, source },
+            TopologyError::ShutDown => Self::Died,
+        }
+    }
 }
 
 impl Builder {

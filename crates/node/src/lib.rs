@@ -80,6 +80,7 @@ mod sources;
 mod timers;
 #[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
 mod tls;
+mod topologies;
 mod transport;
 mod turns;
 mod view;
@@ -96,7 +97,8 @@ pub use enmesh_identity::{
     Cookie, CookieError, Creation, Host, NameError, NameForm, NodeName, PeerAddr,
 };
 pub use enmesh_membership::{
-    AddTopologyError, ConnectionId, DialFailure, DownReason, Failure, Prune, TlsFault, TopologyName,
+    AddTopologyError, ConnectionId, DialFailure, DownReason, Failure, FailureKind, Prune,
+    SourceFailure, TlsFault, TopologyName,
 };
 pub use enmesh_otp::{Address, AutoConnect, NodeTypes, PgEvent, RegisterError};
 pub use enmesh_proto::Allowed;
@@ -124,6 +126,7 @@ pub use rpc::RpcError;
 pub use send::SendError;
 #[cfg(feature = "tls")]
 pub use tls::{TlsConfig, TlsConfigError};
+pub use topologies::{TopologyChanges, TopologyError, TopologyStatus};
 pub use view::{Peer, View};
 
 /// What the README shows of Rust compiles.

@@ -26,6 +26,8 @@ use crate::link_driver::Report;
 use crate::listen::Accepted;
 use crate::node::{Command, ConnectError};
 use crate::orders::Orders;
+use crate::sources::{Said, Sources};
+use crate::topologies::TopologyCommand;
 use crate::view::Peer;
 use far_log::FarLog;
 use known_ports::KnownPorts;
@@ -41,14 +43,24 @@ const MAX_WAITING: usize = 1024;
 pub(crate) struct Inputs {
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) accepted: mpsc::Receiver<Accepted>,
-    pub(crate) updates: mpsc::Receiver<(TopologyName, Update)>,
+    pub(crate) updates: mpsc::Receiver<Said>,
     pub(crate) stop: CancellationToken,
+}
+
+/// Who belongs to the cluster, by whose word.
+#[derive(Debug)]
+pub(crate) struct Who {
+    pub(crate) roster: Roster,
+    pub(crate) sources: Sources,
+    /// The topology of the nodes that `global` has learned of; none while we are hidden.
+    pub(crate) learned: Option<TopologyName>,
 }
 
 /// The driver of the two machines that decide who belongs to the cluster and when to dial.
 #[derive(Debug)]
 pub(crate) struct Manager {
     roster: Roster,
+    sources: Sources,
     plan: Plan,
     publisher: Publisher,
     records: Records,
@@ -67,19 +79,24 @@ pub(crate) struct Manager {
 
 impl Manager {
     pub(crate) fn new(
-        roster: Roster,
+        who: Who,
         plan: Plan,
         publisher: Publisher,
         link_config: Arc<LinkConfig>,
         kernel: Arc<KernelDriver>,
         dialer: Dialer,
-        learned: Option<TopologyName>,
     ) -> Self {
+        let Who {
+            roster,
+            sources,
+            learned,
+        } = who;
         let links = Links::new();
         let records = Records::default();
         let waiting = HashMap::new();
         Self {
             roster,
+            sources,
             plan,
             publisher,
             records,
@@ -112,9 +129,7 @@ impl Manager {
                     Some(command) => self.handle_command(command),
                     None => break,
                 },
-                Some((topology, update)) = inputs.updates.recv() => {
-                    self.handle_update(&topology, update);
-                }
+                Some(said) = inputs.updates.recv() => self.handle_said(said),
                 orders = self.kernel.orders() => self.handle_orders(orders),
                 () = until(deadline) => {
                     let now = Instant::now();
@@ -177,10 +192,31 @@ impl Manager {
         }
     }
 
-    fn handle_update(&mut self, topology: &TopologyName, update: Update) {
-        let news = self.roster.handle_update(Instant::now(), topology, update);
-        if let Some(status) = self.roster.topology(topology) {
+    fn handle_said(&mut self, said: Said) {
+        let topology = said.topology.clone();
+        let now = Instant::now();
+        let news = self.sources.take_in(&mut self.roster, now, said);
+        if let Some(status) = self.roster.topology(&topology) {
             self.records.source_news(&status, news);
+        }
+    }
+
+    fn handle_topologies(&mut self, now: Instant, command: TopologyCommand) {
+        let (roster, sources) = (&mut self.roster, &mut self.sources);
+        // Whoever has gone meanwhile need not be answered.
+        match command {
+            TopologyCommand::Statuses { answer } => {
+                let _ = answer.send(sources.statuses(roster));
+            }
+            TopologyCommand::Add { topology, answer } => {
+                let _ = answer.send(sources.add(roster, now, *topology));
+            }
+            TopologyCommand::Remove { name, answer } => {
+                let _ = answer.send(sources.remove(roster, now, &name));
+            }
+            TopologyCommand::Set { topologies, answer } => {
+                let _ = answer.send(sources.set(roster, now, topologies));
+            }
         }
     }
 
@@ -195,6 +231,7 @@ impl Manager {
                 self.pump();
                 let _ = answer.send(connected);
             }
+            Command::Topologies(command) => self.handle_topologies(now, command),
         }
     }
 
@@ -235,7 +272,8 @@ impl Manager {
             self.plan.handle_leave(now, rejoin_after);
         }
         if let (Some(nodes), Some(topology)) = (orders.learned, self.learned.clone()) {
-            self.handle_update(&topology, Update::snapshot(nodes));
+            let update = Update::snapshot(nodes);
+            self.roster.handle_update(now, &topology, update);
             self.pump();
         }
         for name in orders.connects {

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::builder::Builder;
 use crate::events::{Events, Subscriptions};
 use crate::kernel_driver::KernelDriver;
+use crate::topologies::TopologyCommand;
 use crate::view::View;
 
 /// A member of a cluster, running by itself, whatever its user does. Cloning gives another handle of the
@@ -54,6 +55,7 @@ pub(crate) enum Command {
         name: NodeName,
         answer: oneshot::Sender<bool>,
     },
+    Topologies(TopologyCommand),
 }
 
 /// Why [`Node::connect`] has no link to show.

@@ -19,21 +19,19 @@ use crate::crew::Crew;
 use crate::dial::{Dialer, PortSource};
 use crate::events::{self, Subscriptions};
 use crate::kernel_driver::KernelDriver;
-use crate::manager::{Inputs, Manager};
+use crate::listen;
+use crate::manager::{Inputs, Manager, Who};
 use crate::node::{Command, Node, Shared};
 use crate::registration::{self, Registered};
+use crate::sources::Sources;
 use crate::tls::Tls;
 use crate::transport::Transport;
-use crate::{listen, sources};
 
 /// How many commands of handles wait until the manager takes them.
 const COMMAND_QUEUE: usize = 64;
 
 /// How many accepted sockets wait until the manager takes them.
 const ACCEPT_QUEUE: usize = 64;
-
-/// How many updates of sources wait until the manager takes them.
-const UPDATE_QUEUE: usize = 16;
 
 /// How much one link may hold to be written, in bytes. The queue before it stops earlier.
 const MAX_OUTPUT: usize = 512 << 20;
@@ -128,9 +126,15 @@ async fn boot(
     crew: Arc<Crew>,
     ended: CancellationToken,
 ) -> Result<Booted, StartError> {
-    let context = SourceContext::new(builder.name.clone()).with_epmd_port(builder.epmd_port);
-    check_topologies(&builder, &context)?;
-    let roster = roster(&builder)?;
+    let creation = Creation::from_seed(rand::random());
+    let stop = CancellationToken::new();
+    let services = TaskTracker::new();
+    let context = SourceContext::new(builder.name.clone())
+        .with_epmd_port(builder.epmd_port)
+        .with_creation(creation);
+    let (mut sources, updates) = Sources::new(context, services.clone(), stop.child_token());
+    let mut roster = roster(&builder)?;
+    sources.check(&roster, &builder.topologies)?;
     let transport = transport(&builder)?;
     let listen_error = |source| StartError::Listen {
         address: builder.listen,
@@ -139,24 +143,11 @@ async fn boot(
     };
     let listener = listen::bind(builder.listen, builder.dist_port).map_err(listen_error)?;
     let own = listener.local_addr().map_err(listen_error)?;
-    let creation = Creation::from_seed(rand::random());
-    let context = context.with_creation(creation);
     let registered = registration::register(&builder, own.port()).await?;
 
-    let stop = CancellationToken::new();
-    let services = TaskTracker::new();
     let (accepting, accepted) = mpsc::channel(ACCEPT_QUEUE);
     listen::spawn(&services, listener, accepting, &stop);
-    let (update, updates) = mpsc::channel(UPDATE_QUEUE);
-    for topology in builder.topologies.iter().cloned() {
-        sources::spawn(
-            &services,
-            topology,
-            context.clone(),
-            update.clone(),
-            stop.child_token(),
-        );
-    }
+    sources.set(&mut roster, Instant::now(), builder.topologies.clone())?;
     let kernel = kernel(&builder, creation, crew);
     watch_clocks(&services, &kernel, &stop);
     let (command, commands) = mpsc::channel(COMMAND_QUEUE);
@@ -169,14 +160,18 @@ async fn boot(
         kernel: Arc::clone(&kernel),
     };
     let node = handle.into_node(&builder, stop.clone(), ended);
-    let manager = Manager::new(
+    let who = Who {
         roster,
+        sources,
+        learned: builder.visible.then(learned_topology),
+    };
+    let manager = Manager::new(
+        who,
         plan(&builder, own),
         publisher,
         link_config(&builder, creation),
         Arc::clone(&kernel),
         dialer(&builder, own, transport),
-        builder.visible.then(learned_topology),
     );
     say_started(&builder, &node, own.port());
     let inputs = Inputs {
@@ -193,19 +188,6 @@ async fn boot(
         services,
         registered,
     })
-}
-
-/// Whether each topology's source can be made.
-fn check_topologies(builder: &Builder, context: &SourceContext) -> Result<(), StartError> {
-    for topology in &builder.topologies {
-        topology
-            .source(context)
-            .map_err(|source| StartError::Topology {
-                topology: topology.name.clone(),
-                source,
-            })?;
-    }
-    Ok(())
 }
 
 /// What only the thread knows of the handle.
@@ -244,9 +226,6 @@ fn roster(builder: &Builder) -> Result<Roster, StartError> {
     config.prune = builder.prune;
     config.grace = builder.prune_grace;
     let mut roster = Roster::new(config);
-    for topology in &builder.topologies {
-        roster.add_topology(topology.name.clone())?;
-    }
     if builder.visible {
         roster.add_topology(learned_topology())?;
     }

@@ -2,12 +2,14 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use enmesh_discovery::SourceContext;
 use enmesh_identity::{Cookie, Creation};
 use enmesh_membership::{PlanConfig, RosterConfig};
 use enmesh_otp::{AutoConnect, Kernel, KernelConfig};
 use enmesh_proto::LocalNode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_util::task::TaskTracker;
 
 use super::*;
 use crate::dial::PortSource;
@@ -47,14 +49,20 @@ fn manager() -> Manager {
         own: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 1),
         timeout: Duration::from_secs(7),
     };
+    let context = SourceContext::new(name.clone());
+    let (sources, _) = Sources::new(context, TaskTracker::new(), CancellationToken::new());
+    let who = Who {
+        roster: Roster::new(RosterConfig::new(name.clone())),
+        sources,
+        learned: None,
+    };
     Manager::new(
-        Roster::new(RosterConfig::new(name.clone())),
+        who,
         Plan::new(PlanConfig::new(name.clone(), 7)),
         events::channel().0,
         Arc::new(LinkConfig::new(local, Cookie::new("secret").unwrap())),
         kernel(&name),
         dialer,
-        None,
     )
 }
 
