@@ -2,13 +2,22 @@
 
 #[cfg(feature = "kubernetes")]
 mod api;
+#[cfg(feature = "kubernetes")]
+mod book;
 mod config;
 #[cfg(feature = "kubernetes")]
 mod failure;
 #[cfg(feature = "kubernetes")]
+mod follower;
+mod lookup;
+#[cfg(feature = "kubernetes")]
 mod naming;
 #[cfg(feature = "kubernetes")]
 mod objects;
+#[cfg(feature = "kubernetes")]
+mod seen;
+#[cfg(feature = "kubernetes")]
+mod selection;
 #[cfg(feature = "kubernetes")]
 mod session;
 #[cfg(feature = "kubernetes")]
@@ -18,4 +27,5 @@ mod tracker;
 #[cfg(feature = "kubernetes")]
 mod transport;
 
-pub use config::{KubernetesConfig, LookupMode, NameMode};
+pub use config::{KubernetesConfig, NameMode, Readiness};
+pub use lookup::LookupMode;

@@ -34,7 +34,7 @@ pub use dns_poll::DnsPollConfig;
 pub use enmesh_proto::{ProbeFault, Probed};
 pub use epmd::EpmdConfig;
 pub use jitter::{Jitter, JitterError};
-pub use kubernetes::{KubernetesConfig, LookupMode, NameMode};
+pub use kubernetes::{KubernetesConfig, LookupMode, NameMode, Readiness};
 pub use kubernetes_dns::KubernetesDnsConfig;
 pub use local_epmd::LocalEpmdConfig;
 pub use probe::{ProbeError, probe};

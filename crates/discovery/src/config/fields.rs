@@ -91,6 +91,19 @@ impl Fields {
         }
     }
 
+    /// The same, or nothing where the key is not given.
+    pub(crate) fn optional_list(
+        &mut self,
+        key: &'static str,
+        allowed: &'static str,
+    ) -> Result<Vec<String>, ConfigError> {
+        if self.fields.contains_key(key) {
+            self.list(key, allowed)
+        } else {
+            Ok(Vec::new())
+        }
+    }
+
     /// What `key` parses to, or `default`.
     pub(crate) fn parsed<T: FromStr>(
         &mut self,

@@ -1,7 +1,7 @@
 use proptest::prelude::{prop_assert_eq, proptest};
 
 use super::*;
-use crate::{EpmdConfig, KubernetesConfig, LookupMode, NameMode};
+use crate::{EpmdConfig, KubernetesConfig, NameMode};
 
 fn parsed(text: &str) -> TopologyConfig {
     text.parse()
@@ -92,7 +92,8 @@ fn a_selector_keeps_its_commas() {
 #[test]
 fn kubernetes_has_libcluster_s_defaults() {
     let config = kubernetes("strategy=kubernetes kubernetes_selector=app=web");
-    assert_eq!(config.lookup_mode, LookupMode::Endpoints);
+    assert_eq!(config.lookup_mode, None);
+    assert!(config.namespaces.is_empty());
     assert_eq!(config.mode, NameMode::Ip);
     assert_eq!(config.cluster_name, "cluster");
     assert!(!config.use_cached_resources);

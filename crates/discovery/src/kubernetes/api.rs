@@ -29,6 +29,12 @@ pub(super) enum ApiError {
          give the key `kubeconfig` or set KUBECONFIG"
     )]
     NotFound { account: PathBuf },
+    /// A context is named, and no kubeconfig that could have it.
+    #[error(
+        "kubeconfig_context names a context, and there is no kubeconfig; give the key `kubeconfig` \
+         or set KUBECONFIG"
+    )]
+    NoKubeconfig,
     /// The files of the service account cannot be used.
     #[error("cannot use the service account in {account}")]
     Account {
@@ -58,22 +64,29 @@ pub(super) enum ApiError {
 }
 
 /// Finds the API server: the key `kubeconfig`, else the pod's service account, else `KUBECONFIG`
-/// or `~/.kube/config`. The namespace of the result is the configured one, if there is one.
+/// or `~/.kube/config`. The namespace of the result is
+/// `namespace`, if there is one.
 pub(super) async fn locate(
     config: &KubernetesConfig,
     environment: &Environment,
+    namespace: Option<&str>,
     cluster_domain: &str,
 ) -> Result<Config, ApiError> {
     let account = &config.service_account_path;
     let has_account = account.join("token").exists();
     let in_pod = environment.get("KUBERNETES_SERVICE_HOST").is_some() && has_account;
     let files = kubeconfig_files(environment);
+    let context = config.kubeconfig_context.as_deref();
     let mut api = if let Some(path) = &config.kubeconfig {
-        from_kubeconfig(std::slice::from_ref(path)).await?
+        from_kubeconfig(std::slice::from_ref(path), context).await?
+    } else if context.is_some() && !files.is_empty() {
+        from_kubeconfig(&files, context).await?
+    } else if context.is_some() {
+        return Err(ApiError::NoKubeconfig);
     } else if in_pod || (files.is_empty() && has_account && config.master.is_some()) {
         from_account(account, environment, config.master.is_some()).await?
     } else if !files.is_empty() {
-        from_kubeconfig(&files).await?
+        from_kubeconfig(&files, None).await?
     } else {
         return Err(ApiError::NotFound {
             account: account.clone(),
@@ -83,8 +96,8 @@ pub(super) async fn locate(
         api.cluster_url = master_uri(master, cluster_domain)?;
     }
     refuse_clear(&api.cluster_url)?;
-    if let Some(namespace) = &config.namespace {
-        api.default_namespace.clone_from(namespace);
+    if let Some(namespace) = namespace {
+        namespace.clone_into(&mut api.default_namespace);
     }
     api.connect_timeout = Some(CONNECT_TIMEOUT);
     // Retries are ours, so that they keep to one back-off.
@@ -109,7 +122,7 @@ fn kubeconfig_files(environment: &Environment) -> Vec<PathBuf> {
     }
 }
 
-async fn from_kubeconfig(files: &[PathBuf]) -> Result<Config, ApiError> {
+async fn from_kubeconfig(files: &[PathBuf], context: Option<&str>) -> Result<Config, ApiError> {
     let paths: Vec<_> = files
         .iter()
         .map(|path| path.display().to_string())
@@ -124,7 +137,10 @@ async fn from_kubeconfig(files: &[PathBuf]) -> Result<Config, ApiError> {
         let next = Kubeconfig::read_from(path).map_err(unusable)?;
         merged = merged.merge(next).map_err(unusable)?;
     }
-    let options = KubeConfigOptions::default();
+    let options = KubeConfigOptions {
+        context: context.map(str::to_owned),
+        ..KubeConfigOptions::default()
+    };
     let config = Config::from_custom_kubeconfig(merged, &options)
         .await
         .map_err(unusable)?;

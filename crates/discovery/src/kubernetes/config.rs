@@ -1,10 +1,12 @@
 //! The keys of strategy `kubernetes`, named as libcluster names them.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::lookup::{LOOKUP_MODE, LOOKUP_MODE_ALLOWED, LookupMode};
 use crate::config::{
     ConfigError, DEFAULT_POLLING_INTERVAL, Field, Fields, POLLING_INTERVAL_ALLOWED, StrategyConfig,
     duration_text,
@@ -16,12 +18,14 @@ use crate::source::{Source, SourceContext, SourceError};
 const BASENAME: &str = "kubernetes_node_basename";
 const BASENAME_ALLOWED: &str = "the part of the node names before the @";
 const SELECTOR: &str = "kubernetes_selector";
-const SELECTOR_ALLOWED: &str = "a label selector, as in app=web,tier=front; lookup mode endpoints can do with \
+const SELECTOR_ALLOWED: &str = "a label selector, as in app=web,tier=front; every lookup mode but pods can do with \
      kubernetes_service_name instead";
+const FIELD_SELECTOR: &str = "kubernetes_field_selector";
+const FIELD_SELECTOR_ALLOWED: &str =
+    "a field selector, as in spec.nodeName=node1; slices and endpoints know metadata.name alone";
 const NAMESPACE: &str = "kubernetes_namespace";
-const NAMESPACE_ALLOWED: &str = "one namespace: 1 to 63 of a-z, 0-9 and -";
-const LOOKUP_MODE: &str = "kubernetes_ip_lookup_mode";
-const LOOKUP_MODE_ALLOWED: &str = "endpoints or pods";
+const NAMESPACE_ALLOWED: &str =
+    "1 to 32 namespaces separated by commas, each 1 to 63 of a-z, 0-9 and -";
 const MODE_ALLOWED: &str = "ip, dns or hostname";
 const SERVICE_NAME: &str = "kubernetes_service_name";
 const SERVICE_NAME_ALLOWED: &str =
@@ -35,14 +39,22 @@ const ACCOUNT_PATH_ALLOWED: &str = "a directory with token, ca.crt and namespace
 const CACHED: &str = "kubernetes_use_cached_resources";
 const CACHED_ALLOWED: &str = "true or false";
 const KUBECONFIG_ALLOWED: &str = "the path of a kubeconfig file";
+const CONTEXT: &str = "kubeconfig_context";
+const CONTEXT_ALLOWED: &str = "the name of a context of the kubeconfig";
+const READY: &str = "ready";
+const READY_ALLOWED: &str = "any or ready";
+
+/// The most namespaces of one topology; each has a connection to the API server of its own.
+pub(super) const MAX_NAMESPACES: usize = 32;
 
 const DEFAULT_ACCOUNT_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
-/// Strategy `kubernetes`: the pods behind a label selector, listed once and then watched.
+/// Strategy `kubernetes`: the pods behind a Service or a label selector, listed once and then
+/// watched.
 ///
 /// Pods that have ended, that are terminating or that have no address do not count. Whether a
-/// pod is ready makes no difference: readiness may wait for the cluster, so the cluster must not
-/// wait for readiness.
+/// pod is ready makes nobody leave: readiness may wait for the cluster, so the cluster must not
+/// wait for readiness. When our own pod is terminating, nobody is dialled any more.
 ///
 /// The API server is found by the key `kubeconfig`, else inside of a pod by
 /// `KUBERNETES_SERVICE_HOST` and the service account, else by `KUBECONFIG` or
@@ -52,17 +64,26 @@ pub struct KubernetesConfig {
     /// Key `kubernetes_node_basename`: the part of the node names before the `@`; by default
     /// that of our own name.
     pub node_basename: Option<String>,
-    /// Key `kubernetes_selector`: the label selector. Lookup mode `endpoints` can do without it
-    /// where `service_name` is given.
+    /// Key `kubernetes_selector`: the label selector, of Services for slices and endpoints, of
+    /// pods for pods. Every lookup mode but `pods` ignores it where `service_name` is given.
     pub selector: Option<String>,
-    /// Key `kubernetes_namespace`: by default that of the service account, else that of the
-    /// kubeconfig's context, else `default`.
-    pub namespace: Option<String>,
-    /// Key `kubernetes_ip_lookup_mode`: which objects are read, by default endpoints.
-    pub lookup_mode: LookupMode,
+    /// Key `kubernetes_field_selector`: a further selector, by fields; none by default. libcluster
+    /// has no such key.
+    pub field_selector: Option<String>,
+    /// Key `kubernetes_namespace`: 1 to 32 namespaces, separated by commas; by default that of the
+    /// service account, else that of the kubeconfig's context, else `default`. One that cannot be
+    /// read removes nobody and hinders no other.
+    pub namespaces: Vec<String>,
+    /// Key `kubernetes_ip_lookup_mode`: which objects are read, by default slices, and endpoints
+    /// where slices do not exist or we may not read them. One that is given here is never
+    /// replaced by another.
+    pub lookup_mode: Option<LookupMode>,
+    /// Key `ready`: what not being ready means for a pod, by default nothing.
+    pub ready: Readiness,
     /// Key `mode`: which names the nodes have, by default their addresses.
     pub mode: NameMode,
-    /// Key `kubernetes_service_name`: the Service in the names of mode `hostname`.
+    /// Key `kubernetes_service_name`: the Service whose slices or endpoints are read, and that
+    /// stands in the names of mode `hostname`.
     pub service_name: Option<String>,
     /// Key `kubernetes_cluster_name`: the cluster's domain is this and `.local`, by default
     /// `cluster.local`. The environment's `CLUSTER_DOMAIN` names the whole domain instead.
@@ -76,19 +97,22 @@ pub struct KubernetesConfig {
     pub use_cached_resources: bool,
     /// Key `kubeconfig`: a kubeconfig file that goes before all else. libcluster has no such key.
     pub kubeconfig: Option<PathBuf>,
+    /// Key `kubeconfig_context`: a context of the kubeconfig other than its current one. With it a
+    /// kubeconfig goes before the service account. libcluster has no such key.
+    pub kubeconfig_context: Option<String>,
     /// Key `polling_interval`: the time between two listings, 100 ms to 1 h, by default 5 s, for
     /// an account that may list and not watch. A watch needs no polling.
     pub polling_interval: Duration,
 }
 
-/// Which objects of the API tell the peers.
+/// What a pod's not being ready means. It never makes anybody leave.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LookupMode {
-    /// `endpoints`: the addresses of Services that the selector matches.
+pub enum Readiness {
+    /// `any`: nothing.
     #[default]
-    Endpoints,
-    /// `pods`: the pods that the selector matches.
-    Pods,
+    Any,
+    /// `ready`: pods that are ready are dialled first.
+    Ready,
 }
 
 /// Which names the nodes have. The address to dial is the pod's in every mode.
@@ -108,8 +132,10 @@ impl Default for KubernetesConfig {
         Self {
             node_basename: None,
             selector: None,
-            namespace: None,
-            lookup_mode: LookupMode::default(),
+            field_selector: None,
+            namespaces: Vec::new(),
+            lookup_mode: None,
+            ready: Readiness::default(),
             mode: NameMode::default(),
             service_name: None,
             cluster_name: "cluster".to_owned(),
@@ -117,6 +143,7 @@ impl Default for KubernetesConfig {
             service_account_path: DEFAULT_ACCOUNT_PATH.into(),
             use_cached_resources: false,
             kubeconfig: None,
+            kubeconfig_context: None,
             polling_interval: DEFAULT_POLLING_INTERVAL,
         }
     }
@@ -128,8 +155,10 @@ impl StrategyConfig for KubernetesConfig {
     const KEYS: &'static [&'static str] = &[
         BASENAME,
         SELECTOR,
+        FIELD_SELECTOR,
         NAMESPACE,
         LOOKUP_MODE,
+        READY,
         "mode",
         SERVICE_NAME,
         CLUSTER_NAME,
@@ -137,6 +166,7 @@ impl StrategyConfig for KubernetesConfig {
         ACCOUNT_PATH,
         CACHED,
         "kubeconfig",
+        CONTEXT,
         "polling_interval",
     ];
 
@@ -147,8 +177,13 @@ impl StrategyConfig for KubernetesConfig {
         Ok(Self {
             node_basename: fields.text(BASENAME, BASENAME_ALLOWED)?,
             selector: fields.text(SELECTOR, SELECTOR_ALLOWED)?,
-            namespace: fields.text(NAMESPACE, NAMESPACE_ALLOWED)?,
-            lookup_mode: fields.parsed(LOOKUP_MODE, LOOKUP_MODE_ALLOWED, default.lookup_mode)?,
+            field_selector: fields.text(FIELD_SELECTOR, FIELD_SELECTOR_ALLOWED)?,
+            namespaces: fields.optional_list(NAMESPACE, NAMESPACE_ALLOWED)?,
+            lookup_mode: match fields.text(LOOKUP_MODE, LOOKUP_MODE_ALLOWED)? {
+                Some(text) => Some(text.parse()?),
+                None => None,
+            },
+            ready: fields.parsed(READY, READY_ALLOWED, default.ready)?,
             mode: fields.parsed("mode", MODE_ALLOWED, default.mode)?,
             service_name: fields.text(SERVICE_NAME, SERVICE_NAME_ALLOWED)?,
             cluster_name: fields.parsed(
@@ -162,6 +197,7 @@ impl StrategyConfig for KubernetesConfig {
             kubeconfig: fields
                 .text("kubeconfig", KUBECONFIG_ALLOWED)?
                 .map(PathBuf::from),
+            kubeconfig_context: fields.text(CONTEXT, CONTEXT_ALLOWED)?,
             polling_interval: interval.unwrap_or(default.polling_interval),
         })
     }
@@ -171,8 +207,9 @@ impl StrategyConfig for KubernetesConfig {
         let optional = [
             (BASENAME, self.node_basename.clone()),
             (SELECTOR, self.selector.clone()),
-            (NAMESPACE, self.namespace.clone()),
-            (LOOKUP_MODE, Some(self.lookup_mode.to_string())),
+            (FIELD_SELECTOR, self.field_selector.clone()),
+            (LOOKUP_MODE, self.lookup_mode.map(|mode| mode.to_string())),
+            (READY, Some(self.ready.to_string())),
             ("mode", Some(self.mode.to_string())),
             (SERVICE_NAME, self.service_name.clone()),
             (CLUSTER_NAME, Some(self.cluster_name.clone())),
@@ -180,27 +217,31 @@ impl StrategyConfig for KubernetesConfig {
             (ACCOUNT_PATH, Some(path(&self.service_account_path))),
             (CACHED, Some(self.use_cached_resources.to_string())),
             ("kubeconfig", self.kubeconfig.as_ref().map(path)),
+            (CONTEXT, self.kubeconfig_context.clone()),
             (
                 "polling_interval",
                 Some(duration_text(self.polling_interval)),
             ),
         ];
         let given = |(key, text): (&'static str, Option<String>)| Some((key, Field::Text(text?)));
-        optional.into_iter().filter_map(given).collect()
+        let namespaces = (!self.namespaces.is_empty()).then(|| self.namespaces.join(","));
+        let namespaces = [(NAMESPACE, namespaces)];
+        let all = optional.into_iter().chain(namespaces);
+        all.filter_map(given).collect()
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
         if let Some(basename) = &self.node_basename {
             check_basename(BASENAME, basename, BASENAME_ALLOWED)?;
         }
-        let by_service = self.lookup_mode == LookupMode::Endpoints && self.service_name.is_some();
+        let by_service = self.lookup_mode != Some(LookupMode::Pods) && self.service_name.is_some();
         if self.selector.is_none() && !by_service {
             return Err(missing(SELECTOR, SELECTOR_ALLOWED));
         }
         if self.mode == NameMode::Hostname && self.service_name.is_none() {
             return Err(missing(SERVICE_NAME, SERVICE_NAME_ALLOWED));
         }
-        check_label(NAMESPACE, self.namespace.as_deref(), NAMESPACE_ALLOWED)?;
+        self.check_namespaces()?;
         check_label(
             SERVICE_NAME,
             self.service_name.as_deref(),
@@ -230,6 +271,24 @@ impl StrategyConfig for KubernetesConfig {
     #[cfg(not(feature = "kubernetes"))]
     fn source(&self, _context: &SourceContext) -> Result<Box<dyn Source>, SourceError> {
         crate::config::left_out::<Self>("kubernetes")
+    }
+}
+
+impl KubernetesConfig {
+    fn check_namespaces(&self) -> Result<(), ConfigError> {
+        for namespace in &self.namespaces {
+            check_label(NAMESPACE, Some(namespace), NAMESPACE_ALLOWED)?;
+        }
+        let different: BTreeSet<_> = self.namespaces.iter().collect();
+        let twice = different.len() != self.namespaces.len();
+        if twice || self.namespaces.len() > MAX_NAMESPACES {
+            return Err(ConfigError::BadValue {
+                key: NAMESPACE,
+                value: self.namespaces.join(","),
+                allowed: NAMESPACE_ALLOWED,
+            });
+        }
+        Ok(())
     }
 }
 
@@ -267,27 +326,27 @@ fn check_label(
     })
 }
 
-impl FromStr for LookupMode {
+impl FromStr for Readiness {
     type Err = ConfigError;
 
     fn from_str(text: &str) -> Result<Self, ConfigError> {
         match text {
-            "endpoints" => Ok(Self::Endpoints),
-            "pods" => Ok(Self::Pods),
+            "any" => Ok(Self::Any),
+            "ready" => Ok(Self::Ready),
             other => Err(ConfigError::BadValue {
-                key: LOOKUP_MODE,
+                key: READY,
                 value: other.to_owned(),
-                allowed: LOOKUP_MODE_ALLOWED,
+                allowed: READY_ALLOWED,
             }),
         }
     }
 }
 
-impl fmt::Display for LookupMode {
+impl fmt::Display for Readiness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Endpoints => "endpoints",
-            Self::Pods => "pods",
+            Self::Any => "any",
+            Self::Ready => "ready",
         })
     }
 }

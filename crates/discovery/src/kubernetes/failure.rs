@@ -7,6 +7,7 @@ use enmesh_membership::{FailureKind, SourceFailure};
 use kube::core::Status;
 use kube::runtime::watcher;
 
+use super::lookup::Lookup;
 use super::transport::TransportError;
 
 /// The longest part of a server's own words that is repeated, in bytes.
@@ -15,7 +16,7 @@ const MAX_QUOTE_BYTES: usize = 400;
 /// What was asked for, for texts.
 #[derive(Clone, Debug)]
 pub(super) struct Asked {
-    pub(super) resource: &'static str,
+    pub(super) lookup: Lookup,
     pub(super) namespace: String,
 }
 
@@ -46,20 +47,14 @@ impl Asked {
 
     /// What the user of a silent server is told.
     pub(super) fn silent(&self) -> SourceFailure {
-        let Self {
-            resource,
-            namespace,
-        } = self;
+        let (resource, namespace) = (self.lookup.resource(), &self.namespace);
         let text =
             format!("the list of {resource} in namespace {namespace} does not come to an end");
         SourceFailure::new(FailureKind::TimedOut, text)
     }
 
     fn refusal(&self, status: &Status) -> SourceFailure {
-        let Self {
-            resource,
-            namespace,
-        } = self;
+        let (resource, namespace) = (self.lookup.resource(), &self.namespace);
         let quote = quote(&status.message);
         let (kind, text) = match status.code {
             0 => (
@@ -86,7 +81,7 @@ impl Asked {
                 FailureKind::Other,
                 format!(
                     "the Kubernetes API does not understand the question for {resource} in \
-                     namespace {namespace} ({quote}); look at kubernetes_selector"
+                     namespace {namespace} ({quote}); look at kubernetes_selector and kubernetes_field_selector"
                 ),
             ),
             code => (
@@ -98,11 +93,8 @@ impl Asked {
     }
 
     fn forbidden(&self, message: &str) -> String {
-        let Self {
-            resource,
-            namespace,
-        } = self;
-        let user = user(message);
+        let (resource, namespace) = (self.lookup.resource(), &self.namespace);
+        let (user, rule) = (user(message), self.lookup.rule());
         let (who, binding) = match user.and_then(account) {
             Some((home, name)) => (
                 format!("ServiceAccount {name} of namespace {home}"),
@@ -116,7 +108,7 @@ impl Asked {
         format!(
             "forbidden: {who} may not read {resource} in namespace {namespace}. Give it a Role with \
              the verbs get, list and watch: kubectl -n {namespace} create role enmesh \
-             --verb=get,list,watch --resource={resource} && kubectl -n {namespace} create \
+             --verb=get,list,watch --resource={rule} && kubectl -n {namespace} create \
              rolebinding enmesh --role=enmesh {binding} (the server says: {})",
             quote(message)
         )

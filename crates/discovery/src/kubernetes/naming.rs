@@ -5,16 +5,7 @@ use std::net::IpAddr;
 use enmesh_identity::{NodeName, PeerAddr};
 
 use super::config::{KubernetesConfig, NameMode};
-
-/// What is known of one pod, by whatever object told it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Seen<'o> {
-    /// All addresses of the pod, the primary one first.
-    pub(super) addresses: Vec<IpAddr>,
-    pub(super) namespace: &'o str,
-    /// The host name, or the pod's name, by which the cluster's DNS knows it.
-    pub(super) hostname: Option<&'o str>,
-}
+use super::seen::Seen;
 
 /// How a pod becomes a peer.
 #[derive(Clone, Debug)]
@@ -54,7 +45,7 @@ impl Naming {
     }
 
     /// The one peer that the pod is, or `None` where it has no address or makes no node name.
-    pub(super) fn peer(&self, seen: &Seen<'_>) -> Option<PeerAddr> {
+    pub(super) fn peer(&self, seen: &Seen) -> Option<PeerAddr> {
         let address = self.address(&seen.addresses)?;
         let Self {
             basename,
@@ -62,7 +53,7 @@ impl Naming {
             domain,
             ..
         } = self;
-        let namespace = seen.namespace;
+        let namespace = &*seen.namespace;
         let host = match self.mode {
             NameMode::Ip => address.to_string(),
             NameMode::Dns => {
@@ -71,7 +62,8 @@ impl Naming {
                 format!("{dashed}.{namespace}.pod.{domain}")
             }
             NameMode::Hostname => {
-                format!("{}.{service}.{namespace}.svc.{domain}", seen.hostname?)
+                let hostname = seen.hostname.as_deref().or(seen.pod.as_deref())?;
+                format!("{hostname}.{service}.{namespace}.svc.{domain}")
             }
         };
         let name = NodeName::new(basename, &host).ok()?;
@@ -106,11 +98,11 @@ mod tests {
         Naming::new(&config, &"own@10.0.0.9".parse().unwrap(), domain)
     }
 
-    fn seen(addresses: &[&str]) -> Seen<'static> {
+    fn seen(addresses: &[&str]) -> Seen {
+        let addresses = addresses.iter().map(|text| text.parse().unwrap());
         Seen {
-            addresses: addresses.iter().map(|text| text.parse().unwrap()).collect(),
-            namespace: "airatel-service-localization",
-            hostname: Some("my-hostname-0"),
+            hostname: Some("my-hostname-0".to_owned()),
+            ..Seen::at(addresses.collect(), "airatel-service-localization")
         }
     }
 
@@ -197,7 +189,7 @@ mod tests {
         let naming = naming(NameMode::Hostname, "cluster", None);
         let long = "h".repeat(255);
         let seen = Seen {
-            hostname: Some(&long),
+            hostname: Some(long),
             ..seen(&["10.0.0.1"])
         };
         assert_eq!(naming.peer(&seen), None);

@@ -6,11 +6,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use enmesh_membership::{FailureKind, SourceFailure, Update};
+use enmesh_membership::{FailureKind, SourceFailure};
 use futures::{Stream, StreamExt as _};
 use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::core::v1::Endpoints;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Endpoints, Pod};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::client::ClientBuilder;
 use kube::runtime::watcher;
 use kube::{Api, Client, Resource, ResourceExt as _};
@@ -21,13 +21,14 @@ use tracing::instrument::WithSubscriber as _;
 use tracing::subscriber::NoSubscriber;
 
 use super::api::locate;
-use super::config::{KubernetesConfig, LookupMode};
+use super::config::KubernetesConfig;
 use super::failure::{Asked, Verdict, chain};
-use super::naming::Naming;
+use super::follower::Plan;
+use super::lookup::Lookup;
 use super::objects::Holder;
-use super::tracker::{Event, Key, Tracker};
+use super::selection::Selection;
+use super::tracker::Event;
 use super::transport::Bounds;
-use crate::source::Environment;
 
 /// How many seconds the server keeps one watch open. It is asked for, so that a server that has
 /// died without a word is noticed: a watch without any event for this and five seconds is opened
@@ -40,14 +41,35 @@ const LIST_TIMEOUT: Duration = Duration::from_secs(60);
 /// How many objects come in one page of a list.
 const PAGE_SIZE: u32 = 500;
 
+/// How many slices come in one page: each has up to 1,000 endpoints, 100 unless somebody set it.
+const SLICES_PER_PAGE: u32 = 25;
+
 type Events = Pin<Box<dyn Stream<Item = watcher::Result<Event>> + Send>>;
+
+/// What a session is to ask for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Question<'q> {
+    pub(super) lookup: Lookup,
+    pub(super) namespace: Option<&'q str>,
+    /// Whether a list without any object says that nobody is there.
+    pub(super) empty_is_an_answer: bool,
+}
+
+/// What a session has to say.
+#[derive(Debug)]
+pub(super) enum Said {
+    /// What the API told.
+    Event(Event),
+    /// There is no object at all, which proves nothing of the pods; with what may be wrong.
+    Nothing(SourceFailure),
+}
 
 /// Why a session ended.
 #[derive(Debug)]
 pub(super) enum End {
     /// Somebody must be told.
     Failed(SourceFailure, Option<Duration>),
-    /// The history that we followed is gone; only a new list helps.
+    /// The history that we followed is gone, or was never whole; only a new list helps.
     Stale,
     /// We may list and not watch.
     CannotWatch,
@@ -56,26 +78,33 @@ pub(super) enum End {
 /// A list and the watch after it.
 pub(super) struct Session {
     events: Events,
-    tracker: Tracker,
     asked: Asked,
-    selector: Option<String>,
+    wanted: String,
+    empty_is_an_answer: bool,
     bounds: Bounds,
     list_deadline: Option<Instant>,
     listed_at: Option<Instant>,
+    /// How many objects the list that is being read has so far.
+    objects: usize,
+    whole: Whole,
     silence: Dispatch,
-    /// Whether somebody was told that peers are left out.
-    told: bool,
+}
+
+/// Whether the watch adds to a list that was worth something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whole {
+    Yes,
+    /// The list was empty: as soon as an object comes, all that was known before is to be checked
+    /// against a new list.
+    NotUntilListed,
+    ListNow,
 }
 
 impl Session {
     /// Finds the API server. Nothing is asked of it yet.
-    pub(super) async fn open(
-        config: &KubernetesConfig,
-        naming: &Arc<Naming>,
-        environment: &Environment,
-        watch_seconds: u32,
-    ) -> Result<Self, SourceFailure> {
-        let mut api = locate(config, environment, naming.domain())
+    pub(super) async fn open(plan: &Plan, question: &Question<'_>) -> Result<Self, SourceFailure> {
+        let config = &plan.config;
+        let mut api = locate(config, &plan.environment, question.namespace, &plan.domain)
             .await
             .map_err(|error| SourceFailure::new(FailureKind::Other, chain(&error)))?;
         let namespace = api.default_namespace.clone();
@@ -92,27 +121,24 @@ impl Session {
             SourceFailure::new(FailureKind::Other, text)
         })?;
         let client = client.with_layer(&bounds).build();
-        let watch = watch_config(config, watch_seconds);
-        let (resource, events) = match config.lookup_mode {
-            LookupMode::Pods => (Pod::RESOURCE, events::<Pod>(client, watch, naming)),
-            LookupMode::Endpoints => (
-                Endpoints::RESOURCE,
-                events::<Endpoints>(client, watch, naming),
-            ),
-        };
+        let lookup = question.lookup;
+        let selection = Selection::new(config, lookup);
+        let watch = watch_config(config, lookup, &selection, plan.watch_seconds);
         Ok(Self {
-            events,
-            tracker: Tracker::default(),
-            asked: Asked {
-                resource,
-                namespace,
+            events: match lookup {
+                Lookup::Slices => events::<EndpointSlice>(client, watch),
+                Lookup::Endpoints => events::<Endpoints>(client, watch),
+                Lookup::Pods => events::<Pod>(client, watch),
             },
-            selector: selector(config),
+            asked: Asked { lookup, namespace },
+            wanted: selection.to_string(),
+            empty_is_an_answer: question.empty_is_an_answer,
             bounds,
             list_deadline: Some(Instant::now() + LIST_TIMEOUT),
             listed_at: None,
+            objects: 0,
+            whole: Whole::Yes,
             silence: Dispatch::new(NoSubscriber::default()),
-            told: false,
         })
     }
 
@@ -126,66 +152,66 @@ impl Session {
         &self.asked
     }
 
-    /// The next update, or why there will be none. Cancel safe: the stream keeps its place.
-    pub(super) async fn next(&mut self) -> Result<Update, End> {
-        loop {
-            // kube logs what it also returns, a 403 at each attempt; who hears of it from us is
-            // told once.
-            let next = self.events.next().with_subscriber(self.silence.clone());
-            let event = match self.list_deadline {
-                Some(deadline) => match tokio::time::timeout_at(deadline, next).await {
-                    Ok(event) => event,
-                    Err(_) => return Err(End::Failed(self.asked.silent(), None)),
-                },
-                None => next.await,
-            };
-            match event {
-                Some(Ok(event)) => {
-                    if let Some(update) = self.handle(event) {
-                        return Ok(update);
-                    }
-                }
-                Some(Err(error)) => return Err(self.end(&error)),
-                // kube's stream never ends; should it, a new list is right.
-                None => return Err(End::Stale),
-            }
+    /// What comes next, or why there will be nothing. Cancel safe: the stream keeps its place.
+    pub(super) async fn next(&mut self) -> Result<Said, End> {
+        if self.whole == Whole::ListNow {
+            return Err(End::Stale);
+        }
+        // kube logs what it also returns, a 403 at each attempt; who hears of it from us is told
+        // once.
+        let next = self.events.next().with_subscriber(self.silence.clone());
+        let event = match self.list_deadline {
+            Some(deadline) => match tokio::time::timeout_at(deadline, next).await {
+                Ok(event) => event,
+                Err(_) => return Err(End::Failed(self.asked.silent(), None)),
+            },
+            None => next.await,
+        };
+        match event {
+            Some(Ok(event)) => Ok(self.handle(event)),
+            Some(Err(error)) => Err(self.end(&error)),
+            // kube's stream never ends; should it, a new list is right.
+            None => Err(End::Stale),
         }
     }
 
-    fn handle(&mut self, event: Event) -> Option<Update> {
+    fn handle(&mut self, event: Event) -> Said {
         match event {
-            Event::ListBegins => self.list_deadline = Some(Instant::now() + LIST_TIMEOUT),
+            Event::ListBegins => {
+                self.list_deadline = Some(Instant::now() + LIST_TIMEOUT);
+                self.objects = 0;
+            }
+            Event::Listed(..) => self.objects += 1,
             Event::ListEnds => {
                 self.list_deadline = None;
                 self.listed_at = Some(Instant::now());
+                if self.objects == 0 && !self.empty_is_an_answer {
+                    self.whole = Whole::NotUntilListed;
+                    return Said::Nothing(self.nothing());
+                }
+                self.whole = Whole::Yes;
             }
-            _ => {}
+            Event::Applied(..) | Event::Deleted(_) if self.whole == Whole::NotUntilListed => {
+                self.whole = Whole::ListNow;
+            }
+            Event::Applied(..) | Event::Deleted(_) => {}
         }
-        let ended = event == Event::ListEnds;
-        let update = self.tracker.handle(event);
-        let left_out = self.tracker.take_left_out();
-        if left_out > 0 && !std::mem::replace(&mut self.told, true) {
-            tracing::warn!(
-                left_out,
-                "Kubernetes names more peers than a topology holds"
-            );
-        }
-        if ended && self.asked.resource == "endpoints" && self.tracker.is_empty() {
-            return Some(Update::Failed(self.no_endpoints()));
-        }
-        update
+        Said::Event(event)
     }
 
     /// Unlike a Service without pods, no Service at all is most likely a mistake, and says
     /// nothing about the pods.
-    fn no_endpoints(&self) -> SourceFailure {
-        let namespace = &self.asked.namespace;
-        let selector = self.selector.as_deref().unwrap_or("the given name");
-        let text = format!(
-            "no Endpoints in namespace {namespace} match {selector}: they carry the labels of the \
-             Service, not those of its pods; label the Service, or use \
-             kubernetes_ip_lookup_mode=pods"
-        );
+    fn nothing(&self) -> SourceFailure {
+        let (resource, namespace) = (self.asked.lookup.resource(), &self.asked.namespace);
+        let wanted = &self.wanted;
+        let text = match self.asked.lookup {
+            Lookup::Pods => format!("no pods in namespace {namespace} match {wanted}"),
+            Lookup::Slices | Lookup::Endpoints => format!(
+                "no {resource} in namespace {namespace} match {wanted}: they carry the labels of \
+                 the Service, not those of its pods; label the Service, name it by \
+                 kubernetes_service_name, or use kubernetes_ip_lookup_mode=pods"
+            ),
+        };
         SourceFailure::new(FailureKind::NotFound, text)
     }
 
@@ -199,22 +225,20 @@ impl Session {
     }
 }
 
-fn selector(config: &KubernetesConfig) -> Option<String> {
-    config
-        .selector
-        .clone()
-        .or_else(|| config.service_name.clone())
-}
-
-fn watch_config(config: &KubernetesConfig, watch_seconds: u32) -> watcher::Config {
-    let watch = watcher::Config::default()
+fn watch_config(
+    config: &KubernetesConfig,
+    lookup: Lookup,
+    selection: &Selection,
+    watch_seconds: u32,
+) -> watcher::Config {
+    let mut watch = watcher::Config::default()
         .timeout(watch_seconds)
-        .page_size(PAGE_SIZE);
-    let watch = match (&config.selector, &config.service_name) {
-        (Some(selector), _) => watch.labels(selector),
-        (None, Some(service)) => watch.fields(&format!("metadata.name={service}")),
-        (None, None) => watch,
-    };
+        .page_size(match lookup {
+            Lookup::Slices => SLICES_PER_PAGE,
+            Lookup::Endpoints | Lookup::Pods => PAGE_SIZE,
+        });
+    watch.label_selector.clone_from(&selection.labels);
+    watch.field_selector.clone_from(&selection.fields);
     if config.use_cached_resources {
         watch.any_semantic()
     } else {
@@ -222,7 +246,7 @@ fn watch_config(config: &KubernetesConfig, watch_seconds: u32) -> watcher::Confi
     }
 }
 
-fn events<K>(client: Client, watch: watcher::Config, naming: &Arc<Naming>) -> Events
+fn events<K>(client: Client, watch: watcher::Config) -> Events
 where
     K: Holder
         + Resource<Scope = NamespaceResourceScope>
@@ -234,20 +258,16 @@ where
     K::DynamicType: Default,
 {
     let api: Api<K> = Api::default_namespaced(client);
-    let naming = Arc::clone(naming);
-    let read = move |event: watcher::Event<K>| match event {
+    let read = |event: watcher::Event<K>| match event {
         watcher::Event::Init => Event::ListBegins,
-        watcher::Event::InitApply(object) => Event::Listed(key(&object), object.peers(&naming)),
+        watcher::Event::InitApply(object) => Event::Listed(name(&object), object.seen()),
         watcher::Event::InitDone => Event::ListEnds,
-        watcher::Event::Apply(object) => Event::Applied(key(&object), object.peers(&naming)),
-        watcher::Event::Delete(object) => Event::Deleted(key(&object)),
+        watcher::Event::Apply(object) => Event::Applied(name(&object), object.seen()),
+        watcher::Event::Delete(object) => Event::Deleted(name(&object)),
     };
-    Box::pin(watcher::watcher(api, watch).map(move |event| event.map(&read)))
+    Box::pin(watcher::watcher(api, watch).map(move |event| event.map(read)))
 }
 
-fn key<K: Resource>(object: &K) -> Key {
-    Key {
-        namespace: object.namespace().unwrap_or_default(),
-        name: object.name_any(),
-    }
+fn name<K: Resource>(object: &K) -> Arc<str> {
+    object.name_any().into()
 }

@@ -1,123 +1,141 @@
-//! The loop: sessions one after the other, with a back-off between them.
+//! All namespaces of a topology together.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
-use enmesh_membership::Update;
-use tokio::time::Instant;
+use enmesh_membership::{Sighting, Standing, Update};
+use futures::future::select_all;
 
-use super::config::KubernetesConfig;
+use super::book::{Book, Entry};
+use super::config::{KubernetesConfig, Readiness};
+use super::follower::{Follower, Heard, Plan};
 use super::naming::Naming;
-use super::session::{End, Session, WATCH_SECONDS};
-use crate::backoff::{Backoff, LONGEST};
-use crate::source::{Environment, Source, SourceContext};
+use super::seen::Seen;
+use super::session::WATCH_SECONDS;
+use super::tracker::{Change, Tracker};
+use crate::source::{Source, SourceContext};
 
-/// A session that held this long after its list makes failures before it forgotten.
-const STABLE_AFTER: Duration = Duration::from_secs(10);
-
-/// Follows one set of pods or endpoints for ever.
+/// Follows the pods of one or several namespaces for ever.
 pub(crate) struct KubernetesSource {
-    config: KubernetesConfig,
-    naming: Arc<Naming>,
-    environment: Environment,
-    backoff: Backoff,
-    state: State,
-    /// Whether somebody was told that we poll for want of the verb watch.
+    followers: Vec<Follower>,
+    /// Whose turn it is to be heard first, so that a busy namespace hides no other.
+    turn: usize,
+    tracker: Tracker,
+    naming: Naming,
+    ready: Readiness,
+    book: Book,
+    /// Whether somebody was told that peers are left out.
     told: bool,
-    watch_seconds: u32,
-}
-
-enum State {
-    Waiting(Option<Instant>),
-    Open(Box<Session>),
 }
 
 impl KubernetesSource {
     pub(crate) fn new(config: &KubernetesConfig, context: &SourceContext) -> Self {
+        Self::with_watches_of(config, context, WATCH_SECONDS)
+    }
+
+    fn with_watches_of(
+        config: &KubernetesConfig,
+        context: &SourceContext,
+        watch_seconds: u32,
+    ) -> Self {
         let environment = context.environment().clone();
-        let domain = environment.get("CLUSTER_DOMAIN");
-        let naming = Arc::new(Naming::new(config, context.own(), domain));
-        Self {
+        let naming = Naming::new(config, context.own(), environment.get("CLUSTER_DOMAIN"));
+        let own_address = environment.get("POD_IP").and_then(|ip| ip.parse().ok());
+        let plan = Arc::new(Plan {
             config: config.clone(),
-            naming,
             environment,
-            backoff: Backoff::default(),
-            state: State::Waiting(None),
+            domain: naming.domain().to_owned(),
+            watch_seconds,
+        });
+        let mut namespaces: Vec<_> = config.namespaces.iter().cloned().map(Some).collect();
+        if namespaces.is_empty() {
+            namespaces.push(None);
+        }
+        let spaces = namespaces.len();
+        let follow = |namespace| Follower::new(&plan, namespace);
+        Self {
+            followers: namespaces.into_iter().map(follow).collect(),
+            turn: 0,
+            tracker: Tracker::new(spaces),
+            naming,
+            ready: config.ready,
+            book: Book::new(context.own().clone(), own_address),
             told: false,
-            watch_seconds: WATCH_SECONDS,
         }
     }
 
     async fn follow(&mut self) -> Update {
         loop {
-            let end = match &mut self.state {
-                State::Waiting(due) => {
-                    if let Some(due) = *due {
-                        tokio::time::sleep_until(due).await;
-                    }
-                    let (config, environment) = (&self.config, &self.environment);
-                    let opened =
-                        Session::open(config, &self.naming, environment, self.watch_seconds);
-                    match opened.await {
-                        Ok(session) => {
-                            self.state = State::Open(Box::new(session));
-                            continue;
-                        }
-                        Err(failure) => End::Failed(failure, None),
-                    }
-                }
-                State::Open(session) => match session.next().await {
-                    Ok(update) => return update,
-                    Err(end) => end,
-                },
-            };
-            if let Some(update) = self.end(end) {
+            if let Some(update) = self.book.next() {
                 return update;
             }
+            let (space, heard) = self.hear().await;
+            let event = match heard {
+                Heard::Event(event) => event,
+                Heard::Failed(failure) => return Update::Failed(failure),
+            };
+            let change = self.tracker.handle(space, event);
+            self.tell_of_left_out();
+            match change {
+                None => {}
+                Some(Change::Whole(pods)) => {
+                    self.book.set(self.entries(pods));
+                }
+                Some(Change::Part { present, gone }) => {
+                    self.book.change(self.entries(present), gone);
+                }
+            }
         }
     }
 
-    /// Closes the session and says when to open the next one.
-    fn end(&mut self, end: End) -> Option<Update> {
-        if let State::Open(session) = &self.state {
-            let stable = |since: Instant| since.elapsed() >= STABLE_AFTER;
-            if session.listed_at().is_some_and(stable) {
-                self.backoff.reset();
-            }
-        }
-        let (pause, update) = match end {
-            End::Stale => (self.backoff.failed(), None),
-            End::CannotWatch => {
-                self.tell_of_polling();
-                self.backoff.reset();
-                (self.config.polling_interval, None)
-            }
-            End::Failed(failure, advice) => {
-                let advice = advice.unwrap_or_default().min(LONGEST);
-                (
-                    self.backoff.failed().max(advice),
-                    Some(Update::Failed(failure)),
-                )
-            }
-        };
-        self.state = State::Waiting(Some(Instant::now() + pause));
-        update
+    /// What any of the followers says next.
+    async fn hear(&mut self) -> (usize, Heard) {
+        let count = self.followers.len();
+        let turn = self.turn % count;
+        let (first, last) = self.followers.split_at_mut(turn);
+        let followers = last.iter_mut().chain(first);
+        let (heard, place, _) =
+            select_all(followers.map(|follower| Box::pin(follower.next()))).await;
+        let space = (turn + place) % count;
+        self.turn = space + 1;
+        (space, heard)
     }
 
-    fn tell_of_polling(&mut self) {
-        let State::Open(session) = &self.state else {
-            return;
+    fn entries(&self, pods: Vec<Arc<Seen>>) -> Vec<Entry> {
+        let entry = |seen: Arc<Seen>| {
+            let peers = self.peers(&seen);
+            (seen, peers)
         };
-        if std::mem::replace(&mut self.told, true) {
-            return;
+        pods.into_iter().map(entry).collect()
+    }
+
+    fn peers(&self, seen: &Seen) -> Vec<Sighting> {
+        let peers = self.naming.peer(seen).into_iter();
+        peers
+            .map(|peer| self.ready.sighting(peer.into(), seen))
+            .collect()
+    }
+
+    fn tell_of_left_out(&mut self) {
+        let left_out = self.tracker.take_left_out();
+        if left_out > 0 && !std::mem::replace(&mut self.told, true) {
+            tracing::warn!(
+                left_out,
+                "Kubernetes names more peers than a topology holds"
+            );
         }
-        tracing::warn!(
-            resource = session.asked().resource,
-            namespace = session.asked().namespace,
-            "our account may list and not watch, so Kubernetes is polled; add the verb watch to its Role",
-        );
+    }
+}
+
+impl Readiness {
+    /// The peer with what its pod's readiness means for it.
+    fn sighting(self, peer: Sighting, seen: &Seen) -> Sighting {
+        let standing = match self {
+            Self::Ready if !seen.ready => Standing::Unready,
+            Self::Any | Self::Ready => Standing::Ready,
+        };
+        peer.with_standing(standing).with_life(seen.life())
     }
 }
 

@@ -42,11 +42,13 @@ fn in_pod() -> Environment {
 }
 
 async fn found(config: &KubernetesConfig, environment: &Environment) -> Config {
-    locate(config, environment, "cluster.local").await.unwrap()
+    locate(config, environment, None, "cluster.local")
+        .await
+        .unwrap()
 }
 
 async fn refusal(config: &KubernetesConfig, environment: &Environment) -> String {
-    locate(config, environment, "cluster.local")
+    locate(config, environment, None, "cluster.local")
         .await
         .unwrap_err()
         .to_string()
@@ -163,12 +165,9 @@ async fn the_master_option_names_another_server() {
 #[tokio::test]
 async fn the_configured_namespace_goes_before_all_others() {
     let account = account();
-    let config = KubernetesConfig {
-        namespace: Some("apps".to_owned()),
-        ..config(account.path())
-    };
-    assert_eq!(found(&config, &in_pod()).await.default_namespace, "apps");
-    let config = self::config(account.path());
+    let config = config(account.path());
+    let api = locate(&config, &in_pod(), Some("apps"), "cluster.local").await;
+    assert_eq!(api.unwrap().default_namespace, "apps");
     std::fs::remove_file(account.path().join("namespace")).unwrap();
     assert_eq!(found(&config, &in_pod()).await.default_namespace, "default");
 }

@@ -4,7 +4,7 @@ use super::*;
 
 fn asked() -> Asked {
     Asked {
-        resource: "pods",
+        lookup: Lookup::Pods,
         namespace: "prod".to_owned(),
     }
 }

@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::super::config::{KubernetesConfig, NameMode};
+use super::super::naming::Naming;
 use super::*;
 
 fn naming(mode: NameMode) -> Naming {
@@ -16,11 +17,10 @@ fn naming(mode: NameMode) -> Naming {
 
 fn names<H: Holder + serde::de::DeserializeOwned>(object: Value, mode: NameMode) -> Vec<String> {
     let object: H = serde_json::from_value(object).unwrap();
-    object
-        .peers(&naming(mode))
-        .iter()
-        .map(|peer| peer.name().to_string())
-        .collect()
+    let seen = object.seen();
+    let living = seen.iter().filter(|seen| !seen.terminating);
+    let peers = living.filter_map(|seen| naming(mode).peer(seen));
+    peers.map(|peer| peer.name().to_string()).collect()
 }
 
 /// A pod as a v1.36 API server tells it, without what nobody reads.

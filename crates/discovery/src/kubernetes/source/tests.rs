@@ -3,6 +3,7 @@
 mod server;
 
 use std::path::Path;
+use std::time::Duration;
 
 use enmesh_membership::FailureKind;
 use serde_json::{Value, json};
@@ -12,8 +13,9 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::*;
 use crate::kubernetes::LookupMode;
-use crate::source::MAX_PEERS_PER_UPDATE;
+use crate::source::{Environment, MAX_PEERS_PER_UPDATE};
 use server::{Reply, Server};
+use tokio::time::Instant;
 
 /// The longest that a test waits for an update.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -54,7 +56,7 @@ fn kubeconfig(folder: &Path, server: &str, more: &str) -> KubernetesConfig {
     std::fs::write(&path, text).unwrap();
     KubernetesConfig {
         selector: Some("app=web,tier in (a, b)".to_owned()),
-        lookup_mode: LookupMode::Pods,
+        lookup_mode: Some(LookupMode::Pods),
         kubeconfig: Some(path),
         ..KubernetesConfig::default()
     }
@@ -67,13 +69,22 @@ fn source(config: &KubernetesConfig) -> KubernetesSource {
 
 /// A source that asks a server with this script.
 async fn scripted(replies: Vec<Reply>) -> (KubernetesSource, Server) {
+    scripted_as(replies, |_| {}).await
+}
+
+/// The same with another configuration.
+async fn scripted_as(
+    replies: Vec<Reply>,
+    change: impl FnOnce(&mut KubernetesConfig),
+) -> (KubernetesSource, Server) {
     let server = Server::start(replies, None).await;
     let folder = tempfile::tempdir().unwrap();
     let address = format!("http://{}", server.address());
-    let mut source = source(&kubeconfig(folder.path(), &address, ""));
+    let mut config = kubeconfig(folder.path(), &address, "");
     // The file is read when the source is polled; a failed round may read it again.
-    source.config.kubeconfig = Some(folder.keep().join("config"));
-    (source, server)
+    config.kubeconfig = Some(folder.keep().join("config"));
+    change(&mut config);
+    (source(&config), server)
 }
 
 async fn next(source: &mut KubernetesSource) -> Update {
@@ -271,8 +282,13 @@ async fn a_silent_server_is_noticed() {
 #[tokio::test]
 async fn a_watch_that_died_without_a_word_is_noticed() {
     let first = list(10, &[pod("p1", "10.0.0.1", 9)]);
-    let (mut source, server) = scripted(vec![first.clone(), Reply::Watch(Vec::new())]).await;
-    source.watch_seconds = 1;
+    let replies = vec![first.clone(), Reply::Watch(Vec::new())];
+    let server = Server::start(replies, None).await;
+    let folder = tempfile::tempdir().unwrap();
+    let config = kubeconfig(folder.path(), &format!("http://{}", server.address()), "");
+    let context = SourceContext::new("web@10.0.0.9".parse().unwrap());
+    let context = context.with_environment(Environment::default());
+    let mut source = KubernetesSource::with_watches_of(&config, &context, 1);
     check_snapshot(&next(&mut source).await, &["web@10.0.0.1"]);
     // Six seconds without an event, and ten without the head of an answer.
     check_failed(&next(&mut source).await, FailureKind::TimedOut);
@@ -305,14 +321,16 @@ async fn an_impatient_caller_neither_loses_anything_nor_hurries_the_source() {
 #[tokio::test]
 async fn an_account_that_may_only_list_is_polled() {
     let forbidden = Reply::status(403, "", "pods is forbidden: cannot watch");
-    let (mut source, server) = scripted(vec![
+    let replies = vec![
         list(10, &[pod("p1", "10.0.0.1", 9)]),
         forbidden.clone(),
         list(20, &[pod("p2", "10.0.0.2", 19)]),
         forbidden,
-    ])
+    ];
+    let (mut source, server) = scripted_as(replies, |config| {
+        config.polling_interval = Duration::from_millis(300);
+    })
     .await;
-    source.config.polling_interval = Duration::from_millis(300);
     check_snapshot(&next(&mut source).await, &["web@10.0.0.1"]);
     check_snapshot(&next(&mut source).await, &["web@10.0.0.2"]);
     assert_eq!(server.requests().len(), 3);
@@ -349,10 +367,14 @@ async fn a_list_is_read_page_by_page() {
 
 #[tokio::test]
 async fn a_label_that_no_endpoints_carry_is_said() {
-    let (mut source, _) = scripted(vec![list(10, &[])]).await;
-    source.config.lookup_mode = LookupMode::Endpoints;
-    let update = next(&mut source).await;
-    check_failed(&update, FailureKind::NotFound);
+    for mode in [LookupMode::Endpoints, LookupMode::EndpointSlices] {
+        let (mut source, _) = scripted_as(vec![list(10, &[])], |config| {
+            config.lookup_mode = Some(mode);
+        })
+        .await;
+        let update = next(&mut source).await;
+        check_failed(&update, FailureKind::NotFound);
+    }
 }
 
 #[tokio::test]
@@ -421,7 +443,7 @@ async fn a_pod_sends_the_token_of_its_service_account() {
     ];
     let config = KubernetesConfig {
         selector: Some("app=web".to_owned()),
-        lookup_mode: LookupMode::Pods,
+        lookup_mode: Some(LookupMode::Pods),
         service_account_path: account.path().to_owned(),
         ..KubernetesConfig::default()
     };
@@ -497,14 +519,16 @@ async fn what_is_over_the_bound_is_left_out() {
 #[tokio::test]
 async fn an_account_that_lost_its_list_too_is_told_so_while_it_is_polled() {
     let forbidden = Reply::status(403, "", "pods is forbidden");
-    let (mut source, _) = scripted(vec![
+    let replies = vec![
         list(10, &[pod("p1", "10.0.0.1", 9)]),
         forbidden.clone(),
         forbidden,
         list(20, &[pod("p1", "10.0.0.1", 9)]),
-    ])
+    ];
+    let (mut source, _) = scripted_as(replies, |config| {
+        config.polling_interval = Duration::from_millis(300);
+    })
     .await;
-    source.config.polling_interval = Duration::from_millis(300);
     check_snapshot(&next(&mut source).await, &["web@10.0.0.1"]);
     check_failed(&next(&mut source).await, FailureKind::Forbidden);
     check_snapshot(&next(&mut source).await, &["web@10.0.0.1"]);

@@ -1,181 +1,242 @@
 use proptest::prelude::{Just, Strategy, prop_assert_eq, prop_oneof, proptest};
 
-use enmesh_identity::PeerAddr;
-
 use super::*;
 
-fn key(name: &str) -> Key {
-    Key {
-        namespace: "ns".to_owned(),
-        name: name.to_owned(),
+/// A pod with this number; of each only what tells it from the others is known.
+fn pod(number: u32) -> Seen {
+    let address = std::net::Ipv4Addr::from(number).into();
+    Seen {
+        uid: Some(format!("u{number:05}").into()),
+        ..Seen::at(vec![address], "ns")
     }
 }
 
-fn peers(names: &[&str]) -> Vec<Sighting> {
-    names
-        .iter()
-        .map(|name| PeerAddr::new(name.parse().unwrap()).into())
-        .collect()
+fn id(number: u32) -> PodId {
+    pod(number).id().unwrap()
 }
 
-/// A tracker that has listed the pod `p1` at `a@1` and the pod `p2` at `a@2`.
-fn listed() -> Tracker {
-    let mut tracker = Tracker::default();
-    assert_eq!(tracker.handle(Event::ListBegins), None);
-    assert_eq!(
-        tracker.handle(Event::Listed(key("p1"), peers(&["a@1"]))),
-        None
-    );
-    assert_eq!(
-        tracker.handle(Event::Listed(key("p2"), peers(&["a@2"]))),
-        None
-    );
-    let update = tracker.handle(Event::ListEnds);
-    assert_eq!(update, Some(Update::Snapshot(peers(&["a@1", "a@2"]))));
+fn pods(numbers: &[u32]) -> Vec<Seen> {
+    numbers.iter().map(|&number| pod(number)).collect()
+}
+
+fn shared(numbers: &[u32]) -> Vec<Arc<Seen>> {
+    pods(numbers).into_iter().map(Arc::new).collect()
+}
+
+fn applied(name: &str, numbers: &[u32]) -> Event {
+    Event::Applied(name.into(), pods(numbers))
+}
+
+fn listed(name: &str, numbers: &[u32]) -> Event {
+    Event::Listed(name.into(), pods(numbers))
+}
+
+/// A tracker that has listed the object `p1` with pod 1 and `p2` with pod 2.
+fn listed_two() -> Tracker {
+    let mut tracker = Tracker::new(1);
+    assert_eq!(tracker.handle(0, Event::ListBegins), None);
+    assert_eq!(tracker.handle(0, listed("p1", &[1])), None);
+    assert_eq!(tracker.handle(0, listed("p2", &[2])), None);
+    let change = tracker.handle(0, Event::ListEnds);
+    assert_eq!(change, Some(Change::Whole(shared(&[1, 2]))));
     tracker
 }
 
 #[track_caller]
-fn check(tracker: &mut Tracker, event: Event, present: &[&str], gone: &[&str]) {
-    let gone = gone.iter().map(|name| name.parse().unwrap()).collect();
-    let present = peers(present);
-    assert_eq!(
-        tracker.handle(event),
-        Some(Update::Changed { present, gone })
-    );
+fn check(tracker: &mut Tracker, event: Event, present: &[u32], gone: &[u32]) {
+    let change = Change::Part {
+        present: shared(present),
+        gone: gone.iter().map(|&number| id(number)).collect(),
+    };
+    assert_eq!(tracker.handle(0, event), Some(change));
 }
 
 #[test]
-fn a_new_object_s_peers_are_present() {
-    check(
-        &mut listed(),
-        Event::Applied(key("p3"), peers(&["a@3"])),
-        &["a@3"],
-        &[],
-    );
+fn a_new_object_s_pods_are_present() {
+    check(&mut listed_two(), applied("p3", &[3]), &[3], &[]);
 }
 
 #[test]
-fn an_object_without_peers_any_more_is_gone() {
-    let mut tracker = listed();
-    check(
-        &mut tracker,
-        Event::Applied(key("p1"), Vec::new()),
-        &[],
-        &["a@1"],
-    );
+fn an_object_without_pods_any_more_is_gone() {
+    let mut tracker = listed_two();
+    check(&mut tracker, applied("p1", &[]), &[], &[1]);
     // The deletion that follows says nothing new.
-    assert_eq!(tracker.handle(Event::Deleted(key("p1"))), None);
+    assert_eq!(tracker.handle(0, Event::Deleted("p1".into())), None);
 }
 
 #[test]
-fn a_deleted_object_s_peers_are_gone() {
-    let mut tracker = listed();
-    check(&mut tracker, Event::Deleted(key("p2")), &[], &["a@2"]);
-    assert_eq!(tracker.handle(Event::Deleted(key("p9"))), None);
+fn a_deleted_object_s_pods_are_gone() {
+    let mut tracker = listed_two();
+    check(&mut tracker, Event::Deleted("p2".into()), &[], &[2]);
+    assert_eq!(tracker.handle(0, Event::Deleted("p9".into())), None);
 }
 
 #[test]
 fn a_change_that_tells_nothing_new_says_nothing() {
-    assert_eq!(
-        listed().handle(Event::Applied(key("p1"), peers(&["a@1"]))),
-        None
-    );
+    assert_eq!(listed_two().handle(0, applied("p1", &[1])), None);
 }
 
 #[test]
-fn a_changed_address_is_present_and_not_gone() {
-    let moved = PeerAddr::new("a@1".parse().unwrap());
-    let moved = Sighting::from(moved.with_address("10.0.0.1".parse().unwrap()));
-    let update = listed().handle(Event::Applied(key("p1"), vec![moved.clone()]));
-    assert_eq!(
-        update,
-        Some(Update::Changed {
-            present: vec![moved],
-            gone: Vec::new()
-        })
-    );
-}
-
-#[test]
-fn a_name_that_another_object_still_has_is_not_gone() {
-    let mut tracker = listed();
-    assert_eq!(tracker.handle(Event::Applied(key("p3"), Vec::new())), None);
+fn of_a_changed_slice_only_the_changed_pods_are_told() {
+    let mut tracker = Tracker::new(1);
+    let numbers: Vec<_> = (0..100).collect();
     check(
         &mut tracker,
-        Event::Applied(key("p3"), peers(&["a@1"])),
-        &["a@1"],
+        applied("s1", &numbers),
+        &{ numbers.clone() },
         &[],
     );
-    assert_eq!(tracker.handle(Event::Deleted(key("p3"))), None);
-    check(&mut tracker, Event::Deleted(key("p1")), &[], &["a@1"]);
+    let mut changed = pods(&numbers[1..]);
+    changed[49].ready = false;
+    let event = Event::Applied("s1".into(), changed.clone());
+    let present = vec![Arc::new(changed.swap_remove(49))];
+    let gone = vec![id(0)];
+    let change = Change::Part { present, gone };
+    assert_eq!(tracker.handle(0, event), Some(change));
+}
+
+#[test]
+fn a_pod_that_another_object_still_tells_is_not_gone() {
+    let mut tracker = listed_two();
+    assert_eq!(tracker.handle(0, applied("p3", &[1])), None);
+    assert_eq!(tracker.handle(0, Event::Deleted("p3".into())), None);
+    check(&mut tracker, Event::Deleted("p1".into()), &[], &[1]);
+}
+
+#[test]
+fn a_dual_stack_pod_stands_in_two_slices_and_is_one() {
+    let mut tracker = Tracker::new(1);
+    let four = pod(1);
+    let six = Seen {
+        addresses: vec!["fd00::1".parse().unwrap()],
+        terminating: true,
+        ..four.clone()
+    };
+    check(&mut tracker, applied("v4", &[1]), &[1], &[]);
+    let mut both = four.clone();
+    both.merge(&six);
+    assert_eq!(both.addresses.len(), 2);
+    let change = Change::Part {
+        present: vec![Arc::new(both)],
+        gone: Vec::new(),
+    };
+    let event = Event::Applied("v6".into(), vec![six]);
+    assert_eq!(tracker.handle(0, event), Some(change));
+    check(&mut tracker, Event::Deleted("v6".into()), &[1], &[]);
+    check(&mut tracker, Event::Deleted("v4".into()), &[], &[1]);
+}
+
+#[test]
+fn a_pod_that_one_object_names_twice_is_one() {
+    let mut tracker = Tracker::new(1);
+    check(&mut tracker, applied("e", &[1, 1]), &[1], &[]);
 }
 
 #[test]
 fn a_second_list_takes_the_first_one_s_place_when_it_is_whole() {
-    let mut tracker = listed();
-    tracker.handle(Event::ListBegins);
-    tracker.handle(Event::Listed(key("p3"), peers(&["a@3"])));
-    assert!(!tracker.is_empty());
-    let update = tracker.handle(Event::ListEnds);
-    assert_eq!(update, Some(Update::Snapshot(peers(&["a@3"]))));
+    let mut tracker = listed_two();
+    tracker.handle(0, Event::ListBegins);
+    tracker.handle(0, listed("p3", &[3]));
+    check(&mut tracker, applied("p2", &[]), &[], &[2]);
+    let change = tracker.handle(0, Event::ListEnds);
+    assert_eq!(change, Some(Change::Whole(shared(&[3]))));
 }
 
 #[test]
-fn objects_and_peers_are_bounded() {
-    let mut tracker = Tracker::default();
-    tracker.handle(Event::ListBegins);
-    for number in 0..=MAX_PEERS_PER_UPDATE {
-        let name = format!("a@{number}");
-        tracker.handle(Event::Listed(key(&name), peers(&[&name])));
+fn all_pods_are_known_when_each_namespace_was_listed() {
+    let mut tracker = Tracker::new(2);
+    let list = |tracker: &mut Tracker, space, name, numbers: &[u32]| {
+        tracker.handle(space, Event::ListBegins);
+        tracker.handle(space, listed(name, numbers));
+        tracker.handle(space, Event::ListEnds)
+    };
+    let part = |present: &[u32], gone: &[u32]| {
+        Some(Change::Part {
+            present: shared(present),
+            gone: gone.iter().map(|&number| id(number)).collect(),
+        })
+    };
+    // Of the other namespace nothing is known: nobody of it may leave.
+    assert_eq!(list(&mut tracker, 0, "a", &[1, 2]), part(&[1, 2], &[]));
+    assert_eq!(list(&mut tracker, 0, "a", &[2]), part(&[], &[1]));
+    // Objects of the same name are different ones.
+    let whole = list(&mut tracker, 1, "a", &[3]);
+    assert_eq!(whole, Some(Change::Whole(shared(&[2, 3]))));
+    let whole = list(&mut tracker, 0, "a", &[4]);
+    assert_eq!(whole, Some(Change::Whole(shared(&[3, 4]))));
+}
+
+#[test]
+fn objects_and_pods_are_bounded() {
+    let most = u32::try_from(MAX_PEERS_PER_UPDATE).unwrap();
+    let mut tracker = Tracker::new(1);
+    tracker.handle(0, Event::ListBegins);
+    for number in 0..=most {
+        tracker.handle(0, listed(&format!("o{number}"), &[number]));
     }
-    match tracker.handle(Event::ListEnds) {
-        Some(Update::Snapshot(peers)) => assert_eq!(peers.len(), MAX_PEERS_PER_UPDATE),
+    match tracker.handle(0, Event::ListEnds) {
+        Some(Change::Whole(pods)) => assert_eq!(pods.len(), MAX_PEERS_PER_UPDATE),
         other => panic!("{other:?}"),
     }
     assert_eq!(tracker.take_left_out(), 1);
-    assert_eq!(
-        tracker.handle(Event::Applied(key("more"), peers(&["a@more"]))),
-        None
-    );
+    assert_eq!(tracker.handle(0, applied("more", &[most + 1])), None);
     assert_eq!(tracker.take_left_out(), 1);
+    assert!(tracker.handle(0, applied("o0", &[most + 1])).is_some());
+    let numbers: Vec<_> = (0..=most).collect();
+    assert!(tracker.handle(0, applied("o1", &numbers)).is_none());
+    assert!(tracker.take_left_out() > 0);
+    assert_eq!(tracker.pods.len(), MAX_PEERS_PER_UPDATE);
 }
 
 fn any_event() -> impl Strategy<Value = Event> {
-    let object = (0_u8..4).prop_map(|number| key(&format!("p{number}")));
-    let held = proptest::collection::btree_set(0_u8..4, 0..3).prop_map(|numbers| {
-        let names: Vec<_> = numbers.iter().map(|number| format!("a@{number}")).collect();
-        peers(&names.iter().map(String::as_str).collect::<Vec<_>>())
+    let object = (0_u8..4).prop_map(|number| Arc::from(format!("p{number}")));
+    let held = proptest::collection::vec((0_u32..5, proptest::bool::ANY), 0..4).prop_map(|held| {
+        let told = |(number, ready)| Seen {
+            ready,
+            ..pod(number)
+        };
+        held.into_iter().map(told).collect::<Vec<_>>()
     });
     prop_oneof![
-        (object.clone(), held.clone()).prop_map(|(key, peers)| Event::Applied(key, peers)),
+        (object.clone(), held.clone()).prop_map(|(name, seen)| Event::Applied(name, seen)),
         object.clone().prop_map(Event::Deleted),
         Just(Event::ListBegins),
-        (object, held).prop_map(|(key, peers)| Event::Listed(key, peers)),
+        (object, held).prop_map(|(name, seen)| Event::Listed(name, seen)),
         Just(Event::ListEnds),
     ]
 }
 
 proptest! {
-    /// Whoever follows the updates knows at each time exactly the peers of the objects.
+    /// Whoever follows the changes knows at each time exactly what the objects tell.
     #[test]
-    fn the_updates_add_up_to_the_objects(events in proptest::collection::vec(any_event(), 0..60)) {
-        let mut tracker = Tracker::default();
-        let mut known = BTreeSet::new();
-        for event in events {
-            match tracker.handle(event) {
+    fn the_changes_add_up_to_the_objects(
+        events in proptest::collection::vec((0_usize..2, any_event()), 0..80),
+    ) {
+        let mut tracker = Tracker::new(2);
+        let mut known = BTreeMap::new();
+        for (space, event) in events {
+            match tracker.handle(space, event) {
                 None => {}
-                Some(Update::Snapshot(peers)) => {
-                    known = peers.iter().map(|peer| peer.name().clone()).collect();
+                Some(Change::Whole(pods)) => {
+                    known = pods.into_iter().map(|seen| (seen.id().unwrap(), seen)).collect();
                 }
-                Some(Update::Changed { present, gone }) => {
-                    known.extend(present.iter().map(|peer| peer.name().clone()));
-                    known.retain(|name| !gone.contains(name));
+                Some(Change::Part { present, gone }) => {
+                    for seen in present {
+                        known.insert(seen.id().unwrap(), seen);
+                    }
+                    for id in gone {
+                        known.remove(&id).expect("who goes was there");
+                    }
                 }
-                Some(other) => panic!("{other:?}"),
             }
-            let held = tracker.objects.values().flatten().map(|peer| peer.name().clone());
-            prop_assert_eq!(&known, &held.collect::<BTreeSet<_>>());
+            let mut told: BTreeMap<PodId, Arc<Seen>> = BTreeMap::new();
+            for seen in tracker.spaces.iter().flat_map(|space| space.objects.values()).flatten() {
+                let (id, seen) = seen;
+                told.entry(id.clone())
+                    .and_modify(|known| Arc::make_mut(known).merge(seen))
+                    .or_insert_with(|| seen.clone());
+            }
+            prop_assert_eq!(&known, &told);
         }
     }
 }
