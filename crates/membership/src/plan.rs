@@ -166,12 +166,25 @@ impl Plan {
         self.dial_due(now);
     }
 
-    /// A dial has ended before there was a link.
-    pub fn handle_dial_failed(&mut self, now: Instant, link: LinkId, failure: DialFailure) {
+    /// A live link that somebody else watches over has ended, for a reason that is known.
+    pub fn handle_fell(&mut self, now: Instant, link: LinkId, reason: DownReason) {
+        if let Some(Stage::Up { .. }) = self.links.get(link)
+            && let Some(Stage::Up { connection, since }) = self.links.remove(link)
+        {
+            self.fell(now, connection, since, reason);
+        }
+        self.dial_due(now);
+    }
+
+    /// A dial has ended before there was a link: without a socket, or by somebody else's word.
+    pub fn handle_dial_failed(&mut self, now: Instant, link: LinkId, failure: impl Into<Failure>) {
         if let Some(Stage::Dial { peer, .. }) = self.links.get(link) {
-            let peer = peer.clone();
+            let (peer, failure) = (peer.clone(), failure.into());
             self.links.remove(link);
-            self.dial_failed(now, &peer, Failure::Dial(failure));
+            if failure == Failure::WrongCookie {
+                self.say_wrong_cookie(now, peer.clone(), Direction::Dialled, false);
+            }
+            self.dial_failed(now, &peer, failure);
         }
         self.dial_due(now);
     }

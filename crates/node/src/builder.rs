@@ -51,6 +51,7 @@ pub struct Builder {
     pub(crate) cookies: Cookies,
     pub(crate) allowed: Allowed,
     pub(crate) visible: bool,
+    pub(crate) listener: bool,
     pub(crate) listen: IpAddr,
     pub(crate) dist_port: u16,
     pub(crate) epmd: EpmdMode,
@@ -155,6 +156,7 @@ impl Builder {
             cookies: Cookies::new(cookie),
             allowed: Allowed::everybody(),
             visible: true,
+            listener: true,
             listen,
             dist_port: 0,
             epmd: EpmdMode::default(),
@@ -216,6 +218,14 @@ impl Builder {
     /// Whether a process `echo` is served, for trying things out. Default: no.
     pub fn echo(mut self, echo: bool) -> Self {
         self.echo = echo;
+        self
+    }
+
+    /// Whether we listen and epmd is told of us. Default: yes. A node that does neither cannot be
+    /// dialled: it is to be hidden, and to dial those whom it wants to talk to. It serves no epmd
+    /// either.
+    pub fn listener(mut self, listener: bool) -> Self {
+        self.listener = listener;
         self
     }
 

@@ -196,6 +196,17 @@ impl Events {
         }
     }
 
+    /// The peers that this stream begins with, taken out of it.
+    pub(crate) fn take_present(&mut self) -> Vec<Peer> {
+        let ready = std::mem::take(&mut self.ready).into_iter();
+        ready
+            .filter_map(|event| match event {
+                Event::Nodeup { peer } => Some(peer),
+                _ => None,
+            })
+            .collect()
+    }
+
     /// Turns the difference between what this observer knows and the present view into events.
     fn catch_up(&mut self) {
         let view = self.view.borrow().clone();

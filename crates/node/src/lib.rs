@@ -49,6 +49,7 @@
 
 mod builder;
 mod call;
+mod connector;
 mod crew;
 mod deadline;
 mod destination;
@@ -77,6 +78,8 @@ mod runtime;
 mod send;
 mod slot;
 mod sources;
+mod steer;
+mod steering;
 mod timers;
 #[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
 mod tls;
@@ -89,6 +92,7 @@ mod workers;
 
 pub use builder::{Builder, StartError};
 pub use call::CallError;
+pub use connector::{Change, Changes, Connected, Connector, NodeChanges};
 pub use destination::Destination;
 pub use enmesh_derive::{FromTermOfEnmesh as FromTerm, ToTermOfEnmesh as ToTerm};
 pub use enmesh_discovery::{ConfigError, Jitter, JitterError, SourceError, TopologyConfig};
@@ -124,6 +128,7 @@ pub use process::Process;
 pub use pubsub::{PubSub, PubSubError, PubSubOptions, Subscription};
 pub use rpc::RpcError;
 pub use send::SendError;
+pub use steering::{OnLeave, Steering, SteeringBuilder, UnknownOnLeave};
 #[cfg(feature = "tls")]
 pub use tls::{TlsConfig, TlsConfigError};
 pub use topologies::{TopologyChanges, TopologyError, TopologyStatus};

@@ -4,7 +4,7 @@ mod far_log;
 mod known_ports;
 mod link_tasks;
 mod links;
-mod records;
+pub(crate) mod records;
 mod task_end;
 
 use std::collections::{HashMap, HashSet};
@@ -27,7 +27,6 @@ use crate::listen::Accepted;
 use crate::node::{Command, ConnectError};
 use crate::orders::Orders;
 use crate::sources::{Said, Sources};
-use crate::topologies::TopologyCommand;
 use crate::view::Peer;
 use far_log::FarLog;
 use known_ports::KnownPorts;
@@ -201,25 +200,6 @@ impl Manager {
         }
     }
 
-    fn handle_topologies(&mut self, now: Instant, command: TopologyCommand) {
-        let (roster, sources) = (&mut self.roster, &mut self.sources);
-        // Whoever has gone meanwhile need not be answered.
-        match command {
-            TopologyCommand::Statuses { answer } => {
-                let _ = answer.send(sources.statuses(roster));
-            }
-            TopologyCommand::Add { topology, answer } => {
-                let _ = answer.send(sources.add(roster, now, *topology));
-            }
-            TopologyCommand::Remove { name, answer } => {
-                let _ = answer.send(sources.remove(roster, now, &name));
-            }
-            TopologyCommand::Set { topologies, answer } => {
-                let _ = answer.send(sources.set(roster, now, topologies));
-            }
-        }
-    }
-
     fn handle_command(&mut self, command: Command) {
         let now = Instant::now();
         match command {
@@ -231,7 +211,9 @@ impl Manager {
                 self.pump();
                 let _ = answer.send(connected);
             }
-            Command::Topologies(command) => self.handle_topologies(now, command),
+            Command::Topologies(command) => {
+                command.obey(&mut self.sources, &mut self.roster, now);
+            }
         }
     }
 
@@ -360,17 +342,12 @@ impl Manager {
     }
 
     fn nodeup(&mut self, connection: Connection) {
-        let peer = Peer {
-            topologies: self.roster.topologies_of(&connection.name),
-            name: connection.name,
-            creation: connection.creation,
-            connection: connection.connection,
-            visible: connection.visible,
-            since: Instant::now(),
-        };
+        let link = connection.link;
+        let topologies = self.roster.topologies_of(&connection.name);
+        let peer = Peer::new(connection, topologies);
         self.publisher.publish(Event::Nodeup { peer: peer.clone() });
         self.needed.remove(&peer.name);
-        if let Some(handle) = self.links.handles.get_mut(&connection.link) {
+        if let Some(handle) = self.links.handles.get_mut(&link) {
             handle.peer.node = Some(peer.name.clone());
             if let Some(info) = handle.info.take() {
                 let queue = Arc::clone(&handle.queue);
@@ -384,7 +361,8 @@ impl Manager {
     }
 }
 
-fn earliest(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+/// The one of two moments that comes first, as far as there are any.
+pub(crate) fn earliest(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.min(other)),
         (one, other) => one.or(other),

@@ -114,7 +114,7 @@ impl Node {
         self.shared.creation
     }
 
-    /// The port that the distribution listens on.
+    /// The port that the distribution listens on; 0 for a node without a listener.
     pub fn port(&self) -> u16 {
         self.shared.port
     }

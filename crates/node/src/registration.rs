@@ -35,6 +35,9 @@ impl Registered {
 
 /// Registers our name and `port`, and waits until that is done or shown to be hopeless.
 pub(crate) async fn register(builder: &Builder, port: u16) -> Result<Registered, StartError> {
+    if !builder.listener {
+        return Ok(Registered::Nowhere);
+    }
     let mut config = RegistrationConfig::new(builder.name.alive(), port);
     config.epmd = local_epmd(builder);
     config.node_type = if builder.visible {

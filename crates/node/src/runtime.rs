@@ -1,6 +1,7 @@
 //! A node's life, from its first thread to its last task: ticks, links and what a BEAM asks of us
 //! never wait for the user's code.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,6 +10,7 @@ use enmesh_identity::Creation;
 use enmesh_membership::{Plan, PlanConfig, Roster, RosterConfig, TopologyName};
 use enmesh_otp::{Kernel, KernelConfig};
 use enmesh_proto::{LinkConfig, LocalNode};
+use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -136,17 +138,13 @@ async fn boot(
     let mut roster = roster(&builder)?;
     sources.check(&roster, &builder.topologies)?;
     let transport = transport(&builder)?;
-    let listen_error = |source| StartError::Listen {
-        address: builder.listen,
-        port: builder.dist_port,
-        source,
-    };
-    let listener = listen::bind(builder.listen, builder.dist_port).map_err(listen_error)?;
-    let own = listener.local_addr().map_err(listen_error)?;
+    let (listener, own) = listener(&builder)?;
     let registered = registration::register(&builder, own.port()).await?;
 
     let (accepting, accepted) = mpsc::channel(ACCEPT_QUEUE);
-    listen::spawn(&services, listener, accepting, &stop);
+    if let Some(listener) = listener {
+        listen::spawn(&services, listener, accepting, &stop);
+    }
     sources.set(&mut roster, Instant::now(), builder.topologies.clone())?;
     let kernel = kernel(&builder, creation, crew);
     watch_clocks(&services, &kernel, &stop);
@@ -188,6 +186,21 @@ async fn boot(
         services,
         registered,
     })
+}
+
+/// The listening socket, if there is to be one, and where it is: at port 0 if not.
+fn listener(builder: &Builder) -> Result<(Option<TcpListener>, SocketAddr), StartError> {
+    if !builder.listener {
+        return Ok((None, SocketAddr::new(builder.listen, 0)));
+    }
+    let listen_error = |source| StartError::Listen {
+        address: builder.listen,
+        port: builder.dist_port,
+        source,
+    };
+    let listener = listen::bind(builder.listen, builder.dist_port).map_err(listen_error)?;
+    let own = listener.local_addr().map_err(listen_error)?;
+    Ok((Some(listener), own))
 }
 
 /// What only the thread knows of the handle.
@@ -268,7 +281,7 @@ fn watch_clocks(tasks: &TaskTracker, kernel: &Arc<KernelDriver>, stop: &Cancella
     });
 }
 
-fn plan(builder: &Builder, own: std::net::SocketAddr) -> Plan {
+fn plan(builder: &Builder, own: SocketAddr) -> Plan {
     let mut config = PlanConfig::new(builder.name.clone(), rand::random());
     config.visible = builder.visible;
     config.own_addrs = vec![own];
@@ -305,7 +318,7 @@ fn transport(builder: &Builder) -> Result<Transport, StartError> {
     })
 }
 
-fn dialer(builder: &Builder, own: std::net::SocketAddr, transport: Transport) -> Dialer {
+fn dialer(builder: &Builder, own: SocketAddr, transport: Transport) -> Dialer {
     let ports = match builder.epmd {
         enmesh_epmd::EpmdMode::None => PortSource::Fixed(builder.dist_port),
         _ => PortSource::Epmd(builder.epmd_port),

@@ -30,6 +30,17 @@ pub(crate) struct Said {
     update: Update,
 }
 
+#[cfg(test)]
+impl Said {
+    pub(crate) fn by_test(topology: TopologyName, update: Update) -> Self {
+        Self {
+            topology,
+            source: 0,
+            update,
+        }
+    }
+}
+
 /// The topologies that are followed, in the configured order, each with a source in a task of its
 /// own. Whoever owns the roster owns this beside it; it keeps both at one.
 #[derive(Debug)]
@@ -77,6 +88,21 @@ impl Sources {
             last_source: 0,
         };
         (sources, updates)
+    }
+
+    /// Follows a topology whose source is the test itself, by [`Said::by_test`].
+    #[cfg(test)]
+    pub(crate) fn add_silent(&mut self, roster: &mut Roster, config: TopologyConfig) {
+        roster.add_topology(config.name.clone()).unwrap();
+        let ends = Ends {
+            left: self.stop.child_token(),
+            replaced: CancellationToken::new(),
+        };
+        self.followed.push(Followed {
+            config,
+            source: 0,
+            ends,
+        });
     }
 
     /// Tells the roster what a source says, if it still answers for its topology.

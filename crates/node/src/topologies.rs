@@ -1,10 +1,13 @@
 //! Topologies that change while the node runs.
 
+use std::time::Instant;
+
 use enmesh_discovery::{SourceError, TopologyConfig};
-use enmesh_membership::{AddTopologyError, SourceFailure, TopologyName};
+use enmesh_membership::{AddTopologyError, Roster, SourceFailure, TopologyName};
 use tokio::sync::oneshot;
 
 use crate::node::{Command, Node};
+use crate::sources::Sources;
 
 /// How a topology fares.
 ///
@@ -104,6 +107,26 @@ pub(crate) enum TopologyCommand {
         topologies: Vec<TopologyConfig>,
         answer: oneshot::Sender<Result<TopologyChanges, TopologyError>>,
     },
+}
+
+impl TopologyCommand {
+    /// Does what is asked. Whoever has gone meanwhile need not be answered.
+    pub(crate) fn obey(self, sources: &mut Sources, roster: &mut Roster, now: Instant) {
+        match self {
+            Self::Statuses { answer } => {
+                let _ = answer.send(sources.statuses(roster));
+            }
+            Self::Add { topology, answer } => {
+                let _ = answer.send(sources.add(roster, now, *topology));
+            }
+            Self::Remove { name, answer } => {
+                let _ = answer.send(sources.remove(roster, now, &name));
+            }
+            Self::Set { topologies, answer } => {
+                let _ = answer.send(sources.set(roster, now, topologies));
+            }
+        }
+    }
 }
 
 impl Node {

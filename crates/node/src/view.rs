@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use enmesh_identity::{Creation, NodeName};
-use enmesh_membership::{ConnectionId, TopologyName};
+use enmesh_membership::{Connection, ConnectionId, TopologyName};
 
 /// A peer that is connected, as it was when its link came up.
 ///
@@ -21,7 +21,8 @@ use enmesh_membership::{ConnectionId, TopologyName};
 pub struct Peer {
     /// Its full name.
     pub name: NodeName,
-    /// Its incarnation, as it told in the handshake.
+    /// Its incarnation, as it told in the handshake; 0 where a [`Connector`](crate::Connector) does
+    /// not know it.
     pub creation: Creation,
     /// The number of this connection: another one each time a link comes up.
     pub connection: ConnectionId,
@@ -32,6 +33,20 @@ pub struct Peer {
     pub topologies: Vec<TopologyName>,
     /// When the link came up.
     pub since: Instant,
+}
+
+impl Peer {
+    /// A peer whose link has come up now.
+    pub(crate) fn new(connection: Connection, topologies: Vec<TopologyName>) -> Self {
+        Self {
+            name: connection.name,
+            creation: connection.creation,
+            connection: connection.connection,
+            visible: connection.visible,
+            topologies,
+            since: Instant::now(),
+        }
+    }
 }
 
 /// What the node knew at one moment. It never changes; [`crate::Node::view`] gives a new one.

@@ -342,6 +342,14 @@ pub enum Failure {
     TimedOut,
     /// The peer closed the connection during the handshake, or it broke.
     Closed,
+    /// Whoever was to connect could not, and did not say why.
+    Untold,
+}
+
+impl From<DialFailure> for Failure {
+    fn from(failure: DialFailure) -> Self {
+        Self::Dial(failure)
+    }
 }
 
 impl Failure {
@@ -365,6 +373,7 @@ impl Failure {
             Self::Away => "away",
             Self::Nok => "nok",
             Self::Closed => "closed",
+            Self::Untold => "untold",
         }
     }
 

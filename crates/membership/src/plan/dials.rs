@@ -439,6 +439,7 @@ fn is_hopeless(failure: Failure) -> bool {
         | Failure::Away
         | Failure::Nok
         | Failure::TimedOut
-        | Failure::Closed => false,
+        | Failure::Closed
+        | Failure::Untold => false,
     }
 }

@@ -23,14 +23,14 @@ use crate::warnings::Warnings;
 
 /// Says each thing once.
 #[derive(Debug, Default)]
-pub(super) struct Records {
+pub(crate) struct Records {
     warnings: Warnings,
     /// More than its kind of the failure that the plan is about to speak of.
     explanation: Option<(NodeName, String)>,
 }
 
 impl Records {
-    pub(super) fn nodeup(&self, peer: &Peer, view: &View) {
+    pub(crate) fn nodeup(&self, peer: &Peer, view: &View) {
         info!(
             node = %peer.name,
             topology = joined(&peer.topologies),
@@ -39,7 +39,7 @@ impl Records {
         );
     }
 
-    pub(super) fn nodedown(&self, peer: &Peer, reason: DownReason, view: &View) {
+    pub(crate) fn nodedown(&self, peer: &Peer, reason: DownReason, view: &View) {
         info!(
             node = %peer.name,
             reason = reason.label(),
@@ -50,7 +50,7 @@ impl Records {
     }
 
     /// A source's failure is said when it begins or changes, and once more when it is over.
-    pub(super) fn source_news(&self, status: &TopologyStatus<'_>, news: SourceNews) {
+    pub(crate) fn source_news(&self, status: &TopologyStatus<'_>, news: SourceNews) {
         let topology = status.name;
         match (news, status.failure) {
             (SourceNews::Nothing, _) | (SourceNews::Failed, None) => {}
@@ -69,7 +69,7 @@ impl Records {
         }
     }
 
-    pub(super) fn intent(&self, intent: &Intent) {
+    pub(crate) fn intent(&self, intent: &Intent) {
         match intent {
             Intent::Want(seen) => {
                 debug!(peer = %seen, "peer wanted")
@@ -86,7 +86,7 @@ impl Records {
         self.explanation = Some((peer, chain(error)));
     }
 
-    pub(super) fn dial_failed(
+    pub(crate) fn dial_failed(
         &mut self,
         peer: &NodeName,
         failure: Failure,
@@ -105,7 +105,7 @@ impl Records {
         }
     }
 
-    pub(super) fn wrong_cookie(&self, peer: &NodeName, direction: Direction, certain: bool) {
+    pub(crate) fn wrong_cookie(&self, peer: &NodeName, direction: Direction, certain: bool) {
         if certain {
             let direction = label(direction);
             warn!(node = %peer, direction, "node has another cookie than ours");
@@ -119,7 +119,7 @@ impl Records {
         }
     }
 
-    pub(super) fn plan_warning(&mut self, now: Instant, warning: &PlanWarning) {
+    pub(crate) fn plan_warning(&mut self, now: Instant, warning: &PlanWarning) {
         match warning {
             PlanWarning::VisibleClose { peer } => warn!(
                 node = %peer,
@@ -249,6 +249,7 @@ fn hint(failure: Failure) -> &'static str {
         Failure::NotAllowed => "it does not let us in: see net_kernel:allow/1 there",
         Failure::Incompatible => "it speaks another protocol: is it OTP 25 or later?",
         Failure::TimedOut => "it accepted the connection and then said nothing: is it frozen?",
+        Failure::Untold => "whoever was to connect did not say why: see its log",
         Failure::Closed => "it closed the connection during the handshake: see its log",
         _ => "see the log at level debug",
     }
