@@ -20,7 +20,7 @@ pub(crate) use duration::{
     DEFAULT_POLLING_INTERVAL, POLLING_INTERVAL_ALLOWED, duration_text, is_polling_interval,
 };
 pub use error::ConfigError;
-pub(crate) use fields::{Field, Fields};
+pub(crate) use fields::{Field, Fields, words_text};
 pub use strategy::Strategy;
 pub(crate) use strategy::StrategyConfig;
 #[cfg(not(all(feature = "kubernetes", feature = "dns")))]

@@ -15,6 +15,7 @@ use crate::config::{
     ConfigError, DEFAULT_POLLING_INTERVAL, Field, Fields, POLLING_INTERVAL_ALLOWED, StrategyConfig,
     duration_text, is_polling_interval,
 };
+use crate::epmd_hosts::is_remote_shell;
 use crate::failure::failed;
 use crate::source::{MAX_PEERS_PER_UPDATE, Source, SourceContext, SourceError};
 
@@ -163,6 +164,7 @@ fn unreachable(epmd: SocketAddr, error: &EpmdError) -> Update {
 /// restart of a node, and whoever dials asks epmd anyway.
 fn peers<'n>(own: &NodeName, names: impl Iterator<Item = &'n str>) -> Vec<PeerAddr> {
     names
+        .filter(|alive| !is_remote_shell(alive))
         .filter_map(|alive| NodeName::new(alive, own.host().as_str()).ok())
         .filter(|name| name != own)
         .take(MAX_PEERS_PER_UPDATE)
@@ -194,8 +196,8 @@ mod tests {
     }
 
     #[test]
-    fn names_become_nodes_of_our_own_host_without_ourselves() {
-        let update = source().read(answer(&["a", "own", "b", "not a name"]));
+    fn names_become_nodes_of_our_own_host_without_ourselves_and_remote_shells() {
+        let update = source().read(answer(&["a", "own", "rem-7f3a", "b", "not a name"]));
         assert_eq!(names(update), ["a@10.0.0.7", "b@10.0.0.7"]);
     }
 

@@ -157,10 +157,14 @@ impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Environment {
 
 const VARIABLES: &[&str] = &[
     "CLUSTER_DOMAIN",
+    "ERL_ROOTDIR",
     "HOME",
     "KUBECONFIG",
     "KUBERNETES_SERVICE_HOST",
     "KUBERNETES_SERVICE_PORT",
+    "PATH",
+    "PGPASSWORD",
+    "ROOTDIR",
 ];
 
 /// Why a topology has no source. The topology cannot be used; nothing was started.

@@ -31,6 +31,11 @@ impl Fields {
         Self { strategy, fields }
     }
 
+    /// Whether `key` is given and not taken yet.
+    pub(crate) fn has(&self, key: &'static str) -> bool {
+        self.fields.contains_key(key)
+    }
+
     /// The text of `key`, if it is given and not empty.
     pub(crate) fn text(
         &mut self,
@@ -104,6 +109,33 @@ impl Fields {
         }
     }
 
+    /// The words of a command: a list as it is, a text that begins with `[` as a list in JSON, any
+    /// other text split at its white space.
+    pub(crate) fn words(
+        &mut self,
+        key: &'static str,
+        allowed: &'static str,
+    ) -> Result<Vec<String>, ConfigError> {
+        match self.fields.get(key) {
+            Some(Field::Text(text)) if text.starts_with('[') => {
+                let words = serde_json::from_str(text);
+                let words = words.map_err(|_| ConfigError::BadValue {
+                    key,
+                    value: text.clone(),
+                    allowed,
+                })?;
+                self.fields.remove(key);
+                Ok(words)
+            }
+            Some(Field::Text(text)) => {
+                let words = text.split_whitespace().map(str::to_owned).collect();
+                self.fields.remove(key);
+                Ok(words)
+            }
+            _ => self.list(key, allowed),
+        }
+    }
+
     /// What `key` parses to, or `default`.
     pub(crate) fn parsed<T: FromStr>(
         &mut self,
@@ -162,6 +194,17 @@ impl Fields {
                 allowed,
             }),
         }
+    }
+}
+
+/// A command as [`Fields::words`] reads it back.
+pub(crate) fn words_text(words: &[String]) -> String {
+    let is_bare = |word: &String| !word.is_empty() && !word.contains(char::is_whitespace);
+    let begins_well = words.first().is_some_and(|word| !word.starts_with('['));
+    if begins_well && words.iter().all(is_bare) {
+        words.join(" ")
+    } else {
+        serde_json::Value::from(words).to_string()
     }
 }
 

@@ -5,6 +5,10 @@ use std::collections::BTreeMap;
 use super::{ConfigError, Field, Fields};
 use crate::dns_poll::DnsPollConfig;
 use crate::epmd::EpmdConfig;
+use crate::epmd_all::EpmdAllConfig;
+use crate::erlang_hosts::ErlangHostsConfig;
+use crate::exec::ExecConfig;
+use crate::file::FileConfig;
 use crate::kubernetes::KubernetesConfig;
 use crate::kubernetes_dns::KubernetesDnsConfig;
 use crate::local_epmd::LocalEpmdConfig;
@@ -117,12 +121,20 @@ strategies! {
     Epmd(EpmdConfig),
     /// `local_epmd`: every node that the port mapper of this machine knows.
     LocalEpmd(LocalEpmdConfig),
+    /// `epmd_all`: every node that the port mappers of some hosts know.
+    EpmdAll(EpmdAllConfig),
+    /// `erlang_hosts`: the same for the hosts of the file `.hosts.erlang`.
+    ErlangHosts(ErlangHostsConfig),
     /// `kubernetes`: pods or endpoints by label, listed and watched.
     Kubernetes(KubernetesConfig),
     /// `kubernetes_dns`: the addresses of a headless Service.
     KubernetesDns(KubernetesDnsConfig),
     /// `dns_poll`: the addresses of any DNS name.
     DnsPoll(DnsPollConfig),
+    /// `exec`: what a command prints.
+    Exec(ExecConfig),
+    /// `file`: what stands in a file.
+    File(FileConfig),
 }
 
 fn take<C: StrategyConfig>(fields: BTreeMap<String, Field>) -> Result<C, ConfigError> {

@@ -114,7 +114,7 @@ fn durations_have_units_or_count_milliseconds() {
 
 #[test]
 fn what_is_missing_or_unknown_is_named() {
-    let strategies = "epmd, local_epmd, kubernetes, kubernetes_dns, dns_poll";
+    let strategies = "epmd, local_epmd, epmd_all, erlang_hosts, kubernetes, kubernetes_dns, dns_poll, exec, file";
     refused(
         "hosts=a@b",
         &format!("key `strategy` is missing, allowed: {strategies}"),
@@ -305,6 +305,10 @@ fn a_topology_is_written_as_it_is_read() {
     for text in [
         "strategy=epmd hosts=a@b timeout=500ms",
         "strategy=local_epmd name=here",
+        "strategy=epmd_all hosts=db1,10.0.0.1 polling_interval=1500",
+        "strategy=erlang_hosts timeout=infinity",
+        r#"strategy=exec command="/bin/peers --zone eu" timeout=2s"#,
+        r#"strategy=file path="/etc/my peers""#,
         r#"strategy=kubernetes kubernetes_selector="tier in (a, b)" mode=dns"#,
         "strategy=kubernetes kubernetes_service_name=web kubeconfig=/tmp/config",
         "strategy=kubernetes_dns service=web.ns application_name=a polling_interval=1s",
