@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::backoff::Backoff;
 use crate::failure::failed;
+use crate::jitter::Jitter;
 use crate::source::{MAX_PEERS_PER_UPDATE, SourceContext};
 
 /// The largest number of hosts of one topology.
@@ -78,6 +79,7 @@ pub(crate) struct EpmdHosts {
     book: Book,
     epmd_port: u16,
     interval: Option<Duration>,
+    jitter: Jitter,
     backoff: Backoff,
     due: Option<Instant>,
     /// All that was asked for has been said, and nothing is to be asked again.
@@ -93,6 +95,7 @@ impl EpmdHosts {
             book: Book::new(context.own().clone()),
             epmd_port: context.epmd_port(),
             interval,
+            jitter: context.jitter(),
             backoff: Backoff::default(),
             due: None,
             finished: false,
@@ -132,7 +135,7 @@ impl EpmdHosts {
         let answered = answers.iter().any(|(_, answer)| answer.is_ok());
         let complete = answers.iter().all(|(_, answer)| answer.is_ok());
         let pause = match self.interval {
-            Some(interval) if answered => interval,
+            Some(interval) if answered => self.jitter.spread(interval),
             _ => self.backoff.failed(),
         };
         if answered {

@@ -139,11 +139,14 @@ mod tests {
 
     #[test]
     fn asked_once_or_at_each_timeout() {
-        let parse = |text: &str| text.parse::<TopologyConfig>().unwrap().to_string();
-        let base = "strategy=erlang_hosts name=erlang_hosts timeout=";
-        assert_eq!(parse("strategy=erlang_hosts"), format!("{base}5s"));
+        let timeout = |text: &str| match text.parse::<TopologyConfig>().unwrap().strategy {
+            crate::Strategy::ErlangHosts(config) => config.timeout,
+            other => panic!("{other:?}"),
+        };
+        let five = Duration::from_secs(5);
+        assert_eq!(timeout("strategy=erlang_hosts"), Some(five));
         let module = "strategy=Cluster.Strategy.ErlangHosts timeout=infinity";
-        assert_eq!(parse(module), format!("{base}infinity"));
+        assert_eq!(timeout(module), None);
         let short = "strategy=erlang_hosts timeout=99".parse::<TopologyConfig>();
         assert!(short.is_err());
     }

@@ -15,6 +15,7 @@ use crate::config::{
     duration_text, words_text,
 };
 use crate::failure::failed;
+use crate::jitter::Jitter;
 use crate::local_epmd::check_polling_interval;
 use crate::peer_list::{End, parse, shown};
 use crate::source::{Source, SourceContext, SourceError};
@@ -98,8 +99,8 @@ impl StrategyConfig for ExecConfig {
         check_polling_interval(self.polling_interval)
     }
 
-    fn source(&self, _context: &SourceContext) -> Result<Box<dyn Source>, SourceError> {
-        Ok(Box::new(ExecSource::new(self.clone())))
+    fn source(&self, context: &SourceContext) -> Result<Box<dyn Source>, SourceError> {
+        Ok(Box::new(ExecSource::new(self.clone(), context.jitter())))
     }
 }
 
@@ -107,6 +108,7 @@ impl StrategyConfig for ExecConfig {
 #[derive(Debug)]
 struct ExecSource {
     config: ExecConfig,
+    jitter: Jitter,
     due: Option<Instant>,
     backoff: Backoff,
     running: Option<Run>,
@@ -115,9 +117,10 @@ struct ExecSource {
 }
 
 impl ExecSource {
-    fn new(config: ExecConfig) -> Self {
+    fn new(config: ExecConfig, jitter: Jitter) -> Self {
         Self {
             config,
+            jitter,
             due: None,
             backoff: Backoff::default(),
             running: None,
@@ -149,7 +152,7 @@ impl ExecSource {
             self.backoff.failed()
         } else {
             self.backoff.reset();
-            self.config.polling_interval
+            self.jitter.spread(self.config.polling_interval)
         };
         self.due = Some(Instant::now() + pause);
         update

@@ -8,11 +8,12 @@ use crate::TopologyConfig;
 
 fn source(script: &str) -> ExecSource {
     let config = ExecConfig::new(["sh", "-c", script]);
-    ExecSource::new(ExecConfig {
+    let config = ExecConfig {
         polling_interval: Duration::from_millis(100),
         timeout: Duration::from_secs(5),
         ..config
-    })
+    };
+    ExecSource::new(config, Jitter::NONE)
 }
 
 /// The names of a whole list, or the kind and text of a failure.
@@ -75,7 +76,7 @@ async fn a_failed_run_is_told_with_what_it_said() {
         text.starts_with("what sh printed: line 1: `nonsense`"),
         "{text}"
     );
-    let mut absent = ExecSource::new(ExecConfig::new(["/no/such/program"]));
+    let mut absent = ExecSource::new(ExecConfig::new(["/no/such/program"]), Jitter::NONE);
     assert_eq!(
         next(&mut absent).await.unwrap_err().0,
         FailureKind::NotFound
@@ -181,10 +182,8 @@ fn a_command_is_words_or_a_list() {
 proptest::proptest! {
     #[test]
     fn any_command_is_read_back(command in proptest::collection::vec("[^\\x00]{1,12}", 1..5)) {
-        let topology = TopologyConfig {
-            name: "x".parse().unwrap(),
-            strategy: crate::Strategy::Exec(ExecConfig::new(command)),
-        };
+        let strategy = crate::Strategy::Exec(ExecConfig::new(command));
+        let topology = TopologyConfig::new("x".parse().unwrap(), strategy);
         let read: TopologyConfig = topology.to_string().parse().unwrap();
         proptest::prop_assert_eq!(read, topology);
     }
