@@ -1,5 +1,6 @@
 //! What the real API server cannot easily be made to show.
 
+mod lookups;
 mod server;
 
 use std::path::Path;

@@ -1,6 +1,5 @@
 //! An API server that says what it is told to say, one scripted answer for each request.
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -74,7 +73,8 @@ impl Reply {
 
 #[derive(Default)]
 struct Script {
-    replies: VecDeque<Reply>,
+    /// With what a request's first line must hold.
+    replies: Vec<(&'static str, Reply)>,
     requests: Vec<String>,
 }
 
@@ -88,10 +88,19 @@ pub(crate) struct Server {
 impl Server {
     /// Answers in the order of `replies`, and is silent when they are used up.
     pub(crate) async fn start(replies: Vec<Reply>, tls: Option<TlsAcceptor>) -> Self {
+        let replies = replies.into_iter().map(|reply| ("", reply)).collect();
+        Self::start_routed(replies, tls).await
+    }
+
+    /// Answers each request with the first reply not yet given whose text its first line holds.
+    pub(crate) async fn start_routed(
+        replies: Vec<(&'static str, Reply)>,
+        tls: Option<TlsAcceptor>,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let script = Script {
-            replies: replies.into(),
+            replies,
             requests: Vec::new(),
         };
         let server = Self {
@@ -136,8 +145,15 @@ impl Server {
         }
         let reply = {
             let mut script = self.script.lock().unwrap();
-            script.requests.push(String::from_utf8(request).unwrap());
-            script.replies.pop_front().unwrap_or(Reply::Silence)
+            let request = String::from_utf8(request).unwrap();
+            let first = request.lines().next().unwrap_or_default();
+            let fits = |(text, _): &(&str, Reply)| first.contains(text);
+            let place = script.replies.iter().position(fits);
+            script.requests.push(request);
+            match place {
+                Some(place) => script.replies.remove(place).1,
+                None => Reply::Silence,
+            }
         };
         let stays = match reply.head_and_body() {
             None => true,
