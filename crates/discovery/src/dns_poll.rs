@@ -5,10 +5,8 @@ use std::time::Duration;
 
 use enmesh_identity::NodeName;
 
-use crate::config::{
-    ConfigError, DEFAULT_POLLING_INTERVAL, Field, Fields, POLLING_INTERVAL_ALLOWED, StrategyConfig,
-    duration_text,
-};
+use crate::config::{ConfigError, Field, Fields, StrategyConfig, duration_text};
+use crate::dns_keys::{Nameservers, take_interval};
 use crate::local_epmd::check_polling_interval;
 use crate::source::{Source, SourceContext, SourceError};
 
@@ -22,34 +20,44 @@ pub struct DnsPollConfig {
     pub query: String,
     /// Key `node_basename`: the part of the node names before the `@`.
     pub node_basename: String,
-    /// Key `polling_interval`: the longest time between two look-ups, 100 ms to 1 h, by default
+    /// Key `polling_interval`, which libcluster's documentation calls `poll_interval`: the longest time between two look-ups, 100 ms to 1 h, by default
     /// 5 s. A shorter TTL brings the next look-up forward, to one second at the earliest.
     pub polling_interval: Duration,
+    /// Key `nameserver`: who is asked in place of the name servers of resolv.conf.
+    pub nameservers: Nameservers,
 }
 
 impl StrategyConfig for DnsPollConfig {
     const NAME: &'static str = "dns_poll";
     const ALIASES: &'static [&'static str] = &["Cluster.Strategy.DNSPoll"];
-    const KEYS: &'static [&'static str] = &["query", "node_basename", "polling_interval"];
+    const KEYS: &'static [&'static str] = &[
+        "query",
+        "node_basename",
+        "polling_interval",
+        "poll_interval",
+        "nameserver",
+    ];
 
     fn take(fields: &mut Fields) -> Result<Self, ConfigError> {
-        let interval = fields.duration("polling_interval", POLLING_INTERVAL_ALLOWED)?;
         Ok(Self {
             query: fields.required("query", QUERY_ALLOWED)?,
             node_basename: fields.required("node_basename", NODE_BASENAME_ALLOWED)?,
-            polling_interval: interval.unwrap_or(DEFAULT_POLLING_INTERVAL),
+            polling_interval: take_interval(fields, Some("poll_interval"))?,
+            nameservers: Nameservers::take(fields)?,
         })
     }
 
     fn pairs(&self) -> Vec<(&'static str, Field)> {
-        vec![
+        let mut pairs = vec![
             ("query", Field::Text(self.query.clone())),
             ("node_basename", Field::Text(self.node_basename.clone())),
             (
                 "polling_interval",
                 Field::Text(duration_text(self.polling_interval)),
             ),
-        ]
+        ];
+        pairs.extend(self.nameservers.pair());
+        pairs
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
@@ -60,12 +68,11 @@ impl StrategyConfig for DnsPollConfig {
 
     #[cfg(feature = "dns")]
     fn source(&self, context: &SourceContext) -> Result<Box<dyn Source>, SourceError> {
-        Ok(Box::new(crate::dns::DnsSource::new(
-            &self.query,
-            &self.node_basename,
-            self.polling_interval,
-            context,
-        )))
+        use crate::dns::{DnsSource, Plan, Question};
+
+        let question = Question::addresses(&self.query, &self.node_basename);
+        let plan = Plan::of(question, self.polling_interval, &self.nameservers);
+        Ok(Box::new(DnsSource::new(&plan, context)))
     }
 
     #[cfg(not(feature = "dns"))]

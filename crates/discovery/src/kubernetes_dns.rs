@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use crate::config::{
-    ConfigError, DEFAULT_POLLING_INTERVAL, Field, Fields, POLLING_INTERVAL_ALLOWED, StrategyConfig,
-    duration_text,
-};
+use crate::config::{ConfigError, Field, Fields, StrategyConfig, duration_text};
+use crate::dns_keys::{Nameservers, take_interval};
 use crate::dns_poll::{check_basename, check_query};
 use crate::local_epmd::check_polling_interval;
 use crate::source::{Source, SourceContext, SourceError};
@@ -24,24 +22,31 @@ pub struct KubernetesDnsConfig {
     /// Key `polling_interval`: the longest time between two look-ups, 100 ms to 1 h, by default
     /// 5 s. A shorter TTL brings the next look-up forward, to one second at the earliest.
     pub polling_interval: Duration,
+    /// Key `nameserver`: who is asked in place of the name servers of resolv.conf.
+    pub nameservers: Nameservers,
 }
 
 impl StrategyConfig for KubernetesDnsConfig {
     const NAME: &'static str = "kubernetes_dns";
     const ALIASES: &'static [&'static str] = &["Cluster.Strategy.Kubernetes.DNS"];
-    const KEYS: &'static [&'static str] = &["service", "application_name", "polling_interval"];
+    const KEYS: &'static [&'static str] = &[
+        "service",
+        "application_name",
+        "polling_interval",
+        "nameserver",
+    ];
 
     fn take(fields: &mut Fields) -> Result<Self, ConfigError> {
-        let interval = fields.duration("polling_interval", POLLING_INTERVAL_ALLOWED)?;
         Ok(Self {
             service: fields.required("service", SERVICE_ALLOWED)?,
             application_name: fields.required("application_name", APPLICATION_NAME_ALLOWED)?,
-            polling_interval: interval.unwrap_or(DEFAULT_POLLING_INTERVAL),
+            polling_interval: take_interval(fields, None)?,
+            nameservers: Nameservers::take(fields)?,
         })
     }
 
     fn pairs(&self) -> Vec<(&'static str, Field)> {
-        vec![
+        let mut pairs = vec![
             ("service", Field::Text(self.service.clone())),
             (
                 "application_name",
@@ -51,7 +56,9 @@ impl StrategyConfig for KubernetesDnsConfig {
                 "polling_interval",
                 Field::Text(duration_text(self.polling_interval)),
             ),
-        ]
+        ];
+        pairs.extend(self.nameservers.pair());
+        pairs
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
@@ -66,12 +73,11 @@ impl StrategyConfig for KubernetesDnsConfig {
 
     #[cfg(feature = "dns")]
     fn source(&self, context: &SourceContext) -> Result<Box<dyn Source>, SourceError> {
-        Ok(Box::new(crate::dns::DnsSource::new(
-            &self.service,
-            &self.application_name,
-            self.polling_interval,
-            context,
-        )))
+        use crate::dns::{DnsSource, Plan, Question};
+
+        let question = Question::addresses(&self.service, &self.application_name);
+        let plan = Plan::of(question, self.polling_interval, &self.nameservers);
+        Ok(Box::new(DnsSource::new(&plan, context)))
     }
 
     #[cfg(not(feature = "dns"))]

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{ConfigError, Field, Fields};
+use crate::dns_cluster::DnsClusterConfig;
+use crate::dns_domain::DnsConfig;
 use crate::dns_poll::DnsPollConfig;
 use crate::epmd::EpmdConfig;
 use crate::epmd_all::EpmdAllConfig;
@@ -11,6 +13,7 @@ use crate::exec::ExecConfig;
 use crate::file::FileConfig;
 use crate::kubernetes::KubernetesConfig;
 use crate::kubernetes_dns::KubernetesDnsConfig;
+use crate::kubernetes_dns_srv::KubernetesDnsSrvConfig;
 use crate::local_epmd::LocalEpmdConfig;
 use crate::source::{Source, SourceContext, SourceError};
 
@@ -129,8 +132,14 @@ strategies! {
     Kubernetes(KubernetesConfig),
     /// `kubernetes_dns`: the addresses of a headless Service.
     KubernetesDns(KubernetesDnsConfig),
+    /// `kubernetes_dns_srv`: the host names behind a headless Service.
+    KubernetesDnsSrv(KubernetesDnsSrvConfig),
     /// `dns_poll`: the addresses of any DNS name.
     DnsPoll(DnsPollConfig),
+    /// `dns`: the addresses, reverse names or SRV records of a DNS name, with gen_cluster's options.
+    Dns(DnsConfig),
+    /// `dns_cluster`: the addresses of several DNS names, with dns_cluster's options.
+    DnsCluster(DnsClusterConfig),
     /// `exec`: what a command prints.
     Exec(ExecConfig),
     /// `file`: what stands in a file.

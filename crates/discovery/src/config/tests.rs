@@ -114,7 +114,8 @@ fn durations_have_units_or_count_milliseconds() {
 
 #[test]
 fn what_is_missing_or_unknown_is_named() {
-    let strategies = "epmd, local_epmd, epmd_all, erlang_hosts, kubernetes, kubernetes_dns, dns_poll, exec, file";
+    let strategies = super::strategy::STRATEGIES.join(", ");
+    assert!(strategies.starts_with("epmd, local_epmd, "), "{strategies}");
     refused(
         "hosts=a@b",
         &format!("key `strategy` is missing, allowed: {strategies}"),
@@ -312,8 +313,14 @@ fn a_topology_is_written_as_it_is_read() {
         r#"strategy=kubernetes kubernetes_selector="tier in (a, b)" mode=dns"#,
         "strategy=kubernetes kubernetes_service_name=web kubeconfig=/tmp/config",
         "strategy=kubernetes_dns service=web.ns application_name=a polling_interval=1s",
-        "strategy=dns_poll query=web.test. node_basename=a",
         "strategy=local_epmd stabilisation_window=2s jitter=0.25",
+        "strategy=dns_poll query=web.test. node_basename=a nameserver=127.0.0.1:8600",
+        "strategy=kubernetes_dns_srv service=_dist._tcp.web namespace=ns application_name=a port=srv",
+        "strategy=dns domain=web record_type=srv host_type=ip ipv6=true lookup_timeout=1500 \
+         node_basename=b refresh_interval_ms=7000",
+        "strategy=dns domain=web host_type=hostname port=epmd",
+        r#"strategy=dns_cluster query="a.internal b/b.internal" resource_types=aaaa,srv port=srv"#,
+        "strategy=dns_cluster query=:ignore interval=1s connect_timeout=2s",
     ] {
         let topology = parsed(text);
         assert_eq!(parsed(&topology.to_string()), topology, "{topology}");
@@ -328,7 +335,7 @@ fn a_topology_is_written_as_it_is_read() {
 
 proptest! {
     #[test]
-    fn any_text_gives_a_topology_or_an_error(text in "(strategy=(epmd|kubernetes|dns_poll) )?.{0,99}") {
+    fn any_text_gives_a_topology_or_an_error(text in "(strategy=(epmd|kubernetes|dns_poll|dns|dns_cluster) )?.{0,99}") {
         let _ = text.parse::<TopologyConfig>();
     }
 

@@ -1,250 +1,415 @@
-//! What two look-ups together say about the peers. No socket is touched here.
+//! What the answers to one question say about the peers. No socket is touched here.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
 use enmesh_identity::{NodeName, PeerAddr};
-use enmesh_membership::{FailureKind, Update};
+use enmesh_membership::FailureKind;
 
-use crate::failure::failed;
+use super::plan::{Families, HostPart, Question};
+use crate::dns_keys::PortFrom;
 use crate::source::MAX_PEERS_PER_UPDATE;
 
-/// What the question for one address family brought.
+/// The largest number of targets or addresses of one question that are looked up further. What is
+/// over is left out, and the answer counts as partial.
+pub(super) const MAX_FOLLOW_UPS: usize = 1_000;
+
+/// What the look-up of one name and type brought.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Answer {
-    /// Addresses, and how long they may be believed.
-    Addresses {
-        addresses: Vec<IpAddr>,
-        ttl: Duration,
-    },
-    /// The name exists, without an address of this family.
+pub(super) enum Answer<T> {
+    /// Records, at least one, and how long they may be believed.
+    Found { records: Vec<T>, ttl: Duration },
+    /// The name exists, without a record of this type.
     NoData,
     /// The name does not exist.
     NoName,
     /// There is no answer.
-    Failed { kind: FailureKind, text: String },
+    Failed(Why),
 }
 
-/// What to say, and after which TTL to ask again; `None` where the look-up failed.
-#[derive(Debug)]
-pub(super) struct Outcome {
-    pub(super) update: Update,
+/// Why there is no answer, or a part only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Why {
+    pub(super) kind: FailureKind,
+    pub(super) text: String,
+}
+
+impl Why {
+    pub(super) fn new(kind: FailureKind, text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self { kind, text }
+    }
+}
+
+/// An SRV record. Priority and weight choose among servers that do the same; every node of a
+/// cluster is wanted, so they are not looked at.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Service {
+    pub(super) target: String,
+    pub(super) port: u16,
+}
+
+/// The answers for the types that were asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Asked {
+    pub(super) a: Option<Answer<IpAddr>>,
+    pub(super) aaaa: Option<Answer<IpAddr>>,
+    pub(super) srv: Option<Answer<Service>>,
+}
+
+/// What has to be looked up before the peers have names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct FollowUps {
+    /// Targets of SRV records, for their addresses.
+    pub(super) targets: BTreeSet<String>,
+    /// Addresses, for their reverse names.
+    pub(super) addresses: BTreeSet<IpAddr>,
+}
+
+/// What the follow-ups brought.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Followed {
+    /// A and AAAA of each target.
+    pub(super) targets: BTreeMap<String, Addresses>,
+    /// The reverse names of each address.
+    pub(super) addresses: BTreeMap<IpAddr, Answer<String>>,
+}
+
+/// The addresses of one target, where that family was asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Addresses {
+    pub(super) a: Option<Answer<IpAddr>>,
+    pub(super) aaaa: Option<Answer<IpAddr>>,
+}
+
+/// What one question says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Reading {
+    pub(super) peers: Vec<PeerAddr>,
+    /// The shortest TTL of all that was found.
     pub(super) ttl: Option<Duration>,
+    /// Why this is not the whole set; nobody may be removed for it then.
+    pub(super) missing: Option<Why>,
 }
 
-/// How addresses become names.
-#[derive(Debug)]
-pub(super) struct Naming {
-    query: String,
-    basename: String,
-    own: NodeName,
+/// Who asks.
+#[derive(Clone, Debug)]
+pub(super) struct Asker {
+    pub(super) own: NodeName,
+    pub(super) epmd_port: u16,
 }
 
-impl Naming {
-    pub(super) fn new(query: &str, basename: &str, own: &NodeName) -> Self {
-        Self {
-            query: query.to_owned(),
-            basename: basename.to_owned(),
-            own: own.clone(),
-        }
+impl Asked {
+    pub(super) fn found_any(&self) -> bool {
+        is_found(self.a.as_ref()) || is_found(self.aaaa.as_ref()) || is_found(self.srv.as_ref())
     }
 
-    /// Only two whole answers make a snapshot. What one family alone says adds peers and removes
-    /// nobody while the other one fails, and no answer and an empty answer remove nobody either.
-    pub(super) fn outcome(&self, v4: Answer, v6: Answer) -> Outcome {
-        let mut found = Vec::new();
-        let mut shortest: Option<Duration> = None;
-        let mut failure = None;
-        let mut no_name = true;
-        for answer in [v4, v6] {
-            match answer {
-                Answer::Addresses { addresses, ttl } => {
-                    found.extend(addresses);
-                    shortest = Some(shortest.map_or(ttl, |shortest| shortest.min(ttl)));
-                }
-                Answer::NoData => no_name = false,
-                Answer::NoName => {}
-                Answer::Failed { kind, text } => failure = failure.or(Some((kind, text))),
+    pub(super) fn failed_any(&self) -> bool {
+        self.failures().next().is_some()
+    }
+
+    fn failures(&self) -> impl Iterator<Item = &Why> {
+        let a = self.a.as_ref().and_then(why);
+        let aaaa = self.aaaa.as_ref().and_then(why);
+        a.into_iter()
+            .chain(aaaa)
+            .chain(self.srv.as_ref().and_then(why))
+    }
+
+    /// Whether the name exists: a name without records of one type exists all the same.
+    pub(super) fn is_name(&self) -> bool {
+        matches!(self.a, Some(Answer::NoData))
+            || matches!(self.aaaa, Some(Answer::NoData))
+            || matches!(self.srv, Some(Answer::NoData))
+    }
+}
+
+impl Question {
+    /// What has to be looked up once the question itself is answered.
+    pub(super) fn follow_ups(&self, asked: &Asked, asker: &Asker) -> FollowUps {
+        let mut follow_ups = FollowUps::default();
+        match self.host_part {
+            HostPart::Address => {
+                let services = records(asked.srv.as_ref()).iter();
+                let targets: BTreeSet<_> = services.map(|service| &service.target).collect();
+                follow_ups.targets = targets.into_iter().take(MAX_FOLLOW_UPS).cloned().collect();
+            }
+            HostPart::Hostname => {
+                let addresses = Gathering::default().addresses(asked, asker);
+                follow_ups.addresses = addresses.into_iter().take(MAX_FOLLOW_UPS).collect();
             }
         }
-        let query = &self.query;
-        let update = match (shortest, failure) {
-            (Some(_), None) => Update::snapshot(self.peers(found)),
-            (Some(_), Some(_)) => Update::Changed {
-                present: self.peers(found).into_iter().map(Into::into).collect(),
-                gone: Vec::new(),
-            },
-            (None, Some((kind, text))) => failed(kind, text),
-            (None, None) if no_name => failed(
-                FailureKind::NotFound,
-                format!(
-                    "DNS knows no name {query}: is it spelled right, and has the headless \
-                         Service a ready pod or publishNotReadyAddresses?"
-                ),
-            ),
-            (None, None) => failed(
-                FailureKind::Empty,
-                format!("DNS knows {query} without any address"),
-            ),
+        follow_ups
+    }
+
+    /// Puts everything together.
+    ///
+    /// The answer is whole only if nothing that was asked for failed, and whatever was found has
+    /// become a peer. Where our own name holds an address and the answer has some of its family,
+    /// the other family is not missed: the distribution of a BEAM runs over one.
+    pub(super) fn read(&self, asked: &Asked, followed: &Followed, asker: &Asker) -> Reading {
+        let mut gathering = Gathering::default();
+        let addresses = gathering.addresses(asked, asker);
+        match self.host_part {
+            HostPart::Address => {
+                for ip in addresses {
+                    gathering.add(&self.basename, &ip.to_string(), |peer| peer);
+                }
+            }
+            HostPart::Hostname => {
+                for ip in addresses {
+                    let answer = followed.addresses.get(&ip);
+                    let zone = self.name.shown();
+                    if let Some(name) = gathering.reverse_name(ip, answer, zone) {
+                        gathering.add(&self.basename, &name, |peer| peer.with_address(ip));
+                    }
+                }
+            }
+        }
+        if let Some(answer) = &asked.srv {
+            gathering.note(answer);
+            let ports = self.ports(records(Some(answer)), asker);
+            for (target, port) in ports {
+                let hosts = match self.host_part {
+                    HostPart::Hostname => vec![target.to_owned()],
+                    HostPart::Address => {
+                        let answers = followed.targets.get(target);
+                        let preferred = self.preferred_is_v4(asker);
+                        gathering.target_addresses(target, answers, preferred)
+                    }
+                };
+                for host in hosts {
+                    gathering.add(&self.basename, &host, |peer| match port {
+                        Some(port) => peer.with_port(port),
+                        None => peer,
+                    });
+                }
+            }
+        }
+        self.finish(asked, gathering)
+    }
+
+    fn finish(&self, asked: &Asked, gathering: Gathering) -> Reading {
+        let name = self.name.shown();
+        let nothing = || {
+            if asked.is_name() {
+                let what = if self.records.srv && !self.records.a && !self.records.aaaa {
+                    "any SRV record: only a Service with a port has one"
+                } else {
+                    "any record that was asked for"
+                };
+                return Why::new(
+                    FailureKind::Empty,
+                    format!("DNS knows {name} without {what}"),
+                );
+            }
+            let port = if self.records.srv { ", a port" } else { "" };
+            let text = format!(
+                "DNS knows no name {name}: is it spelled right, and has the headless Service{port} \
+                 a ready pod or publishNotReadyAddresses?"
+            );
+            Why::new(FailureKind::NotFound, text)
         };
-        Outcome {
-            update,
-            ttl: shortest,
+        let missing = match gathering.missing {
+            None if gathering.peers.is_empty() => Some(nothing()),
+            missing => missing,
+        };
+        Reading {
+            peers: gathering.peers.into_values().collect(),
+            ttl: gathering.ttl,
+            missing,
         }
     }
 
-    fn peers(&self, addresses: Vec<IpAddr>) -> Vec<PeerAddr> {
-        let addresses: BTreeSet<IpAddr> =
-            addresses.into_iter().map(|ip| ip.to_canonical()).collect();
-        // The distribution of a BEAM runs over one family, and a dual-stack Service gives each
-        // pod twice: what our own name says decides, unless nothing would be left.
-        let like_ours = |ip: &IpAddr| match self.own.host().as_ip() {
-            Some(own) => own.is_ipv4() == ip.is_ipv4(),
-            None => true,
+    /// The one port of each target, if it is wanted and there is one.
+    fn ports<'a>(&self, services: &'a [Service], asker: &Asker) -> BTreeMap<&'a str, Option<u16>> {
+        let mut ports: BTreeMap<&str, BTreeSet<u16>> = BTreeMap::new();
+        for service in services {
+            let ports = ports.entry(&service.target).or_default();
+            // A Service that names epmd's port means "ask epmd", as no distribution listens there.
+            if self.port == PortFrom::Srv && service.port != 0 && service.port != asker.epmd_port {
+                ports.insert(service.port);
+            }
+        }
+        let one = |ports: BTreeSet<u16>| match ports.len() {
+            1 => ports.first().copied(),
+            _ => None,
         };
-        let narrow = addresses.iter().any(like_ours);
-        addresses
+        ports
             .into_iter()
-            .filter(|ip| !narrow || like_ours(ip))
-            .filter_map(|ip| NodeName::new(&self.basename, &ip.to_string()).ok())
-            .take(MAX_PEERS_PER_UPDATE)
-            .map(PeerAddr::new)
+            .map(|(target, ports)| (target, one(ports)))
             .collect()
+    }
+
+    /// Which family of a target's addresses is taken, where it has both: our own name's, else
+    /// IPv4, as inet:gethostbyname does.
+    fn preferred_is_v4(&self, asker: &Asker) -> bool {
+        match self.families {
+            Families::V4 => true,
+            Families::V6 => false,
+            Families::Both => asker.own.host().as_ip().is_none_or(|ip| ip.is_ipv4()),
+        }
+    }
+}
+
+/// A [`Reading`] while it is put together.
+#[derive(Debug, Default)]
+struct Gathering {
+    peers: BTreeMap<NodeName, PeerAddr>,
+    ttl: Option<Duration>,
+    missing: Option<Why>,
+}
+
+impl Gathering {
+    /// The addresses that answer the question itself, and what they lack.
+    fn addresses(&mut self, asked: &Asked, asker: &Asker) -> BTreeSet<IpAddr> {
+        let own = asker.own.host().as_ip().map(|ip| ip.is_ipv4());
+        let of_ours = match own {
+            Some(true) => asked.a.as_ref(),
+            Some(false) => asked.aaaa.as_ref(),
+            None => None,
+        };
+        let answers = if is_found(of_ours) {
+            [of_ours, None]
+        } else {
+            [asked.a.as_ref(), asked.aaaa.as_ref()]
+        };
+        let mut addresses = BTreeSet::new();
+        for answer in answers.into_iter().flatten() {
+            self.note(answer);
+            addresses.extend(records(Some(answer)).iter().map(IpAddr::to_canonical));
+        }
+        addresses
+    }
+
+    /// The addresses of a target, of the preferred family if it has any of that.
+    fn target_addresses(
+        &mut self,
+        target: &str,
+        answers: Option<&Addresses>,
+        prefer_v4: bool,
+    ) -> Vec<String> {
+        let Some(answers) = answers else {
+            let text = format!("of the SRV targets only {MAX_FOLLOW_UPS} were looked up");
+            self.miss(Why::new(FailureKind::Other, text));
+            return Vec::new();
+        };
+        let (a, aaaa) = (answers.a.as_ref(), answers.aaaa.as_ref());
+        let [first, second] = if prefer_v4 { [a, aaaa] } else { [aaaa, a] };
+        // The other family stands in only where this one is known not to be there.
+        let unknown = first.and_then(why);
+        let taken = if is_found(first) || unknown.is_some() {
+            first
+        } else {
+            second
+        };
+        match taken {
+            Some(answer @ Answer::Found { records, .. }) => {
+                self.note(answer);
+                let texts = records.iter().map(|ip| ip.to_canonical().to_string());
+                texts.collect()
+            }
+            Some(Answer::Failed(why)) => {
+                self.miss(why.clone());
+                Vec::new()
+            }
+            _ => {
+                let text = format!("the SRV target {target} has no address");
+                self.miss(Why::new(FailureKind::NotFound, text));
+                Vec::new()
+            }
+        }
+    }
+
+    /// The reverse name of an address. Of several the one below `zone` is taken, and of those
+    /// the first by the alphabet, so that no order of records renames a peer.
+    fn reverse_name(
+        &mut self,
+        ip: IpAddr,
+        answer: Option<&Answer<String>>,
+        zone: &str,
+    ) -> Option<String> {
+        match answer {
+            Some(answer @ Answer::Found { records, .. }) => {
+                self.note(answer);
+                let zone = format!(".{}.", zone.trim_end_matches('.').to_ascii_lowercase());
+                let below =
+                    |name: &&String| format!("{}.", name.to_ascii_lowercase()).contains(&zone);
+                let below = records.iter().filter(below).min();
+                below.or_else(|| records.iter().min()).cloned()
+            }
+            Some(Answer::Failed(why)) => {
+                self.miss(why.clone());
+                None
+            }
+            Some(Answer::NoData | Answer::NoName) => {
+                let text = format!(
+                    "{ip} has no reverse name: in Kubernetes only the endpoints of a headless \
+                     Service have one"
+                );
+                self.miss(Why::new(FailureKind::NotFound, text));
+                None
+            }
+            None => {
+                let text = format!("only {MAX_FOLLOW_UPS} reverse names were looked up");
+                self.miss(Why::new(FailureKind::Other, text));
+                None
+            }
+        }
+    }
+
+    fn note<T>(&mut self, answer: &Answer<T>) {
+        match answer {
+            Answer::Found { ttl, .. } => {
+                self.ttl = Some(self.ttl.map_or(*ttl, |shortest| shortest.min(*ttl)));
+            }
+            Answer::Failed(why) => self.miss(why.clone()),
+            Answer::NoData | Answer::NoName => {}
+        }
+    }
+
+    /// The first thing that is missing is what people are told.
+    fn miss(&mut self, why: Why) {
+        self.missing.get_or_insert(why);
+    }
+
+    fn add(&mut self, basename: &str, host: &str, know: impl FnOnce(PeerAddr) -> PeerAddr) {
+        let Ok(name) = NodeName::new(basename, host) else {
+            self.miss(Why::new(
+                FailureKind::Malformed,
+                format!("{basename}@{host} is no node name"),
+            ));
+            return;
+        };
+        if self.peers.len() >= MAX_PEERS_PER_UPDATE {
+            return;
+        }
+        let peer = know(PeerAddr::new(name.clone()));
+        let known = self.peers.entry(name).or_insert_with(|| peer.clone());
+        if known.port().is_none() && peer.port().is_some() {
+            *known = peer;
+        }
+    }
+}
+
+fn records<T>(answer: Option<&Answer<T>>) -> &[T] {
+    match answer {
+        Some(Answer::Found { records, .. }) => records,
+        _ => &[],
+    }
+}
+
+fn is_found<T>(answer: Option<&Answer<T>>) -> bool {
+    matches!(answer, Some(Answer::Found { .. }))
+}
+
+fn why<T>(answer: &Answer<T>) -> Option<&Why> {
+    match answer {
+        Answer::Failed(why) => Some(why),
+        _ => None,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn naming(own: &str) -> Naming {
-        Naming::new("app.test", "node", &own.parse().unwrap())
-    }
-
-    fn addresses(texts: &[&str], ttl: u64) -> Answer {
-        let addresses = texts.iter().map(|text| text.parse().unwrap()).collect();
-        Answer::Addresses {
-            addresses,
-            ttl: Duration::from_secs(ttl),
-        }
-    }
-
-    fn servfail() -> Answer {
-        Answer::Failed {
-            kind: FailureKind::Unreachable,
-            text: "server failure".to_owned(),
-        }
-    }
-
-    fn names(peers: &[enmesh_membership::Sighting]) -> Vec<&str> {
-        peers.iter().map(|peer| peer.name().as_str()).collect()
-    }
-
-    #[track_caller]
-    fn check_snapshot(outcome: &Outcome, expected: &[&str]) {
-        match &outcome.update {
-            Update::Snapshot(peers) => assert_eq!(names(peers), expected),
-            other => panic!("{other:?} is no snapshot"),
-        }
-    }
-
-    #[track_caller]
-    fn check_failure(outcome: &Outcome, expected: FailureKind) {
-        match &outcome.update {
-            Update::Failed(failure) => assert_eq!(failure.kind(), expected),
-            other => panic!("{other:?} is no failure"),
-        }
-        assert_eq!(outcome.ttl, None);
-    }
-
-    /// libcluster, dns_poll_test.exs: "adds new nodes".
-    #[test]
-    fn addresses_of_both_families_become_nodes() {
-        let v6 = "2a09:8280:1:a270:b8f5:b9f7:8891:f3";
-        let outcome = naming("own@host.test").outcome(
-            addresses(&["10.0.0.1", "10.0.0.2"], 30),
-            addresses(&[v6], 5),
-        );
-        check_snapshot(
-            &outcome,
-            &["node@10.0.0.1", "node@10.0.0.2", &format!("node@{v6}")],
-        );
-        assert_eq!(outcome.ttl, Some(Duration::from_secs(5)));
-    }
-
-    /// libcluster, dns_poll_test.exs and kubernetes_dns_test.exs: "removes nodes".
-    #[test]
-    fn a_whole_answer_is_the_whole_set() {
-        let naming = naming("own@host.test");
-        for other in [Answer::NoData, Answer::NoName] {
-            check_snapshot(
-                &naming.outcome(addresses(&["10.0.0.1"], 5), other),
-                &["node@10.0.0.1"],
-            );
-        }
-    }
-
-    #[test]
-    fn half_an_answer_adds_peers_and_removes_nobody() {
-        let half = addresses(&["10.0.0.1"], 5);
-        for outcome in [
-            naming("own@host.test").outcome(half.clone(), servfail()),
-            naming("own@host.test").outcome(servfail(), half),
-        ] {
-            match outcome.update {
-                Update::Changed { present, gone } => {
-                    assert_eq!(names(&present), ["node@10.0.0.1"]);
-                    assert_eq!(gone, []);
-                }
-                other => panic!("{other:?}"),
-            }
-        }
-    }
-
-    /// libcluster, kubernetes_dns_test.exs: "does not connect to anything if name is not
-    /// resolved". There the known nodes are cut off; here they stay.
-    #[test]
-    fn an_absent_name_is_a_failure_and_no_empty_set() {
-        let naming = naming("own@host.test");
-        check_failure(
-            &naming.outcome(Answer::NoName, Answer::NoName),
-            FailureKind::NotFound,
-        );
-        check_failure(
-            &naming.outcome(Answer::NoData, Answer::NoName),
-            FailureKind::Empty,
-        );
-        check_failure(
-            &naming.outcome(Answer::NoData, Answer::NoData),
-            FailureKind::Empty,
-        );
-        check_failure(
-            &naming.outcome(servfail(), Answer::NoName),
-            FailureKind::Unreachable,
-        );
-    }
-
-    #[test]
-    fn the_family_of_our_own_name_decides_between_two() {
-        let both = || (addresses(&["10.0.0.1"], 5), addresses(&["fd00::1"], 5));
-        let (v4, v6) = both();
-        check_snapshot(&naming("node@10.0.0.9").outcome(v4, v6), &["node@10.0.0.1"]);
-        let (v4, v6) = both();
-        check_snapshot(&naming("node@fd00::9").outcome(v4, v6), &["node@fd00::1"]);
-        let only = addresses(&["10.0.0.1"], 5);
-        check_snapshot(
-            &naming("node@fd00::9").outcome(only, Answer::NoData),
-            &["node@10.0.0.1"],
-        );
-    }
-
-    #[test]
-    fn an_address_that_stands_twice_is_one_peer() {
-        let outcome = naming("own@host.test").outcome(
-            addresses(&["10.0.0.1", "10.0.0.1"], 5),
-            addresses(&["::ffff:10.0.0.1"], 5),
-        );
-        check_snapshot(&outcome, &["node@10.0.0.1"]);
-    }
-}
+mod tests;

@@ -1,24 +1,36 @@
 //! The look-ups themselves, through hickory-resolver.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use enmesh_membership::FailureKind;
+use futures::{StreamExt as _, stream};
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ResolverConfig, ResolverOpts};
-use hickory_resolver::lookup::Lookup;
+use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
-use hickory_resolver::net::{DnsError, NetError};
-use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
+use tokio::time::{Instant, timeout_at};
 
-use super::answer::Answer;
+use super::answer::{Addresses, Answer, Asked, Asker, FollowUps, Followed, Reading, Service, Why};
+use super::plan::{Families, Plan, Question};
+use super::records;
+use super::search::candidates;
 
-/// The longest that one round of look-ups takes, all names of the search list together.
-const ROUND_TIMEOUT: Duration = Duration::from_secs(20);
+/// The longest that one round takes, all questions with their follow-ups together.
+pub(super) const ROUND_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How many names of the search list are tried.
-const MAX_CANDIDATES: usize = 16;
+/// How many questions are worked on at once.
+const QUESTIONS_AT_ONCE: usize = 4;
+
+/// How many follow-ups of one question are asked at once.
+const FOLLOW_UPS_AT_ONCE: usize = 16;
+
+/// The longest chain of aliases before an SRV record that is followed.
+const MAX_ALIASES: usize = 8;
+
+/// How many times the resolver asks within one look-up: the first time, and once more for a
+/// packet that was lost.
+const TRIES: u32 = 2;
 
 /// Gives the name servers and the search list.
 pub(super) type Setup =
@@ -29,83 +41,77 @@ pub(super) fn system_setup() -> Result<(ResolverConfig, ResolverOpts), NetError>
     hickory_resolver::system_conf::read_system_conf()
 }
 
-/// Asks for both families of one name, and stays with the name of the search list that answered.
+/// Asks all questions of a plan, and stays with the names of the search list that answered.
 pub(super) struct Lookups {
-    query: String,
+    questions: Vec<Asking>,
+    lookup_timeout: Duration,
     setup: Setup,
-    resolver: Option<(TokioResolver, Vec<Name>)>,
-    /// The candidate that answered last. While it fails, no other name is put in its place.
+    resolver: Option<Resolver>,
+}
+
+/// The resolver, and what completes names.
+#[derive(Clone)]
+struct Resolver {
+    resolver: TokioResolver,
+    search: Vec<Name>,
+    ndots: usize,
+}
+
+/// A question, and the candidate that answered it last. While that one fails, no other name is put
+/// in its place.
+struct Asking {
+    question: Question,
     answered: Option<Name>,
 }
 
 impl Lookups {
-    pub(super) fn new(query: &str, setup: Setup) -> Self {
+    pub(super) fn new(plan: &Plan, setup: Setup) -> Self {
+        let questions = plan.questions.iter().map(|question| Asking {
+            question: question.clone(),
+            answered: None,
+        });
         Self {
-            query: query.to_owned(),
+            questions: questions.collect(),
+            lookup_timeout: plan.lookup_timeout.min(ROUND_TIMEOUT),
             setup,
             resolver: None,
-            answered: None,
         }
     }
 
-    /// The answers for A and AAAA.
-    pub(super) async fn both(&mut self) -> (Answer, Answer) {
-        let answers = match tokio::time::timeout(ROUND_TIMEOUT, self.round()).await {
-            Ok(answers) => answers,
-            Err(_) => {
-                let failed = failed_answer(
-                    FailureKind::TimedOut,
-                    format!(
-                        "DNS did not answer for {} within {ROUND_TIMEOUT:?}",
-                        self.query
-                    ),
-                );
-                (failed.clone(), failed)
+    /// The readings of all questions, in their order.
+    pub(super) async fn round(&mut self, asker: &Asker) -> Vec<Reading> {
+        let resolver = match self.resolver() {
+            Ok(resolver) => resolver,
+            Err(text) => {
+                let failed = Reading {
+                    peers: Vec::new(),
+                    ttl: None,
+                    missing: Some(Why::new(FailureKind::Other, text)),
+                };
+                return vec![failed; self.questions.len()];
             }
         };
-        if !matches!(
-            answers,
-            (Answer::Addresses { .. }, _) | (_, Answer::Addresses { .. })
-        ) {
+        let client = Client {
+            resolver: &resolver,
+            lookup_timeout: self.lookup_timeout,
+            round_ends: Instant::now() + ROUND_TIMEOUT,
+        };
+        let questions = self.questions.iter_mut();
+        let asking: Vec<_> = questions
+            .map(|asking| asking.read(&client, asker))
+            .collect();
+        let readings: Vec<_> = stream::iter(asking)
+            .buffered(QUESTIONS_AT_ONCE)
+            .collect()
+            .await;
+        if readings.iter().any(|reading| reading.missing.is_some()) {
             // The system's configuration may have changed under us, as it does with a network.
             self.resolver = None;
         }
-        answers
+        readings
     }
 
-    async fn round(&mut self) -> (Answer, Answer) {
-        let (resolver, candidates) = match self.resolver() {
-            Ok(resolver) => resolver,
-            Err(text) => {
-                let failed = failed_answer(FailureKind::Other, text);
-                return (failed.clone(), failed);
-            }
-        };
-        let pinned = self.answered.iter();
-        let mut last = (Answer::NoName, Answer::NoName);
-        for (place, name) in pinned.chain(&candidates).enumerate() {
-            let (v4, v6) = futures::join!(
-                ask(&resolver, name, RecordType::A),
-                ask(&resolver, name, RecordType::AAAA)
-            );
-            let answered = |answer: &Answer| matches!(answer, Answer::Addresses { .. });
-            if answered(&v4) || answered(&v6) {
-                self.answered = Some(name.clone());
-                return (v4, v6);
-            }
-            let failed = |answer: &Answer| matches!(answer, Answer::Failed { .. });
-            let pinned_failed =
-                place == 0 && self.answered.is_some() && (failed(&v4) || failed(&v6));
-            last = worse(last, (v4, v6));
-            if pinned_failed {
-                return last;
-            }
-        }
-        self.answered = None;
-        last
-    }
-
-    fn resolver(&mut self) -> Result<(TokioResolver, Vec<Name>), String> {
+    fn resolver(&mut self) -> Result<Resolver, String> {
         if let Some(ready) = &self.resolver {
             return Ok(ready.clone());
         }
@@ -113,46 +119,64 @@ impl Lookups {
         let (config, mut options) = (self.setup)().map_err(unusable)?;
         // The TTL decides here when to ask again, so a second cache would only make it longer.
         options.cache_size = 0;
-        let candidates = candidates(&self.query, config.search(), options.ndots);
+        options.timeout = options.timeout.min(self.lookup_timeout / TRIES);
+        let (search, ndots) = (config.search().to_vec(), options.ndots);
         let mut builder =
             TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
         *builder.options_mut() = options;
-        let ready = (builder.build().map_err(unusable)?, candidates);
-        self.resolver = Some(ready.clone());
-        Ok(ready)
+        let resolver = Resolver {
+            resolver: builder.build().map_err(unusable)?,
+            search,
+            ndots,
+        };
+        self.resolver = Some(resolver.clone());
+        Ok(resolver)
     }
 }
 
-/// The absolute names that `query` may stand for, in the order of resolv.conf(5).
-fn candidates(query: &str, search: &[Name], ndots: usize) -> Vec<Name> {
-    let Ok(mut absolute) = Name::from_utf8(query) else {
-        return Vec::new();
-    };
-    if absolute.is_fqdn() {
-        return vec![absolute];
+impl Asking {
+    async fn read(&mut self, client: &Client<'_>, asker: &Asker) -> Reading {
+        let asked = self.ask(client).await;
+        let follow_ups = self.question.follow_ups(&asked, asker);
+        let followed = client.follow(self.question.families, follow_ups).await;
+        self.question.read(&asked, &followed, asker)
     }
-    let relative = absolute.clone();
-    absolute.set_fqdn(true);
-    let with_suffix = |suffix: &Name| {
-        let mut name = relative.clone().append_domain(suffix).ok()?;
-        name.set_fqdn(true);
-        Some(name)
-    };
-    let mut names: Vec<Name> = search.iter().filter_map(with_suffix).collect();
-    names.truncate(MAX_CANDIDATES - 1);
-    let dots = query.matches('.').count();
-    names.insert(if dots >= ndots { 0 } else { names.len() }, absolute);
-    names
+
+    /// Asks one candidate after the other until one has an answer.
+    async fn ask(&mut self, client: &Client<'_>) -> Asked {
+        let candidates = candidates(
+            &self.question.name,
+            &client.resolver.search,
+            client.resolver.ndots,
+        );
+        let pinned = self.answered.iter();
+        let mut last = Asked::default();
+        for (place, name) in pinned.chain(&candidates).enumerate() {
+            let asked = client.ask_all(&self.question, name).await;
+            if asked.found_any() {
+                self.answered = Some(name.clone());
+                return asked;
+            }
+            let pinned_failed = place == 0 && self.answered.is_some() && asked.failed_any();
+            last = worse(last, asked);
+            if pinned_failed {
+                return last;
+            }
+        }
+        self.answered = None;
+        last
+    }
 }
 
 /// Of two answerless rounds the one that says more: a failure, then an empty name, then none.
-fn worse(one: (Answer, Answer), other: (Answer, Answer)) -> (Answer, Answer) {
-    let rank = |answer: &Answer| match answer {
-        Answer::Failed { .. } => 2,
-        Answer::NoData => 1,
-        _ => 0,
+fn worse(one: Asked, other: Asked) -> Asked {
+    let weight = |asked: &Asked| {
+        if asked.failed_any() {
+            2
+        } else {
+            usize::from(asked.is_name())
+        }
     };
-    let weight = |pair: &(Answer, Answer)| rank(&pair.0).max(rank(&pair.1));
     if weight(&other) > weight(&one) {
         other
     } else {
@@ -160,121 +184,120 @@ fn worse(one: (Answer, Answer), other: (Answer, Answer)) -> (Answer, Answer) {
     }
 }
 
-async fn ask(resolver: &TokioResolver, name: &Name, kind: RecordType) -> Answer {
-    match resolver.lookup(name.clone(), kind).await {
-        Ok(lookup) => read(name, &lookup),
-        Err(error) => read_error(name, &error),
+/// Asks within the bounds of one round.
+struct Client<'a> {
+    resolver: &'a Resolver,
+    lookup_timeout: Duration,
+    round_ends: Instant,
+}
+
+impl Client<'_> {
+    /// Asks for all types of a question together.
+    async fn ask_all(&self, question: &Question, name: &Name) -> Asked {
+        let (a, aaaa, srv) = futures::join!(
+            wanted(question.records.a, || self.ask(
+                name,
+                RecordType::A,
+                records::address
+            )),
+            wanted(question.records.aaaa, || self.ask(
+                name,
+                RecordType::AAAA,
+                records::address
+            )),
+            wanted(question.records.srv, || self.ask_srv(name)),
+        );
+        Asked { a, aaaa, srv }
+    }
+
+    async fn ask<T>(
+        &self,
+        name: &Name,
+        kind: RecordType,
+        pick: fn(&RData) -> Option<T>,
+    ) -> Answer<T> {
+        let ends = self.round_ends.min(Instant::now() + self.lookup_timeout);
+        match timeout_at(ends, self.resolver.resolver.lookup(name.clone(), kind)).await {
+            Ok(Ok(lookup)) => records::read(name, &lookup, pick),
+            Ok(Err(error)) => records::read_error(name, kind, &error),
+            Err(_) => records::no_answer_in_time(name, kind),
+        }
+    }
+
+    /// The resolver takes an SRV record's target for the next name of a chain, so that it loses
+    /// its way behind an alias: aliases are followed here.
+    async fn ask_srv(&self, name: &Name) -> Answer<Service> {
+        let mut name = name.clone();
+        let mut shortest = Duration::MAX;
+        for _ in 0..MAX_ALIASES {
+            let answer = match self.ask(&name, RecordType::SRV, records::service).await {
+                Answer::Found { records, ttl } => {
+                    let ttl = ttl.min(shortest);
+                    return Answer::Found { records, ttl };
+                }
+                // Whoever does not answer would not tell the alias either.
+                Answer::Failed(why) if why.kind == FailureKind::TimedOut => {
+                    return Answer::Failed(why);
+                }
+                answer => answer,
+            };
+            match self.ask(&name, RecordType::CNAME, records::alias).await {
+                Answer::Found { mut records, ttl } => {
+                    shortest = shortest.min(ttl);
+                    name = records.swap_remove(0);
+                }
+                _ => return answer,
+            }
+        }
+        let text = format!("the aliases before {name} do not end");
+        Answer::Failed(Why::new(FailureKind::Malformed, text))
+    }
+
+    /// Looks up what is needed to name the peers.
+    async fn follow(&self, families: Families, follow_ups: FollowUps) -> Followed {
+        let targets = stream::iter(follow_ups.targets).map(async |target| {
+            let addresses = self.ask_target(families, &target).await;
+            (target, addresses)
+        });
+        let addresses = stream::iter(follow_ups.addresses).map(async |ip| {
+            let mut name = Name::from(ip);
+            name.set_fqdn(true);
+            let answer = self
+                .ask(&name, RecordType::PTR, records::reverse_name)
+                .await;
+            (ip, answer)
+        });
+        Followed {
+            targets: targets.buffer_unordered(FOLLOW_UPS_AT_ONCE).collect().await,
+            addresses: addresses
+                .buffer_unordered(FOLLOW_UPS_AT_ONCE)
+                .collect()
+                .await,
+        }
+    }
+
+    async fn ask_target(&self, families: Families, target: &str) -> Addresses {
+        // Targets are whole names: the search list is not for them.
+        let Ok(mut name) = Name::from_ascii(target) else {
+            return Addresses::default();
+        };
+        name.set_fqdn(true);
+        let (a, aaaa) = futures::join!(
+            wanted(families != Families::V6, || self.ask(
+                &name,
+                RecordType::A,
+                records::address
+            )),
+            wanted(families != Families::V4, || self.ask(
+                &name,
+                RecordType::AAAA,
+                records::address
+            )),
+        );
+        Addresses { a, aaaa }
     }
 }
 
-fn read(name: &Name, lookup: &Lookup) -> Answer {
-    if lookup.message().metadata.truncation {
-        let text = format!("the DNS answer for {name} is cut off");
-        return failed_answer(FailureKind::Malformed, text);
-    }
-    let address = |data: &RData| match data {
-        RData::A(a) => Some(IpAddr::V4(a.0)),
-        RData::AAAA(aaaa) => Some(IpAddr::V6(aaaa.0)),
-        _ => None,
-    };
-    let addresses: Vec<_> = lookup
-        .answers()
-        .iter()
-        .filter_map(|record| address(&record.data))
-        .filter(can_be_a_peer_s)
-        .collect();
-    // The aliases on the way bound how long the addresses at their end may be believed.
-    let ttl = lookup
-        .answers()
-        .iter()
-        .map(|record| record.ttl)
-        .min()
-        .unwrap_or(0);
-    if addresses.is_empty() {
-        return Answer::NoData;
-    }
-    Answer::Addresses {
-        addresses,
-        ttl: Duration::from_secs(ttl.into()),
-    }
-}
-
-/// Whether one host can have `ip`: 0.0.0.0, which is what some name servers say of names that they
-/// block, would lead every dial back to ourselves.
-fn can_be_a_peer_s(ip: &IpAddr) -> bool {
-    let ip = ip.to_canonical();
-    !ip.is_unspecified() && !ip.is_multicast() && ip != IpAddr::V4(Ipv4Addr::BROADCAST)
-}
-
-fn read_error(name: &Name, error: &NetError) -> Answer {
-    let (kind, text) = match error {
-        NetError::Dns(DnsError::NoRecordsFound(none)) => match none.response_code {
-            ResponseCode::NXDomain => return Answer::NoName,
-            ResponseCode::NoError => return Answer::NoData,
-            code => (
-                FailureKind::Unreachable,
-                format!("DNS answers {code} for {name}"),
-            ),
-        },
-        NetError::Dns(DnsError::ResponseCode(code)) => (
-            FailureKind::Unreachable,
-            format!("DNS answers {code} for {name}"),
-        ),
-        NetError::Truncated => (
-            FailureKind::Malformed,
-            format!("the DNS answer for {name} is cut off, even over TCP"),
-        ),
-        NetError::Timeout => (
-            FailureKind::TimedOut,
-            format!("DNS did not answer for {name}"),
-        ),
-        NetError::Proto(error) => (
-            FailureKind::Malformed,
-            format!("the DNS answer for {name} is malformed: {error}"),
-        ),
-        other => (
-            FailureKind::Unreachable,
-            format!("DNS cannot be asked for {name}: {other}"),
-        ),
-    };
-    failed_answer(kind, text)
-}
-
-fn failed_answer(kind: FailureKind, text: String) -> Answer {
-    Answer::Failed { kind, text }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check(query: &str, ndots: usize, expected: &[&str]) {
-        let search: Vec<Name> = ["ns.svc.cluster.local", "svc.cluster.local."]
-            .map(|name| Name::from_utf8(name).unwrap())
-            .into();
-        let names: Vec<_> = candidates(query, &search, ndots)
-            .iter()
-            .map(ToString::to_string)
-            .collect();
-        assert_eq!(names, expected);
-    }
-
-    /// resolv.conf(5), "search" and "ndots".
-    #[test]
-    fn names_with_few_dots_are_searched_first() {
-        let in_namespace = "web.ns.svc.cluster.local.";
-        check("web", 5, &[in_namespace, "web.svc.cluster.local.", "web."]);
-        let elsewhere = [
-            "web.other.ns.svc.cluster.local.",
-            "web.other.svc.cluster.local.",
-        ];
-        check("web.other", 5, &[elsewhere[0], elsewhere[1], "web.other."]);
-        check("web.other", 1, &["web.other.", elsewhere[0], elsewhere[1]]);
-    }
-
-    #[test]
-    fn a_name_with_a_dot_at_the_end_stands_for_itself() {
-        check("web.other.", 5, &["web.other."]);
-    }
+async fn wanted<T, F: Future<Output = T>>(wanted: bool, ask: impl FnOnce() -> F) -> Option<T> {
+    if wanted { Some(ask().await) } else { None }
 }

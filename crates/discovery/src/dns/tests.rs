@@ -1,37 +1,49 @@
 //! Look-ups against a name server on loopback, through the resolver that is used in earnest.
 
+mod cases;
 mod server;
+mod services;
 
 use enmesh_membership::FailureKind;
-use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig, ResolverOpts};
+use hickory_resolver::config::ResolverOpts;
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RecordType};
 
 use super::*;
+use crate::TopologyConfig;
 use server::{Say, Server};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A source for `query`, with one name server and the search list that a pod has.
+/// A source for the addresses of `query`, with one name server and the search list of a pod.
 fn source(server: &Server, query: &str) -> DnsSource {
-    let address = server.address();
+    source_of(server, vec![Question::addresses(query, "node")])
+}
+
+fn source_of(server: &Server, questions: Vec<Question>) -> DnsSource {
+    let plan = plan(questions);
+    let context = SourceContext::new("own@host.test".parse().unwrap());
+    let nameservers = server.address().to_string().parse().unwrap();
     let setup = move || {
-        let mut name_server = NameServerConfig::udp_and_tcp(address.ip());
-        name_server.connections = vec![ConnectionConfig::udp(), ConnectionConfig::tcp()];
-        for connection in &mut name_server.connections {
-            connection.port = address.port();
-        }
+        let (config, _) = asking(&nameservers)?;
         let search = ["ns.svc.cluster.local.", "svc.cluster.local."];
         let search = search.map(|name| Name::from_ascii(name).unwrap()).into();
-        let config = ResolverConfig::from_parts(None, search, vec![name_server]);
+        let config = ResolverConfig::from_parts(None, search, config.name_servers().to_vec());
         let mut options = ResolverOpts::default();
         options.ndots = 5;
         options.timeout = Duration::from_millis(300);
         Ok((config, options))
     };
-    let context = SourceContext::new("own@host.test".parse().unwrap());
-    let interval = Duration::from_secs(5);
-    DnsSource::with_setup(query, "node", interval, &context, Box::new(setup))
+    DnsSource::with_setup(&plan, &context, Box::new(setup))
+}
+
+fn plan(questions: Vec<Question>) -> Plan {
+    Plan {
+        questions,
+        interval: Duration::from_secs(5),
+        lookup_timeout: LOOKUP_TIMEOUT,
+        nameservers: Nameservers::default(),
+    }
 }
 
 async fn next(source: &mut DnsSource) -> Update {
@@ -61,7 +73,6 @@ fn check_failed(update: &Update, kind: FailureKind) {
     }
 }
 
-/// libcluster, dns_poll_test.exs: "looks up both A and AAAA records", "removes nodes".
 #[tokio::test]
 async fn both_families_are_asked_and_whole_answers_remove() {
     let server = Server::start().await;
@@ -241,7 +252,7 @@ fn the_pause_is_the_ttl_within_bounds() {
 async fn an_unusable_configuration_is_a_failure() {
     let context = SourceContext::new("own@host.test".parse().unwrap());
     let setup: Setup = Box::new(|| Err(std::io::Error::other("no resolv.conf").into()));
-    let interval = Duration::from_secs(5);
-    let mut source = DnsSource::with_setup("web", "node", interval, &context, setup);
+    let plan = plan(vec![Question::addresses("web", "node")]);
+    let mut source = DnsSource::with_setup(&plan, &context, setup);
     check_failed(&next(&mut source).await, FailureKind::Other);
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use hickory_resolver::proto::op::{Message, ResponseCode};
-use hickory_resolver::proto::rr::rdata::{A, AAAA, CNAME};
+use hickory_resolver::proto::rr::rdata::{A, AAAA, CNAME, PTR, SRV};
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, UdpSocket};
@@ -13,7 +13,8 @@ use tokio::net::{TcpListener, UdpSocket};
 /// What the server says about one name and type.
 #[derive(Clone, Debug)]
 pub(crate) enum Say {
-    /// These addresses, with this TTL; a first text that is no address is an alias.
+    /// These records, with this TTL: addresses, `srv PORT TARGET`, `ptr NAME`, or else aliases,
+    /// each owning what follows.
     Answer(u32, Vec<&'static str>),
     /// This code.
     Code(ResponseCode),
@@ -68,6 +69,20 @@ impl Server {
             .lock()
             .unwrap()
             .insert((name.to_owned(), kind), say);
+    }
+
+    /// Says these IPv4 addresses of a name that has no others.
+    pub(crate) fn addresses(&self, name: &str, addresses: &[&'static str]) {
+        self.set(name, RecordType::A, Say::Answer(1, addresses.to_vec()));
+        self.set(name, RecordType::AAAA, Say::Nothing);
+    }
+
+    /// Says that the name does not exist.
+    pub(crate) fn nothing(&self, name: &str) {
+        self.zone
+            .lock()
+            .unwrap()
+            .retain(|(known, _), _| known != name);
     }
 
     /// The questions so far.
@@ -135,10 +150,16 @@ fn records(name: &Name, ttl: u32, texts: &[&str]) -> Vec<Record> {
     let mut owner = name.clone();
     let mut records = Vec::new();
     for text in texts {
-        let data = match text.parse() {
-            Ok(std::net::IpAddr::V4(ip)) => RData::A(A(ip)),
-            Ok(std::net::IpAddr::V6(ip)) => RData::AAAA(AAAA(ip)),
-            Err(_) => RData::CNAME(CNAME(Name::from_ascii(text).unwrap())),
+        let name = |text: &str| Name::from_ascii(text).unwrap();
+        let words: Vec<_> = text.split(' ').collect();
+        let data = match (words.as_slice(), text.parse()) {
+            (_, Ok(std::net::IpAddr::V4(ip))) => RData::A(A(ip)),
+            (_, Ok(std::net::IpAddr::V6(ip))) => RData::AAAA(AAAA(ip)),
+            (["srv", port, target], _) => {
+                RData::SRV(SRV::new(0, 100, port.parse().unwrap(), name(target)))
+            }
+            (["ptr", target], _) => RData::PTR(PTR(name(target))),
+            _ => RData::CNAME(CNAME(name(text))),
         };
         let alias = match &data {
             RData::CNAME(target) => Some(target.0.clone()),
