@@ -48,7 +48,7 @@ pub(crate) struct EpmdOptions {
 
 /// Serves until a signal comes, or until `epmd -kill` on this host.
 pub(crate) fn run(options: &EpmdOptions) -> Result<(), Failure> {
-    let _log = log::start(options.log_format, LevelFilter::INFO);
+    let _log = log::start(options.log_format, LevelFilter::INFO, None);
     runtime::start()?.block_on(serve(options))
 }
 

@@ -7,6 +7,8 @@ mod demo;
 mod epmd;
 mod exit;
 mod log;
+mod on_event;
+mod reload;
 mod run;
 mod runtime;
 mod signals;

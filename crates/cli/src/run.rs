@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use enmesh::Node;
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 use crate::config::{
     ConfigError, ConfigErrors, Environment, Flags, Layer, LogFormat, Merged, Origin, Raw,
@@ -13,6 +14,8 @@ use crate::config::{
 };
 use crate::exit::Failure;
 use crate::log;
+use crate::on_event::{OnEvent, on_event};
+use crate::reload::{self, Reloads};
 use crate::runtime;
 use crate::signals::Signals;
 
@@ -26,7 +29,8 @@ topology a line, ENMESH_COOKIES one NODE=FILE. Every key of the file is in enmes
 The cookie is read from the first of: --cookie-file, ENMESH_COOKIE_FILE, the file's cookie_file,
 the variable RELEASE_COOKIE, ~/.erlang.cookie. It is never taken from the command line.
 
-SIGTERM and SIGINT close every link in order; a second one ends the member at once.
+SIGTERM and SIGINT close every link in order; a second one ends the member at once. SIGHUP, and a
+file that has changed, change the topologies; all else counts after a restart.
 
 Examples:
   enmesh run --name r@127.0.0.1 --topology 'strategy=epmd hosts=b@127.0.0.1,c@127.0.0.1'
@@ -104,6 +108,10 @@ pub(crate) struct RunOptions {
     /// immediate [default: never].
     #[arg(long, value_name = "WHEN")]
     prune: Option<String>,
+    /// Run this for each node that comes or goes, with the event as JSON on its stdin: a command and
+    /// its arguments, separated by spaces, or as a list in JSON.
+    #[arg(long, value_name = "COMMAND")]
+    on_event: Option<String>,
     /// How the log on stderr looks: text or json [default: text].
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<String>,
@@ -116,6 +124,18 @@ pub(crate) struct RunOptions {
 }
 
 impl RunOptions {
+    /// The configuration, of all roads, as they are now.
+    fn read(&self, environment: &Environment) -> Result<RunConfig, ConfigErrors> {
+        let file = self.config.as_deref();
+        let file = file.map(|path| read_file(path, environment)).transpose()?;
+        let flags = Flags {
+            settings: self.layer(),
+            topologies: &self.topology,
+            cookies: &self.cookie_for,
+        };
+        Merged::new(flags, environment, file).read(environment)
+    }
+
     fn layer(&self) -> Layer {
         let visible = match (self.visible, self.hidden) {
             (true, _) => Some("true".to_owned()),
@@ -141,6 +161,7 @@ impl RunOptions {
             ("tls.ca_file", &self.tls_ca_file),
             ("tls.verify_client", &self.tls_verify_client),
             ("prune", &self.prune),
+            ("on_event", &self.on_event),
             ("log_format", &self.log_format),
             ("log_level", &self.log_level),
         ]
@@ -152,21 +173,11 @@ impl RunOptions {
 
 /// Runs a member until a signal has ended it.
 pub(crate) fn run(options: &RunOptions, environment: &Environment) -> Result<(), Failure> {
-    let file = options
-        .config
-        .as_deref()
-        .map(|path| read_file(path, environment))
-        .transpose()?;
-    let flags = Flags {
-        settings: options.layer(),
-        topologies: &options.topology,
-        cookies: &options.cookie_for,
-    };
-    let merged = Merged::new(flags, environment, file);
-    let config = merged.read(environment)?;
+    let config = options.read(environment)?;
     let format = config.log_format;
-    let _log = log::start(format, config.log_level);
-    start(config, environment, options.exit_with_stdin).map_err(|failure| match format {
+    let (queue, on_event) = config.on_event.clone().map(on_event).unzip();
+    let _log = log::start(format, config.log_level, queue);
+    start(config, on_event, options, environment).map_err(|failure| match format {
         LogFormat::Text => failure,
         // Whatever reads such a log takes objects alone, and this is the line it must not miss.
         LogFormat::Json => {
@@ -178,11 +189,36 @@ pub(crate) fn run(options: &RunOptions, environment: &Environment) -> Result<(),
 
 fn start(
     config: RunConfig,
+    on_event: Option<OnEvent>,
+    options: &RunOptions,
     environment: &Environment,
-    exit_with_stdin: bool,
 ) -> Result<(), Failure> {
-    let builder = builder(config, environment)?;
-    runtime::start()?.block_on(live(builder, exit_with_stdin))
+    runtime::start()?.block_on(async {
+        let read = || options.read(environment);
+        let reloads = Reloads::listen(options.config.as_deref(), &config, read)?;
+        let builder = builder(config, environment)?;
+        let ended = CancellationToken::new();
+        let member = async {
+            let _end = ended.clone().drop_guard();
+            live(builder, reloads, options.exit_with_stdin).await
+        };
+        let events = async {
+            if let Some(on_event) = on_event {
+                on_event.run(ended.clone()).await;
+            }
+        };
+        tokio::pin!(member, events);
+        let outcome = tokio::select! {
+            biased;
+            outcome = &mut member => outcome,
+            () = &mut events => return member.await,
+        };
+        // Who is impatient waits for no command either.
+        if !matches!(outcome, Err(Failure::Impatient)) {
+            events.await;
+        }
+        outcome
+    })
 }
 
 fn builder(config: RunConfig, environment: &Environment) -> Result<enmesh::Builder, ConfigErrors> {
@@ -218,7 +254,14 @@ fn builder(config: RunConfig, environment: &Environment) -> Result<enmesh::Build
         .fold(builder, enmesh::Builder::topology))
 }
 
-async fn live(builder: enmesh::Builder, exit_with_stdin: bool) -> Result<(), Failure> {
+async fn live<R>(
+    builder: enmesh::Builder,
+    mut reloads: Reloads<R>,
+    exit_with_stdin: bool,
+) -> Result<(), Failure>
+where
+    R: FnMut() -> Result<RunConfig, ConfigErrors>,
+{
     let mut signals = Signals::listen()?;
     let stdin_closed = stdin_closed(exit_with_stdin);
     tokio::pin!(stdin_closed);
@@ -228,11 +271,17 @@ async fn live(builder: enmesh::Builder, exit_with_stdin: bool) -> Result<(), Fai
         () = &mut stdin_closed => return Ok(()),
         started = builder.start() => started.map_err(|error| Failure::Start { error })?,
     };
-    let (cause, mut signals_to_bear) = tokio::select! {
-        biased;
-        signal = signals.next() => (signal, 0),
-        () = &mut stdin_closed => ("end of stdin", 1),
-        () = node.ended() => return Err(Failure::Died),
+    let (cause, mut signals_to_bear) = loop {
+        tokio::select! {
+            biased;
+            signal = signals.next() => break (signal, 0),
+            () = &mut stdin_closed => break ("end of stdin", 1),
+            () = node.ended() => return Err(Failure::Died),
+            reload = reloads.next() => {
+                let changed = node.set_topologies(reload.topologies).await;
+                reload::say(reload.cause, changed);
+            }
+        }
     };
     tracing::info!(cause, "stopping");
     let shutdown = node.shutdown();

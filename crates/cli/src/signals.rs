@@ -1,4 +1,4 @@
-//! SIGTERM and SIGINT, as a stream.
+//! SIGTERM and SIGINT, and SIGHUP, as streams.
 
 use crate::exit::Failure;
 
@@ -52,5 +52,46 @@ impl Signals {
             Ok(()) => "Ctrl-C",
             Err(_) => std::future::pending().await,
         }
+    }
+}
+
+/// SIGHUP, which asks the program to read its configuration again, from the moment this was made.
+#[derive(Debug)]
+pub(crate) struct Hangups {
+    #[cfg(unix)]
+    hangup: tokio::signal::unix::Signal,
+}
+
+impl Hangups {
+    /// Takes over SIGHUP. Needs a tokio runtime.
+    #[cfg(unix)]
+    pub(crate) fn listen() -> Result<Self, Failure> {
+        use tokio::signal::unix::{SignalKind, signal};
+
+        let hangup = signal(SignalKind::hangup()).map_err(|error| Failure::System {
+            doing: "cannot await signals",
+            error,
+        })?;
+        Ok(Self { hangup })
+    }
+
+    /// There is no such signal here.
+    #[cfg(not(unix))]
+    pub(crate) fn listen() -> Result<Self, Failure> {
+        Ok(Self {})
+    }
+
+    /// Waits for the next one. Cancel safe.
+    #[cfg(unix)]
+    pub(crate) async fn next(&mut self) {
+        if self.hangup.recv().await.is_none() {
+            std::future::pending().await
+        }
+    }
+
+    /// None ever comes.
+    #[cfg(not(unix))]
+    pub(crate) async fn next(&mut self) {
+        std::future::pending().await
     }
 }

@@ -12,11 +12,11 @@ use super::error::{ConfigError, ConfigErrors, Origin};
 use super::expand::{ExpandError, expand};
 use super::merge::{Layer, Raw};
 use super::peer_cookie::{self, PeerCookie};
-use super::setting::{COOKIES_KEY, KEYS, Key, TOPOLOGY_KEY};
+use super::setting::{self, COOKIES_KEY, KEYS, Key, TOPOLOGY_KEY};
 use super::topology;
 
 /// More than this is no configuration file. It bounds what a wrong path makes us read.
-const MAX_FILE_BYTES: u64 = 1024 * 1024;
+pub(crate) const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
 /// What one file says, and what is wrong with it.
 #[derive(Debug, Default)]
@@ -149,10 +149,13 @@ impl FileReader<'_> {
             },
             Value::Integer(number) => number.to_string(),
             Value::Boolean(switch) => switch.to_string(),
-            Value::Array(items) if key.name == "allow" => match self.list(key.name, items) {
-                Some(text) => text,
-                None => return,
-            },
+            Value::Array(items) if matches!(key.name, "allow" | "on_event") => {
+                match self.list(key.name, items) {
+                    Some(texts) if key.name == "allow" => texts.join(","),
+                    Some(words) => setting::command_text(&words),
+                    None => return,
+                }
+            }
             _ => return self.bad(key.name, value, "a value of the wrong type", key.allowed),
         };
         self.layer.settings.insert(
@@ -164,8 +167,8 @@ impl FileReader<'_> {
         );
     }
 
-    /// The texts of a list, with commas in between.
-    fn list(&mut self, key: &str, items: &[Value]) -> Option<String> {
+    /// The texts of a list.
+    fn list(&mut self, key: &str, items: &[Value]) -> Option<Vec<String>> {
         let mut texts = Vec::new();
         for item in items {
             let Some(text) = item.as_str() else {
@@ -174,7 +177,7 @@ impl FileReader<'_> {
             };
             texts.push(self.expand(key, text)?);
         }
-        Some(texts.join(","))
+        Some(texts)
     }
 
     fn topologies(&mut self, value: Value) {

@@ -54,6 +54,8 @@ pub(crate) struct RunConfig {
     pub(crate) echo: bool,
     pub(crate) tls: Option<TlsConfig>,
     pub(crate) prune: Prune,
+    /// The command that is run for each nodeup and nodedown, with its arguments.
+    pub(crate) on_event: Option<Vec<String>>,
     pub(crate) log_format: LogFormat,
     pub(crate) log_level: LevelFilter,
     pub(crate) topologies: Vec<TopologyConfig>,
@@ -150,6 +152,7 @@ impl Merged {
             echo: reader.or("echo", false, setting::switch),
             tls: reader.tls(),
             prune: reader.or("prune", Prune::default(), str::parse),
+            on_event: reader.optional("on_event", setting::command),
             log_format: reader.or("log_format", LogFormat::Text, str::parse),
             log_level: reader.or("log_level", LevelFilter::INFO, setting::log_level),
             topologies: self.topologies,

@@ -27,7 +27,7 @@ pub(crate) const COOKIES_KEY: &str = "cookies";
 pub(crate) const TOPOLOGY_VARIABLE: &str = "ENMESH_TOPOLOGY";
 
 /// Every setting with one value. `ERL_DIST_PORT` and `ERL_EPMD_PORT` are Erlang's own.
-pub(crate) const KEYS: [Key; 19] = [
+pub(crate) const KEYS: [Key; 20] = [
     Key {
         name: "name",
         variables: &["ENMESH_NAME"],
@@ -114,6 +114,12 @@ pub(crate) const KEYS: [Key; 19] = [
         allowed: "never, grace or immediate",
     },
     Key {
+        name: "on_event",
+        variables: &["ENMESH_ON_EVENT"],
+        allowed: "a command and its arguments, as a list of texts, as that list in JSON, or separated \
+                  by spaces",
+    },
+    Key {
         name: "log_format",
         variables: &["ENMESH_LOG_FORMAT"],
         allowed: "text or json",
@@ -185,6 +191,26 @@ pub(crate) fn allow(text: &str) -> Result<(Allowed, Vec<String>), String> {
     }
     let allowed = Allowed::parse(entries.iter().copied()).map_err(|error| error.to_string())?;
     Ok((allowed, entries.into_iter().map(str::to_owned).collect()))
+}
+
+/// A command and its arguments: a list in JSON, or words with white space in between.
+pub(crate) fn command(text: &str) -> Result<Vec<String>, String> {
+    let words = if text.trim_start().starts_with('[') {
+        serde_json::from_str(text).map_err(|_| "not a list of texts".to_owned())?
+    } else {
+        text.split_whitespace()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    match words.first() {
+        Some(program) if !program.is_empty() => Ok(words),
+        _ => Err("no command is named; leave it out to run none".to_owned()),
+    }
+}
+
+/// The words as [`command`] reads them.
+pub(crate) fn command_text(words: &[String]) -> String {
+    serde_json::Value::from(words).to_string()
 }
 
 /// When signals connect nodes.

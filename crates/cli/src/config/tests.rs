@@ -350,6 +350,33 @@ fn only_the_command_line_makes_a_usage_error() {
 }
 
 #[test]
+fn the_event_command_is_a_list_json_or_words_and_never_empty() {
+    let command = |flag: &[_], file| merge(flag, &[], &[], file).map(|config| config.on_event);
+    let words = |words: &[&str]| Ok(Some(words.iter().map(|word| (*word).to_owned()).collect()));
+    assert_eq!(command(&[], ""), Ok(None));
+    let file = "on_event = [\"/bin/hook\", \"a, b\", \"\"]";
+    assert_eq!(command(&[], file), words(&["/bin/hook", "a, b", ""]));
+    assert_eq!(
+        command(&[], "on_event = \"hook -v\""),
+        words(&["hook", "-v"])
+    );
+    let flag = [("on_event", "[\"sh\", \"-c\", \"exit 1\"]")];
+    assert_eq!(command(&flag, file), words(&["sh", "-c", "exit 1"]));
+    for (text, reason) in [
+        ("", "no command is named; leave it out to run none"),
+        ("[]", "no command is named; leave it out to run none"),
+        ("[\"\"]", "no command is named; leave it out to run none"),
+        ("[1]", "not a list of texts"),
+        ("[\"a\"", "not a list of texts"),
+    ] {
+        let error = command(&[("on_event", text)], "").unwrap_err();
+        assert!(error.contains(reason), "{text}: {error}");
+    }
+    let printed = print(&merge(&[], &[], &[], file).unwrap());
+    assert_eq!(command(&[], &printed), command(&[], file));
+}
+
+#[test]
 fn the_address_to_listen_on_follows_the_family_of_the_name() {
     let listen = |name| {
         merge(&[("name", name)], &[], &[], "")
@@ -368,7 +395,7 @@ fn the_sample_file_says_what_the_defaults_are() {
     let defaults = merge(&[], &[], &[], "").unwrap();
     let settings = |config: &RunConfig| -> Vec<String> {
         let text = print(config);
-        let particular = ["name", "cookie", "allow", "#"];
+        let particular = ["name", "cookie", "allow", "on_event", "#"];
         let without = |line: &&str| !particular.iter().any(|word| line.contains(word));
         let settings = text.lines().take_while(|line| !line.starts_with('['));
         settings

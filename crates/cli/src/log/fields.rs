@@ -10,7 +10,16 @@ use tracing::field::{Field, Visit};
 
 /// Fields that hold a list: recorded as one text with spaces between the items, the empty text
 /// meaning none, because `tracing` has no lists. A node's name may hold a comma, and no space.
-const LISTS: [&str; 3] = ["addresses", "cluster", "topology"];
+const LISTS: [&str; 8] = [
+    "added",
+    "addresses",
+    "changed",
+    "cluster",
+    "kept",
+    "keys",
+    "removed",
+    "topology",
+];
 
 /// One record of the log, ready to be rendered.
 #[derive(Debug)]

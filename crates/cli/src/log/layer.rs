@@ -5,11 +5,13 @@ use std::time::SystemTime;
 use tracing::span::{Attributes, Id, Record as SpanRecord};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
 use super::fields::{Fields, Record, Render};
 use super::writer::LogWriter;
+use crate::on_event::EventQueue;
 
 /// The layer that renders each event, with the fields of the spans around it, and hands the line
 /// to the writer. It never waits.
@@ -17,11 +19,24 @@ use super::writer::LogWriter;
 pub(crate) struct LogLayer {
     writer: LogWriter,
     render: Render,
+    /// The least severe level that is written.
+    level: LevelFilter,
+    events: Option<EventQueue>,
 }
 
 impl LogLayer {
-    pub(crate) fn new(writer: LogWriter, render: Render) -> Self {
-        Self { writer, render }
+    pub(crate) fn new(
+        writer: LogWriter,
+        render: Render,
+        level: LevelFilter,
+        events: Option<EventQueue>,
+    ) -> Self {
+        Self {
+            writer,
+            render,
+            level,
+            events,
+        }
     }
 }
 
@@ -63,7 +78,13 @@ where
             level: *metadata.level(),
             fields,
         };
-        self.writer.write((self.render)(&record));
+        if let Some(events) = &self.events {
+            events.offer(&record);
+        }
+        // Libraries have passed a filter of their own; ours may be heard for the events' sake.
+        if record.level <= self.level || !metadata.target().starts_with("enmesh") {
+            self.writer.write((self.render)(&record));
+        }
     }
 }
 
@@ -95,7 +116,8 @@ mod tests {
     fn check(say: impl FnOnce(), expected: &Value) {
         let out = Shared::default();
         let (writer, guard) = LogWriter::start(out.clone(), json::render);
-        let subscriber = tracing_subscriber::registry().with(LogLayer::new(writer, json::render));
+        let layer = LogLayer::new(writer, json::render, LevelFilter::TRACE, None);
+        let subscriber = tracing_subscriber::registry().with(layer);
         tracing::subscriber::with_default(subscriber, say);
         drop(guard);
         let mut record: Value = serde_json::from_slice(&out.0.lock().unwrap()).unwrap();

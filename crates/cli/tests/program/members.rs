@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::running::{PATIENCE, Running, enmesh, eventually, private_file};
 
 /// A port that is free on both addresses now.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     loop {
         let first = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = first.local_addr().unwrap().port();
@@ -21,7 +21,13 @@ fn free_port() -> u16 {
     }
 }
 
-fn member(address: &str, port: u16, cookie: &Path, more: &[&str], format: &str) -> Command {
+pub(crate) fn member(
+    address: &str,
+    port: u16,
+    cookie: &Path,
+    more: &[&str],
+    format: &str,
+) -> Command {
     let mut command = enmesh(&["run", "--log-format", format, "--epmd", "none"]);
     command.args(["--dist-port", &port.to_string(), "--listen", address]);
     command

@@ -81,6 +81,24 @@ impl Running {
         }
     }
 
+    /// Waits for one more record with this message, behind all that were read so far.
+    pub(crate) fn wait_for_next(&mut self, message: &str) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let record = self.next_record(deadline).unwrap_or_else(|error| {
+                panic!("no {message:?} ({error}); the log: {:#?}", self.log)
+            });
+            if record["message"] == message {
+                return record;
+            }
+        }
+    }
+
+    /// What was read of the log so far.
+    pub(crate) fn log(&self) -> &[Value] {
+        &self.log
+    }
+
     /// The whole log, once the program has ended.
     pub(crate) fn rest_of_log(&mut self) -> &[Value] {
         let deadline = Instant::now() + PATIENCE;

@@ -1,0 +1,63 @@
+//! What a new configuration changes.
+
+use crate::config::{Environment, Flags, Merged, Origin, Raw};
+
+use super::*;
+
+fn config(pairs: &[(&'static str, &str)], topologies: &[&str]) -> RunConfig {
+    let settings = pairs
+        .iter()
+        .map(|(key, text)| (*key, Raw::new((*text).to_owned(), Origin::Flag)));
+    let topologies: Vec<_> = topologies.iter().map(|text| (*text).to_owned()).collect();
+    let flags = Flags {
+        settings: settings.collect(),
+        topologies: &topologies,
+        cookies: &[],
+    };
+    let environment = Environment::default();
+    Merged::new(flags, &environment, None)
+        .read(&environment)
+        .unwrap()
+}
+
+#[test]
+fn the_keys_that_differ_are_named_and_topologies_are_none_of_them() {
+    let old = config(&[("name", "a@h"), ("echo", "true")], &[]);
+    let new = config(
+        &[
+            ("name", "a@h"),
+            ("dist_port", "9"),
+            ("allow", "a@,b"),
+            ("tls.cert_file", "c"),
+            ("tls.key_file", "k"),
+            ("tls.ca_file", "a"),
+        ],
+        &["strategy=local_epmd", "strategy=epmd hosts=a@b"],
+    );
+    let keys = different(&settings(&old), &settings(&new));
+    let tls = [
+        "tls.ca_file",
+        "tls.cert_file",
+        "tls.key_file",
+        "tls.verify_client",
+    ];
+    let expected: Vec<_> = ["allow", "dist_port", "echo"]
+        .into_iter()
+        .chain(tls)
+        .collect();
+    assert_eq!(keys, expected);
+    let same = different(&settings(&new), &settings(&new));
+    assert_eq!(same, [""; 0]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_not_watched() {
+    let directory = tempfile::tempdir().unwrap();
+    let pipe = directory.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    // To open it would wait for a writer for ever.
+    assert_eq!(content(&pipe), None);
+    assert_eq!(content(directory.path()), None);
+}
