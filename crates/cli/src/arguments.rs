@@ -4,6 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::check_config::CheckConfigOptions;
 use crate::demo::DemoOptions;
+use crate::discover::DiscoverOptions;
 use crate::epmd::EpmdOptions;
 use crate::run::RunOptions;
 
@@ -19,6 +20,7 @@ use crate::run::RunOptions;
 Examples:
   enmesh demo                                     see it work, on this machine alone
   enmesh run --name r@127.0.0.1 --cookie-file F --topology 'strategy=epmd hosts=b@127.0.0.1'
+  enmesh discover 'strategy=local_epmd'            who would be found?
   enmesh check-config enmesh.toml                 is the file right?
 
 Exit codes: 0 ended well, 64 wrong usage, 78 wrong configuration, 1 anything else.")]
@@ -32,6 +34,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Run a member: find the peers, join them, log who comes and goes.
     Run(Box<RunOptions>),
+    /// Say who a topology names, without connecting to anybody.
+    Discover(DiscoverOptions),
     /// Say what a configuration file means, or what is wrong with it.
     CheckConfig(CheckConfigOptions),
     /// Serve as the Erlang port mapper in place of OTP's epmd.

@@ -8,6 +8,7 @@ use enmesh::StartError;
 
 use crate::config::ConfigErrors;
 use crate::demo::DemoError;
+use crate::discover::DiscoverError;
 
 /// `EX_USAGE`: the command line was wrong.
 const USAGE: u8 = 64;
@@ -43,6 +44,12 @@ pub(crate) enum Failure {
     /// A step of the demo was not true, or it could not begin.
     #[error("{0}")]
     Demo(#[from] DemoError),
+    /// There is no list of peers.
+    #[error("{0}")]
+    Discover(#[from] DiscoverError),
+    /// A source ended though nobody asked it to.
+    #[error("a source ended by itself, which is a mistake of ours; starting again is safe")]
+    SourceDied,
     /// The operating system refused something that the program cannot do without.
     #[error("{doing}: {error}")]
     System {
@@ -84,7 +91,11 @@ impl Failure {
                 | StartError::Topology { .. } => CONFIGURATION,
                 _ => OTHER,
             },
-            Self::Epmd { .. }
+            Self::Discover(error) if error.is_usage() => USAGE,
+            Self::Discover(error) if error.is_configuration() => CONFIGURATION,
+            Self::Discover(_)
+            | Self::SourceDied
+            | Self::Epmd { .. }
             | Self::Demo(_)
             | Self::System { .. }
             | Self::Died

@@ -4,6 +4,7 @@ mod arguments;
 mod check_config;
 mod config;
 mod demo;
+mod discover;
 mod epmd;
 mod exit;
 mod log;
@@ -42,6 +43,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
     match command {
         Command::Run(options) => run::run(&options, &environment),
         Command::CheckConfig(options) => check_config::run(&options, &environment),
+        Command::Discover(options) => discover::run(&options, &environment),
         Command::Epmd(options) => epmd::run(&options),
         Command::Demo(options) => demo::run(&options),
     }

@@ -2,6 +2,7 @@
 
 mod demo;
 mod events;
+mod discover;
 mod members;
 mod reload;
 mod running;
