@@ -154,7 +154,7 @@ pub(crate) fn run(options: &DiscoverOptions, environment: &Environment) -> Resul
         &[]
     };
     let topologies = chosen(config.topologies, names)?;
-    let _log = log::start(config.log_format, config.log_level);
+    let _log = log::start(config.log_format, config.log_level, None);
     let own = config.name.unwrap_or_else(|| {
         let name = DEFAULT_NAME.parse::<NodeName>();
         name.expect("the default is a node name")

@@ -1,8 +1,8 @@
 //! The real program, from its command line to its exit code.
 
 mod demo;
-mod events;
 mod discover;
+mod events;
 mod members;
 mod reload;
 mod running;
