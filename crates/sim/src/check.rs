@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use enmesh_identity::{Creation, NodeName, PeerAddr};
 use enmesh_membership::{
-    Connection, ConnectionId, DownReason, LinkId, Plan, Prune, Roster, Update,
+    Connection, ConnectionId, DownReason, LinkId, Plan, Prune, Roster, Sighting, Standing, Update,
 };
 
 use crate::SimConfig;
@@ -12,9 +12,9 @@ use crate::event::{Micros, SECOND};
 use crate::network::PORT;
 use crate::violation::{Promise, Violation};
 
-/// How long a wanted peer may wait for its first dial: it is put off for a second while
-/// somebody claims its name.
-const FIRST_DIAL_WITHIN: Micros = SECOND + SECOND / 10;
+/// How long a wanted peer may wait for its first dial: it is put off for a quarter of a second if
+/// it may not be ready, and for a second while somebody claims its name.
+const FIRST_DIAL_WITHIN: Micros = SECOND * 5 / 4 + SECOND / 10;
 
 /// How long who has left keeps its live link under [`Prune::Grace`].
 const GRACE: Micros = 15 * SECOND;
@@ -43,9 +43,22 @@ struct Watched {
     dials: BTreeMap<NodeName, (Micros, u32)>,
     /// Whom each topology names by its positive words.
     topologies: Vec<BTreeSet<NodeName>>,
+    /// Who is not to be dialled, as the plan was told.
+    silent: BTreeSet<NodeName>,
+    /// Whether the plan was told that we are being ended.
+    is_draining: bool,
+    /// Whom the user wants a link with, until that has come to something.
+    asked_for: BTreeSet<NodeName>,
     /// Until when it stays away from everybody.
     away_until: Micros,
     is_shut: bool,
+}
+
+impl Watched {
+    /// Whether only the user can want this peer dialled.
+    fn may_not_dial(&self, peer: &NodeName) -> bool {
+        self.is_draining || self.silent.contains(peer)
+    }
 }
 
 /// What every node said, and what was found to be wrong.
@@ -101,6 +114,7 @@ impl Watch {
     pub(crate) fn nodeup(&mut self, node: usize, up: &Connection) {
         let watched = &mut self.nodes[node];
         watched.waiting.remove(&up.name);
+        watched.asked_for.remove(&up.name);
         watched.live.insert(up.link);
         let is_new = watched.seen.insert(up.connection);
         let old = watched.up.insert(up.name.clone(), up.clone());
@@ -175,6 +189,8 @@ impl Watch {
         }
         window.1 += 1;
         let (count, is_shut) = (window.1, watched.is_shut);
+        let is_asked_for = watched.asked_for.contains(peer.name());
+        let is_wrong = !is_asked_for && watched.may_not_dial(peer.name());
         let own = &self.names[node];
         let own_address = PeerAddr::new(own.clone()).address();
         let is_own =
@@ -186,6 +202,9 @@ impl Watch {
         } else if is_shut {
             let how = format!("{own} dials {peer} after its end");
             self.broken(Promise::ShutdownLeavesNothing, involved, how);
+        } else if is_wrong {
+            let how = format!("{own} dials {peer}, which is silent, or is being ended itself");
+            self.broken(Promise::DialsOnlyWhomItShould, involved, how);
         } else if count > MAX_DIALS {
             let how = format!("{own} dials {peer} {count} times in 10 s");
             self.broken(Promise::NoDialStorm, involved, how);
@@ -194,6 +213,7 @@ impl Watch {
 
     pub(crate) fn dial_failed(&mut self, node: usize, peer: &NodeName) {
         self.nodes[node].waiting.remove(peer);
+        self.nodes[node].asked_for.remove(peer);
     }
 
     /// The plan closes a link by its own will.
@@ -252,6 +272,13 @@ impl Watch {
         self.nodes[node].given_up.push(peer.clone());
     }
 
+    pub(crate) fn user_connects(&mut self, node: usize, peer: &NodeName) {
+        let watched = &mut self.nodes[node];
+        if !watched.up.contains_key(peer) {
+            watched.asked_for.insert(peer.clone());
+        }
+    }
+
     pub(crate) fn user_disconnects(&mut self, node: usize, peer: &NodeName) {
         self.nodes[node].unwanted.insert(peer.clone());
     }
@@ -263,16 +290,32 @@ impl Watch {
     }
 
     /// The roster tells that it wants this peer.
-    pub(crate) fn wanted(&mut self, node: usize, peer: &NodeName, is_known: bool) {
-        self.nodes[node].left.remove(peer);
-        if !is_known {
-            self.nodes[node].waiting.insert(peer.clone(), self.now);
+    pub(crate) fn wanted(&mut self, node: usize, peer: &Sighting, is_known: bool) {
+        let watched = &mut self.nodes[node];
+        let name = peer.name();
+        watched.left.remove(name);
+        if peer.standing == Standing::Silent {
+            watched.silent.insert(name.clone());
+            watched.waiting.remove(name);
+        } else {
+            watched.silent.remove(name);
+            if !is_known && !watched.is_draining {
+                watched.waiting.insert(name.clone(), self.now);
+            }
         }
     }
 
+    /// The roster tells whether we are being ended.
+    pub(crate) fn drains(&mut self, node: usize, is_draining: bool) {
+        self.nodes[node].is_draining = is_draining;
+        self.nodes[node].waiting.clear();
+    }
+
     pub(crate) fn left(&mut self, node: usize, peer: &NodeName) {
-        self.nodes[node].waiting.remove(peer);
-        self.nodes[node].left.insert(peer.clone(), self.now);
+        let watched = &mut self.nodes[node];
+        watched.waiting.remove(peer);
+        watched.silent.remove(peer);
+        watched.left.insert(peer.clone(), self.now);
     }
 
     /// The node was stopped for a while: what it did not do then is no fault of its own.

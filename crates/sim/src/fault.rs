@@ -40,6 +40,12 @@ pub enum FaultKind {
     SourceWrong,
     /// Sources name everybody, nobody, everybody …
     SourceFlapping,
+    /// Sources say of everybody ever anew that it is ready, is not, is silent, was started anew.
+    SourceRestless,
+    /// Sources say that we are being ended, are not, are …
+    SourceDraining,
+    /// Sources do not answer for a long time.
+    SourceSlow,
     /// A node starts with another cookie, which is put right while it runs.
     WrongCookie,
     /// Somebody without the cookie dials everybody under the name of a node.
@@ -52,7 +58,7 @@ pub enum FaultKind {
 
 impl FaultKind {
     /// All kinds.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 22] = [
         Self::Delay,
         Self::Loss,
         Self::Reorder,
@@ -68,6 +74,9 @@ impl FaultKind {
         Self::SourceFailed,
         Self::SourceWrong,
         Self::SourceFlapping,
+        Self::SourceRestless,
+        Self::SourceDraining,
+        Self::SourceSlow,
         Self::WrongCookie,
         Self::Impostor,
         Self::Disconnect,
@@ -90,6 +99,9 @@ impl FaultKind {
                 | Self::SourceFailed
                 | Self::SourceWrong
                 | Self::SourceFlapping
+                | Self::SourceRestless
+                | Self::SourceDraining
+                | Self::SourceSlow
         )
     }
 }

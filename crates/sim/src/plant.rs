@@ -29,6 +29,10 @@ pub(crate) enum Plant {
     DialsOwnAddress,
     /// The plan is not told whom it wants. Always.
     LostWants,
+    /// The plan is not told that we are being ended. Always.
+    LostDrains,
+    /// The plan takes everybody for ready. Always.
+    LostStandings,
     /// A dial is given up because somebody claims the peer's name.
     ClaimEndsDial,
     /// A live link is closed because somebody claims the peer's name.

@@ -1,7 +1,7 @@
 //! Sources that lie.
 
 use enmesh_identity::PeerAddr;
-use enmesh_membership::{FailureKind, SourceFailure, Update};
+use enmesh_membership::{FailureKind, Sighting, SourceFailure, Standing, Update};
 use rand::RngExt;
 use rand::rngs::SmallRng;
 
@@ -16,6 +16,8 @@ pub(crate) struct Source {
     /// What is wrong with it now; the last one counts.
     faults: Vec<FaultKind>,
     is_odd: bool,
+    /// Whether it has said that we are being ended.
+    is_draining: bool,
 }
 
 impl Source {
@@ -24,6 +26,7 @@ impl Source {
             truth,
             faults: Vec::new(),
             is_odd: false,
+            is_draining: false,
         }
     }
 
@@ -38,9 +41,19 @@ impl Source {
     }
 
     /// What it says when asked now, and which lie that was.
-    pub(crate) fn ask(&mut self, rng: &mut SmallRng) -> (Update, Option<FaultKind>) {
+    pub(crate) fn ask(&mut self, rng: &mut SmallRng) -> (Vec<Update>, Option<FaultKind>) {
         self.is_odd = !self.is_odd;
         let fault = self.faults.last().copied();
+        let mut updates = Vec::new();
+        match fault {
+            Some(FaultKind::SourceSlow) => return (updates, fault),
+            Some(FaultKind::SourceDraining) => {
+                self.is_draining = rng.random_bool(0.5);
+                updates.push(Update::Draining(self.is_draining));
+            }
+            _ if std::mem::take(&mut self.is_draining) => updates.push(Update::Draining(false)),
+            _ => {}
+        }
         let truth = || self.truth.iter().cloned();
         let update = match fault {
             Some(FaultKind::SourceEmpty) => Update::Snapshot(Vec::new()),
@@ -67,9 +80,13 @@ impl Source {
                 Update::Failed(SourceFailure::new(kind, "the source is down"))
             }
             Some(FaultKind::SourceWrong) => Update::snapshot(self.wrong(rng)),
+            Some(FaultKind::SourceRestless) => {
+                Update::snapshot(truth().map(|peer| restless(peer, rng)))
+            }
             _ => Update::snapshot(truth()),
         };
-        (update, fault)
+        updates.push(update);
+        (updates, fault)
     }
 
     /// Ghosts, and some of the others at places of others.
@@ -93,4 +110,12 @@ impl Source {
         }
         wrong
     }
+}
+
+/// The peer, with a standing and a life by chance.
+fn restless(peer: PeerAddr, rng: &mut SmallRng) -> Sighting {
+    let standing = [Standing::Ready, Standing::Unready, Standing::Silent][rng.random_range(0..3)];
+    Sighting::from(peer)
+        .with_standing(standing)
+        .with_life(rng.random_range(0..4))
 }

@@ -19,6 +19,8 @@ pub enum Promise {
     FailureRemovesNobody,
     /// A live link is closed by us only because the user, the policy or the peer wants it.
     LeavingIsNotClosing,
+    /// While we are being ended nobody is dialled, and who is silent never, but for the user.
+    DialsOnlyWhomItShould,
     /// Our own name and address are never dialled.
     NeverDialsItself,
     /// One dead peer never delays another's dial.

@@ -2,7 +2,7 @@
 
 use enmesh_identity::{NodeName, PeerAddr};
 use enmesh_membership::{
-    Action, Connection, DialFailure, DownReason, Intent, LinkId, Prune, Update,
+    Action, Connection, DialFailure, DownReason, Intent, LinkId, Prune, Standing, Update,
 };
 use enmesh_proto::{Direction, LinkError, Verdict};
 use rand::RngExt;
@@ -30,22 +30,26 @@ impl Process {
 
     /// Asks a source, and sees that the roster took exactly what it said.
     pub(super) fn poll(&mut self, topology: usize, out: &mut Outside) {
-        let (mut update, lie) = self.sources[topology].ask(&mut out.rng);
+        let (updates, lie) = self.sources[topology].ask(&mut out.rng);
         if let Some(lie) = lie {
             out.stats.fire(lie);
             out.note(&[self.node], || {
                 format!("a source of {} lies: {lie:?}", self.name)
             });
         }
-        out.watch.update(self.node, topology, &update);
-        if matches!(update, Update::Failed(_)) && out.plants(Plant::FailureEmptiesRoster) {
-            update = Update::Snapshot(Vec::new());
+        for mut update in updates {
+            out.watch.update(self.node, topology, &update);
+            if matches!(update, Update::Failed(_)) && out.plants(Plant::FailureEmptiesRoster) {
+                update = Update::Snapshot(Vec::new());
+            }
+            self.roster
+                .handle_update(out.instant(), &topology_name(topology), update);
         }
-        self.roster
-            .handle_update(out.instant(), &topology_name(topology), update);
         out.watch.roster(self.node, &self.roster);
         let every = match lie {
-            Some(FaultKind::SourceFlapping) => FLAP_EVERY,
+            Some(
+                FaultKind::SourceFlapping | FaultKind::SourceRestless | FaultKind::SourceDraining,
+            ) => FLAP_EVERY,
             _ => POLL_EVERY,
         };
         let wait = every + out.rng.random_range(0..every / 5);
@@ -62,6 +66,7 @@ impl Process {
         if out.rng.random_bool(0.05)
             && let Some((peer, _)) = self.roster.peers().next()
         {
+            out.watch.user_connects(self.node, peer.name());
             self.plan.handle_connect(out.instant(), peer);
         }
         self.happen_after(out, CHAT_EVERY, Happening::Chat);
@@ -90,12 +95,12 @@ impl Process {
         }
     }
 
-    fn intend(&mut self, intent: Intent, out: &mut Outside) {
+    fn intend(&mut self, mut intent: Intent, out: &mut Outside) {
         let now = out.instant();
         match &intent {
             Intent::Want(peer) => {
                 let is_known = self.plan.knows(peer.name());
-                out.watch.wanted(self.node, peer.name(), is_known);
+                out.watch.wanted(self.node, peer, is_known);
                 if out.plants(Plant::LostWants) {
                     return;
                 }
@@ -106,7 +111,18 @@ impl Process {
                     self.plan.handle_disconnect(now, name);
                 }
             }
-            Intent::Prune(_) | Intent::Drain(_) => {}
+            Intent::Drain(draining) => {
+                out.watch.drains(self.node, *draining);
+                if out.plants(Plant::LostDrains) {
+                    return;
+                }
+            }
+            Intent::Prune(_) => {}
+        }
+        if let Intent::Want(peer) = &mut intent
+            && out.plants(Plant::LostStandings)
+        {
+            peer.standing = Standing::Ready;
         }
         if let Intent::Leave(name) = &intent
             && self.prune == Prune::Grace

@@ -100,6 +100,16 @@ fn a_link_closed_for_a_claim_is_found() {
 }
 
 #[test]
+fn a_dial_of_who_is_being_ended_is_found() {
+    check(Plant::LostDrains, Promise::DialsOnlyWhomItShould);
+}
+
+#[test]
+fn a_dial_of_who_is_silent_is_found() {
+    check(Plant::LostStandings, Promise::DialsOnlyWhomItShould);
+}
+
+#[test]
 fn a_timer_that_stays_due_is_found() {
     check(Plant::StuckTimer, Promise::NoBusyLoop);
 }
