@@ -6,7 +6,9 @@ use crate::check_config::CheckConfigOptions;
 use crate::demo::DemoOptions;
 use crate::discover::DiscoverOptions;
 use crate::epmd::EpmdOptions;
+use crate::leave::LeaveOptions;
 use crate::run::RunOptions;
+use crate::wait::WaitOptions;
 
 /// Find, join and watch clusters of Erlang, Elixir and Rust nodes.
 #[derive(Debug, Parser)]
@@ -38,6 +40,10 @@ pub(crate) enum Command {
     Discover(DiscoverOptions),
     /// Say what a configuration file means, or what is wrong with it.
     CheckConfig(CheckConfigOptions),
+    /// Tell a member, or the agent of a BEAM node, to leave the cluster.
+    Leave(LeaveOptions),
+    /// Wait until a node has so many peers.
+    Wait(WaitOptions),
     /// Serve as the Erlang port mapper in place of OTP's epmd.
     Epmd(EpmdOptions),
     /// Play a scaling Deployment on this machine and watch a cluster follow it.

@@ -9,6 +9,7 @@ use enmesh::StartError;
 use crate::config::ConfigErrors;
 use crate::demo::DemoError;
 use crate::discover::DiscoverError;
+use crate::visit::VisitError;
 
 /// `EX_USAGE`: the command line was wrong.
 const USAGE: u8 = 64;
@@ -50,6 +51,9 @@ pub(crate) enum Failure {
     /// A source ended though nobody asked it to.
     #[error("a source ended by itself, which is a mistake of ours; starting again is safe")]
     SourceDied,
+    /// A node could not be asked or told what the command is about.
+    #[error(transparent)]
+    Visit(#[from] VisitError),
     /// The operating system refused something that the program cannot do without.
     #[error("{doing}: {error}")]
     System {
@@ -97,6 +101,7 @@ impl Failure {
             | Self::SourceDied
             | Self::Epmd { .. }
             | Self::Demo(_)
+            | Self::Visit(_)
             | Self::System { .. }
             | Self::Died
             | Self::Impatient => OTHER,

@@ -7,12 +7,15 @@ mod demo;
 mod discover;
 mod epmd;
 mod exit;
+mod leave;
 mod log;
 mod on_event;
 mod reload;
 mod run;
 mod runtime;
 mod signals;
+mod visit;
+mod wait;
 
 use std::process::ExitCode;
 
@@ -44,6 +47,8 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Run(options) => run::run(&options, &environment),
         Command::CheckConfig(options) => check_config::run(&options, &environment),
         Command::Discover(options) => discover::run(&options, &environment),
+        Command::Leave(options) => leave::run(&options, &environment),
+        Command::Wait(options) => wait::run(&options, &environment),
         Command::Epmd(options) => epmd::run(&options),
         Command::Demo(options) => demo::run(&options),
     }

@@ -13,6 +13,7 @@ use crate::config::{
     RunConfig, load_cookie, read_file,
 };
 use crate::exit::Failure;
+use crate::leave;
 use crate::log;
 use crate::on_event::{OnEvent, on_event};
 use crate::reload::{self, Reloads};
@@ -271,10 +272,15 @@ where
         () = &mut stdin_closed => return Ok(()),
         started = builder.start() => started.map_err(|error| Failure::Start { error })?,
     };
+    let mut leave = leave::serve(&node);
     let (cause, mut signals_to_bear) = loop {
         tokio::select! {
             biased;
             signal = signals.next() => break (signal, 0),
+            Some(caller) = leave.recv() => {
+                tracing::info!(%caller, "told to leave");
+                break ("leave", 1);
+            }
             () = &mut stdin_closed => break ("end of stdin", 1),
             () = node.ended() => return Err(Failure::Died),
             reload = reloads.next() => {

@@ -40,6 +40,8 @@ mod signals;
 mod tls;
 #[path = "otp/users.rs"]
 mod users;
+#[path = "otp/visits.rs"]
+mod visits;
 
 /// One test of each case for each release, so that they run side by side and fail by name.
 macro_rules! for_each_release {
@@ -52,6 +54,9 @@ macro_rules! for_each_release {
 
 for_each_release! {
     crate::cases::each_side_dials_and_says_who_died as each_side_dials_and_says_who_died,
+    crate::visits::wait_for_peers as wait_for_peers,
+    crate::visits::wait_by_joining as wait_by_joining,
+    crate::visits::leave as leave,
     crate::cases::hidden_and_visible as hidden_and_visible,
     crate::cases::short_names as short_names,
     crate::cases::our_cookie_is_wrong as our_cookie_is_wrong,

@@ -52,6 +52,7 @@ pub struct Builder {
     pub(crate) allowed: Allowed,
     pub(crate) visible: bool,
     pub(crate) listener: bool,
+    pub(crate) looks_as: Option<NodeName>,
     pub(crate) listen: IpAddr,
     pub(crate) dist_port: u16,
     pub(crate) epmd: EpmdMode,
@@ -157,6 +158,7 @@ impl Builder {
             allowed: Allowed::everybody(),
             visible: true,
             listener: true,
+            looks_as: None,
             listen,
             dist_port: 0,
             epmd: EpmdMode::default(),
@@ -218,6 +220,14 @@ impl Builder {
     /// Whether a process `echo` is served, for trying things out. Default: no.
     pub fn echo(mut self, echo: bool) -> Self {
         self.echo = echo;
+        self
+    }
+
+    /// Whose peers the topologies find: those of the node called `name` instead of ours. Default: our
+    /// own. Strategies make names and addresses of peers by that of the node that looks, so a helper
+    /// of a node looks as that node. Nobody is told by a topology that it is there.
+    pub fn looks_as(mut self, name: NodeName) -> Self {
+        self.looks_as = Some(name);
         self
     }
 

@@ -131,9 +131,7 @@ async fn boot(
     let creation = Creation::from_seed(rand::random());
     let stop = CancellationToken::new();
     let services = TaskTracker::new();
-    let context = SourceContext::new(builder.name.clone())
-        .with_epmd_port(builder.epmd_port)
-        .with_creation(creation);
+    let context = source_context(&builder, creation);
     let (mut sources, updates) = Sources::new(context, services.clone(), stop.child_token());
     let mut roster = roster(&builder)?;
     sources.check(&roster, &builder.topologies)?;
@@ -232,6 +230,15 @@ impl Handle {
             }),
         }
     }
+}
+
+/// What sources know of us. Who looks as somebody else is not to be told of.
+fn source_context(builder: &Builder, creation: Creation) -> SourceContext {
+    let context = match &builder.looks_as {
+        Some(name) => SourceContext::new(name.clone()),
+        None => SourceContext::new(builder.name.clone()).with_creation(creation),
+    };
+    context.with_epmd_port(builder.epmd_port)
 }
 
 fn roster(builder: &Builder) -> Result<Roster, StartError> {

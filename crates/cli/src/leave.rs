@@ -1,0 +1,126 @@
+//! `enmesh leave`: a member, or the agent of a BEAM node, leaves the cluster.
+
+use std::time::Duration;
+
+use clap::Args;
+use enmesh::{Event, Node, Raise, RpcError, Term};
+use tokio::sync::mpsc;
+
+use crate::config::Environment;
+use crate::exit::Failure;
+use crate::runtime;
+use crate::visit::{Visit, VisitError, VisitOptions};
+
+/// The function that a member serves for it, and its module.
+const FUNCTION: (&str, &str) = ("enmesh", "leave");
+
+/// The name of the process by which an agent watches its node.
+const AGENT: &str = "enmesh_agent";
+
+/// What `leave` takes.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+A member (`enmesh run`) closes all its links together, says goodbye where its topologies can, dials
+nobody any more, and ends. An agent (`enmesh agent`) stops connecting its node, and cuts the node's
+links if its on_leave says so; it goes on until it is stopped. Whoever holds the cookie can do this.
+
+The node is reached on this machine, at POD_IP, or at its own address, in this order. The cookie is
+found as `enmesh run` finds it.
+
+Examples:
+  enmesh leave --config /etc/enmesh/enmesh.toml
+  enmesh leave --name web@10.0.0.7 --cookie-file /etc/enmesh/cookie
+
+In a Deployment, without a shell in the image:
+  lifecycle: { preStop: { exec: { command: [\"/enmesh\", \"leave\"] } } }
+
+Exit codes: 0 it has left, 64 wrong usage, 78 wrong configuration, 1 it could not be told.")]
+pub(crate) struct LeaveOptions {
+    #[command(flatten)]
+    visit: VisitOptions,
+    /// How long the member may take to end.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
+    timeout: Duration,
+}
+
+/// Tells the node, and waits until it has left.
+pub(crate) fn run(options: &LeaveOptions, environment: &Environment) -> Result<(), Failure> {
+    let config = options.visit.read(environment, &[])?;
+    runtime::start()?.block_on(async {
+        let visit = Visit::begin(config, environment).await?;
+        let told = tell(&visit, options.timeout).await;
+        visit.end().await;
+        Ok(told?)
+    })
+}
+
+async fn tell(visit: &Visit, timeout: Duration) -> Result<(), VisitError> {
+    let node = || visit.host().clone();
+    let mut events = visit.node().events();
+    let (module, function) = FUNCTION;
+    match visit.call(module, function, Vec::new()).await {
+        // It may be gone before its answer is.
+        Ok(_) | Err(RpcError::NoConnection) => {}
+        Err(RpcError::Failed { reason, .. }) if reason.is_atom("undef") => {
+            return tell_agent(visit).await;
+        }
+        Err(error) => {
+            return Err(VisitError::NoAnswer {
+                node: node(),
+                error,
+            });
+        }
+    }
+    let gone = async {
+        loop {
+            match events.next().await {
+                Some(Event::Nodedown { peer, .. }) if peer.name == *visit.host() => return,
+                Some(_) => {}
+                None => return,
+            }
+        }
+    };
+    let still_there = |_| VisitError::StillThere {
+        node: node(),
+        after: timeout,
+    };
+    tokio::time::timeout(timeout, gone)
+        .await
+        .map_err(still_there)
+}
+
+/// A BEAM does not leave; whoever steers it does.
+async fn tell_agent(visit: &Visit) -> Result<(), VisitError> {
+    let node = || visit.host().clone();
+    let no_answer = |error| VisitError::NoAnswer {
+        node: node(),
+        error,
+    };
+    let agent = Term::atom(AGENT);
+    let found = visit.call("erlang", "whereis", vec![agent.clone()]).await;
+    if found.map_err(no_answer)?.is_atom("undefined") {
+        return Err(VisitError::NotOurs { node: node() });
+    }
+    // By a call, so that we know that it has been sent when we go.
+    let message = vec![agent, Term::atom("leave")];
+    let sent = visit.call("erlang", "send", message).await;
+    sent.map(drop).map_err(no_answer)
+}
+
+/// Serves the function that `enmesh leave` calls; the receiver hears of each call.
+pub(crate) fn serve(node: &Node) -> mpsc::Receiver<Term> {
+    let (told, leaving) = mpsc::channel(1);
+    let (module, function) = FUNCTION;
+    node.serve_function(module, function, move |call| {
+        let told = told.clone();
+        async move {
+            if !call.args.is_empty() {
+                return Err(Raise::Error(Term::atom("undef")));
+            }
+            // Full means that somebody has said so already.
+            let _ = told.try_send(call.caller.into());
+            Ok(Term::atom("ok"))
+        }
+    });
+    leaving
+}

@@ -1,0 +1,273 @@
+//! A short visit to one node: what a command asks of a member or a BEAM that runs already.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use enmesh::{Builder, ConnectError, Node, NodeName, RpcError, Term};
+use enmesh_identity::PeerAddr;
+
+use crate::config::{
+    ConfigError, ConfigErrors, Environment, Flags, Layer, Merged, Origin, Raw, RunConfig,
+    load_cookie, read_file,
+};
+use crate::exit::Failure;
+
+/// How long a node may take to answer what it is asked.
+const ANSWER_TIME: Duration = Duration::from_secs(10);
+
+/// Which node is visited, and how it is reached.
+#[derive(Args, Debug)]
+pub(crate) struct VisitOptions {
+    /// The configuration file that the node, or its agent, runs with.
+    #[arg(long, value_name = "FILE", env = "ENMESH_CONFIG")]
+    config: Option<PathBuf>,
+    /// The node's full name [default: ENMESH_NAME, RELEASE_NODE or the file's name].
+    #[arg(long, visible_alias = "node", value_name = "NAME")]
+    name: Option<String>,
+    /// The file that holds the cluster's cookie.
+    #[arg(long, value_name = "FILE")]
+    cookie_file: Option<String>,
+    /// system or embedded: ask epmd for the node's port; none: it listens on --dist-port [default:
+    /// embedded].
+    #[arg(long, value_name = "MODE")]
+    epmd: Option<String>,
+    /// The port of epmd [default: 4369].
+    #[arg(long, value_name = "PORT")]
+    epmd_port: Option<String>,
+    /// The port that the node listens on, without epmd.
+    #[arg(long, value_name = "PORT")]
+    dist_port: Option<String>,
+}
+
+impl VisitOptions {
+    /// Flag over environment over file, as for the node itself.
+    pub(crate) fn read(
+        &self,
+        environment: &Environment,
+        topologies: &[String],
+    ) -> Result<RunConfig, Failure> {
+        let file = self
+            .config
+            .as_deref()
+            .map(|path| read_file(path, environment))
+            .transpose()?;
+        let settings: Layer = [
+            ("name", &self.name),
+            ("cookie_file", &self.cookie_file),
+            ("epmd", &self.epmd),
+            ("epmd_port", &self.epmd_port),
+            ("dist_port", &self.dist_port),
+        ]
+        .into_iter()
+        .filter_map(|(key, text)| Some((key, Raw::new(text.clone()?, Origin::Flag))))
+        .collect();
+        let flags = Flags {
+            settings,
+            topologies,
+            ..Flags::default()
+        };
+        Ok(Merged::new(flags, environment, file).read(environment)?)
+    }
+}
+
+/// Why a node could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum VisitError {
+    /// It cannot be reached at any of its addresses.
+    #[error("cannot reach {node}: {tried}; does it run, and is the cookie its own?")]
+    Unreachable {
+        /// The node.
+        node: NodeName,
+        /// Where it was tried, and what came of it.
+        tried: String,
+    },
+    /// Its host part leaves no room for a name of ours.
+    #[error("the host part of {node} is too long for a visit")]
+    LongHost {
+        /// The node.
+        node: NodeName,
+    },
+    /// Nobody can be found.
+    #[error("there is no topology to join; give --topology, or [[topology]] in the file")]
+    NoTopology,
+    /// There are not so many peers in time.
+    #[error("{seen}; {why}")]
+    TooFew {
+        /// Who is there.
+        seen: String,
+        /// What is in the way, as far as that is known.
+        why: String,
+    },
+    /// It was reached and did not answer.
+    #[error("{node} does not answer: {error}")]
+    NoAnswer {
+        /// The node.
+        node: NodeName,
+        /// What came instead.
+        error: RpcError,
+    },
+    /// It was told to leave and is still there.
+    #[error("{node} was told to leave and is still there after {after:?}; its log says more")]
+    StillThere {
+        /// The node.
+        node: NodeName,
+        /// How long it was waited for.
+        after: Duration,
+    },
+    /// It is neither a member nor steered by an agent.
+    #[error(
+        "{node} cannot be told to leave: it is no enmesh member, and no agent steers it; stop it \
+         by its own means"
+    )]
+    NotOurs {
+        /// The node.
+        node: NodeName,
+    },
+}
+
+/// A hidden node that nobody can dial, with the cookies and the transport of `config`.
+async fn start(
+    host: &NodeName,
+    config: RunConfig,
+    environment: &Environment,
+    topologies: bool,
+) -> Result<Node, Failure> {
+    let cookie = load_cookie(&config.cookie, environment)?;
+    // A BEAM keeps every name that it ever heard, so there is a bounded number of them.
+    let alive = format!("enmesh-visit-{}", std::process::id() % 1024);
+    let own = NodeName::new(&alive, host.host().as_str())
+        .map_err(|_| VisitError::LongHost { node: host.clone() })?;
+    let mut builder = Node::builder(own, cookie)
+        .visible(false)
+        .listener(false)
+        .epmd(config.epmd)
+        .epmd_port(config.epmd_port)
+        .dist_port(config.dist_port);
+    for peer in config.cookies {
+        let cookie = peer.load()?;
+        builder = builder.cookie_for(peer.peer, cookie);
+    }
+    if let Some(tls) = config.tls {
+        builder = builder.tls(tls);
+    }
+    if topologies {
+        builder = builder.looks_as(host.clone());
+        builder = config
+            .topologies
+            .into_iter()
+            .fold(builder, Builder::topology);
+    }
+    let started = builder.start().await;
+    started.map_err(|error| Failure::Start { error })
+}
+
+/// A hidden node that joins whom the topologies find for the node that `config` names.
+pub(crate) async fn join(config: RunConfig, environment: &Environment) -> Result<Node, Failure> {
+    let host = name(&config, environment)?;
+    start(&host, config, environment, true).await
+}
+
+/// A hidden node that has dialled one other.
+#[derive(Debug)]
+pub(crate) struct Visit {
+    node: Node,
+    host: NodeName,
+}
+
+impl Visit {
+    /// Dials the node that `config` names: on this machine, at the pod's address, and last at the
+    /// address that its name says.
+    pub(crate) async fn begin(
+        config: RunConfig,
+        environment: &Environment,
+    ) -> Result<Self, Failure> {
+        let host = name(&config, environment)?;
+        let node = start(&host, config, environment, false).await?;
+        let visit = Self { node, host };
+        match visit.reach(&addresses(&visit.host, environment)).await {
+            Ok(()) => Ok(visit),
+            Err(error) => {
+                visit.end().await;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// The visited node.
+    pub(crate) fn host(&self) -> &NodeName {
+        &self.host
+    }
+
+    /// Our own node.
+    pub(crate) fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// Calls a function there.
+    pub(crate) async fn call(
+        &self,
+        module: &'static str,
+        function: &'static str,
+        arguments: Vec<Term>,
+    ) -> Result<Term, RpcError> {
+        self.node
+            .rpc(&self.host, module, function, arguments, ANSWER_TIME)
+            .await
+    }
+
+    /// Closes the link.
+    pub(crate) async fn end(self) {
+        self.node.shutdown().await;
+    }
+
+    async fn reach(&self, addresses: &[Option<IpAddr>]) -> Result<(), VisitError> {
+        let mut tried = Vec::new();
+        for address in addresses {
+            let peer = PeerAddr::new(self.host.clone());
+            let (peer, place) = match address {
+                Some(address) => (peer.with_address(*address), address.to_string()),
+                None => (peer, self.host.host().to_string()),
+            };
+            match self.node.connect(peer).await {
+                Ok(()) => return Ok(()),
+                Err(ConnectError::Failed { failure, .. }) => {
+                    tried.push(format!("{} at {place}", failure.label()));
+                }
+                Err(error) => tried.push(error.to_string()),
+            }
+        }
+        Err(VisitError::Unreachable {
+            node: self.host.clone(),
+            tried: tried.join(", "),
+        })
+    }
+}
+
+/// The node that is meant. A release tells its own name in `RELEASE_NODE`.
+fn name(config: &RunConfig, environment: &Environment) -> Result<NodeName, Failure> {
+    let missing = || ConfigError::Missing {
+        what: "the node's name",
+        next: "give --name app@10.0.0.1, ENMESH_NAME, RELEASE_NODE or name in the file",
+    };
+    let of_release = || environment.get("RELEASE_NODE")?.parse().ok();
+    let name = config.name.clone().or_else(of_release);
+    name.ok_or_else(|| ConfigErrors::from(missing()).into())
+}
+
+/// Where a node of this pod or machine can be; `None` stands for what its name says.
+fn addresses(host: &NodeName, environment: &Environment) -> Vec<Option<IpAddr>> {
+    let spelt = host.host().as_ip();
+    let loopback = match spelt {
+        Some(ip) if ip.is_ipv6() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        _ => IpAddr::V4(Ipv4Addr::LOCALHOST),
+    };
+    let pod = environment.get("POD_IP").and_then(|ip| ip.parse().ok());
+    let mut addresses = vec![Some(loopback)];
+    addresses.extend(pod.map(Some).filter(|pod| *pod != Some(loopback)));
+    if spelt.is_none_or(|spelt| !addresses.contains(&Some(spelt))) {
+        addresses.push(None);
+    }
+    addresses
+}
