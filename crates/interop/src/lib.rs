@@ -6,6 +6,7 @@
 
 mod authority;
 mod beam;
+mod coredns;
 mod enmesh;
 mod epmd;
 mod example;
@@ -19,6 +20,7 @@ mod ratios;
 
 pub use authority::Authority;
 pub use beam::Beam;
+pub use coredns::CoreDns;
 pub use enmesh::Enmesh;
 pub use epmd::Epmd;
 pub use example::Example;
