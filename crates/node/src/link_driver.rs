@@ -19,7 +19,7 @@ use crate::crew::Pace;
 use crate::deadline::Alarm;
 use crate::kernel_driver::{KernelDriver, atom_of};
 use crate::link_queue::{KEPT_PLACES, LinkQueue, Outgoing, Size};
-use crate::transport::{Stream, read_arrived};
+use crate::transport::{Stream, read_arrived, write_now};
 
 /// The least room to read into, in bytes; an idle link holds no more than this.
 const READ_MIN: usize = 4 * 1024;
@@ -39,6 +39,11 @@ const LAST_WRITE: Duration = Duration::from_secs(1);
 /// How many bytes of small messages may wait inside of the link before more are taken from the
 /// queue.
 const LINK_AHEAD: usize = 256 * 1024;
+
+/// How many messages are delivered at once where they are answered. The answers to these leave
+/// before the next are delivered, so that the peer has work meanwhile: where both sides only take
+/// all that has come and answer all of it, one sleeps while the other works.
+const ANSWERED_AT_ONCE: usize = 32;
 
 /// What connects a link's task with the rest of the node.
 #[derive(Debug)]
@@ -99,6 +104,8 @@ struct Driver {
     undecodable: u64,
     /// Somebody waited for what was delivered last.
     has_woken: bool,
+    /// Whoever was woken last has sent something at once.
+    is_answered: bool,
     inbox: BytesMut,
     /// One batch on its way to the socket.
     outbox: Output,
@@ -125,6 +132,7 @@ impl Driver {
             peer: None,
             undecodable: 0,
             has_woken: false,
+            is_answered: false,
             inbox: BytesMut::new(),
             outbox: Output::default(),
             room: READ_MIN,
@@ -144,54 +152,42 @@ impl Driver {
         W: AsyncWrite + Unpin,
     {
         loop {
-            if let Err(error) = self.drain_actions().await {
+            let drained = self.drain_actions().await.unwrap_or_else(|error| {
                 self.close(error);
-            }
-            if std::mem::take(&mut self.has_woken) {
+                Drained::Wholly
+            });
+            let has_woken = std::mem::take(&mut self.has_woken);
+            if has_woken {
                 // Whoever waited may run on this very thread, however much there is to read.
                 tokio::task::yield_now().await;
             }
+            let (sent, fills) = (self.link.counters().frames_out, self.outbox.is_empty());
             if let Err(error) = self.fill_outbox(writer.is_write_vectored()) {
                 self.close(error);
+            }
+            if has_woken && fills {
+                self.is_answered = self.link.counters().frames_out > sent;
+            }
+            if drained == Drained::Partly {
+                // What cannot be written now waits for the rest to be delivered.
+                if let Some(written) = write_now(writer, &mut self.outbox).await
+                    && let Err(error) = self.handle(Step::Written(written), None)
+                {
+                    self.close(error);
+                }
+                continue;
             }
             if self.outbox.is_empty()
                 && let Some((error, _)) = self.closing.take()
             {
                 return LinkEnd::Failed(error);
             }
-            let reading = !self.asking && self.closing.is_none();
-            if reading {
-                self.make_room();
-            }
             let deadline = match &self.closing {
                 Some((_, deadline)) => Some(*deadline),
                 None => self.link.deadline(),
             };
-            let taking = self.outbox.is_empty() && self.closing.is_none() && self.link.is_up();
-            // Every branch is cancel safe: `read_buf` and `write_buf` move bytes only when they
-            // return, a channel's `recv` loses nothing, and `arrived` takes nothing.
-            let step = tokio::select! {
-                biased;
-                () = self.wires.stop.cancelled() => return LinkEnd::Stopped,
-                verdict = self.wires.verdicts.recv(), if self.asking => Step::Verdict(verdict),
-                // Before reading and writing, of which one may always be possible.
-                () = self.alarm.until(deadline) => {
-                    // What has arrived counts before the clock does: after a pause of our own
-                    // process the peer must not be taken for silent.
-                    let arrived = match reading {
-                        true => read_arrived(reader, &mut self.inbox).await,
-                        false => None,
-                    };
-                    match arrived {
-                        Some(Ok(read)) if read > 0 => Step::Read(Ok(read)),
-                        _ => Step::Timeout,
-                    }
-                }
-                step = transfer(
-                    reader, &mut self.inbox, reading,
-                    writer, &mut self.outbox, self.reads_first,
-                ) => step,
-                () = self.wires.queue.arrived(), if taking => Step::Queued,
+            let Some(step) = self.step(reader, writer, deadline).await else {
+                return LinkEnd::Stopped;
             };
             if let Some((error, _)) = &self.closing {
                 if !matches!(step, Step::Written(Ok(_))) {
@@ -200,6 +196,49 @@ impl Driver {
             } else if let Err(error) = self.handle(step, deadline) {
                 self.close(error);
             }
+        }
+    }
+
+    /// Waits for what can be done next; `None` once the manager wants the link to end.
+    async fn step<R, W>(
+        &mut self,
+        reader: &mut R,
+        writer: &mut W,
+        deadline: Option<Instant>,
+    ) -> Option<Step>
+    where
+        R: AsyncRead + Unpin,
+        W: AsyncWrite + Unpin,
+    {
+        let reading = !self.asking && self.closing.is_none();
+        if reading {
+            self.make_room();
+        }
+        let taking = self.outbox.is_empty() && self.closing.is_none() && self.link.is_up();
+        // Every branch is cancel safe: `read_buf` and `write_buf` move bytes only when they
+        // return, a channel's `recv` loses nothing, and `arrived` takes nothing.
+        tokio::select! {
+            biased;
+            () = self.wires.stop.cancelled() => None,
+            verdict = self.wires.verdicts.recv(), if self.asking => Some(Step::Verdict(verdict)),
+            // Before reading and writing, of which one may always be possible.
+            () = self.alarm.until(deadline) => {
+                // What has arrived counts before the clock does: after a pause of our own
+                // process the peer must not be taken for silent.
+                let arrived = match reading {
+                    true => read_arrived(reader, &mut self.inbox).await,
+                    false => None,
+                };
+                match arrived {
+                    Some(Ok(read)) if read > 0 => Some(Step::Read(Ok(read))),
+                    _ => Some(Step::Timeout),
+                }
+            }
+            step = transfer(
+                reader, &mut self.inbox, reading,
+                writer, &mut self.outbox, self.reads_first,
+            ) => Some(step),
+            () = self.wires.queue.arrived(), if taking => Some(Step::Queued),
         }
     }
 
@@ -302,16 +341,17 @@ impl Driver {
         Ok(())
     }
 
-    /// Obeys the link until it has nothing more to say. Messages stop as soon as the manager
-    /// ended the link, so that none follows the nodedown.
-    async fn drain_actions(&mut self) -> Result<(), LinkError> {
+    /// Obeys the link until it has nothing more to say, or until somebody is to answer first.
+    /// Messages stop as soon as the manager ended the link, so that none follows the nodedown.
+    async fn drain_actions(&mut self) -> Result<Drained, LinkError> {
         while let Some(action) = self.link.poll_action() {
             if self.wires.stop.is_cancelled() {
-                return Ok(());
+                return Ok(Drained::Wholly);
             }
             let action = match action {
                 Action::Deliver(message) => match self.deliver(message).await {
                     Some(other) => other,
+                    None if self.is_answered && self.has_woken => return Ok(Drained::Partly),
                     None => continue,
                 },
                 other => other,
@@ -331,20 +371,25 @@ impl Driver {
             }
         }
         self.tell_undecodable();
-        Ok(())
+        Ok(Drained::Wholly)
     }
 
-    /// Delivers `first` and all messages that follow it, as many as can be under one lock of the
-    /// kernel. Returns the action behind them, if there is one.
+    /// Delivers `first` and the messages that follow it, as many as can be under one lock of the
+    /// kernel. Returns the action behind them, if it was come to.
     async fn deliver(&mut self, first: Message) -> Option<Action> {
         let peer = self.peer.clone()?;
+        let mut left = match self.is_answered {
+            true => ANSWERED_AT_ONCE,
+            false => usize::MAX,
+        };
         let (mut first, mut other, mut ahead) = (Some(first), None, None);
         loop {
             let (link, stop) = (&mut self.link, &self.wires.stop);
             let messages = std::iter::from_fn(|| {
-                if stop.is_cancelled() {
+                if stop.is_cancelled() || left == 0 {
                     return None;
                 }
+                left -= 1;
                 if let Some(first) = first.take() {
                     return Some(first);
                 }
@@ -395,6 +440,14 @@ impl Driver {
             self.inbox.reserve(self.room);
         }
     }
+}
+
+/// How far what the link says was obeyed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Drained {
+    Wholly,
+    /// There may be more, once what came of the first part is written.
+    Partly,
 }
 
 enum Step {

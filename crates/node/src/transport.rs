@@ -6,9 +6,9 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use enmesh_identity::NodeName;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 #[cfg(feature = "tls")]
@@ -197,6 +197,21 @@ pub(crate) async fn read_arrived<R: AsyncRead + Unpin>(
         }
     })
     .await
+}
+
+/// Writes what the system takes, without waiting for it to take more; `None` if that is nothing.
+pub(crate) async fn write_now<W: AsyncWrite + Unpin>(
+    writer: &mut W,
+    outbox: &mut impl Buf,
+) -> Option<io::Result<usize>> {
+    if !outbox.has_remaining() {
+        return None;
+    }
+    tokio::select! {
+        biased;
+        written = writer.write_buf(outbox) => Some(written),
+        () = std::future::ready(()) => None,
+    }
 }
 
 impl AsyncRead for Reader {

@@ -5,10 +5,15 @@ use enmesh_identity::{Cookie, Creation, NodeName};
 use enmesh_otp::{AutoConnect, Kernel, KernelConfig};
 use enmesh_proto::{Control, LinkConfig, LocalNode};
 use enmesh_term::{Pid, Term};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::io;
+use std::pin::Pin;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 
 use super::*;
 use crate::link_queue::{Refused, SMALL};
+use crate::mailbox::{Mailbox, MailboxOptions, Received};
 
 const MIB: usize = 1 << 20;
 
@@ -38,8 +43,8 @@ fn hear(link: &mut Link, bytes: BytesMut) -> BytesMut {
     link.take_output(now).unwrap_or_default()
 }
 
-/// A link that is up, and nobody who reads at its other end.
-fn link_up() -> Link {
+/// Both ends of a link that is up.
+fn link_up() -> (Link, Link) {
     let now = Instant::now();
     let peer: NodeName = "b@127.0.0.1".parse().unwrap();
     let mut ours = Link::dial(now, config("a@127.0.0.1"), peer, 1);
@@ -50,10 +55,15 @@ fn link_up() -> Link {
         said = hear(&mut ours, answer);
     }
     assert!(ours.is_up());
-    ours
+    (ours, theirs)
 }
 
+/// With nobody who reads at the other end.
 fn driver() -> Driver {
+    driver_of(link_up().0)
+}
+
+fn driver_of(link: Link) -> Driver {
     let kernel = KernelConfig {
         node: "a@127.0.0.1".parse().unwrap(),
         creation: Creation::from_seed(9),
@@ -77,7 +87,7 @@ fn driver() -> Driver {
         ),
         queue: Arc::default(),
     };
-    Driver::new(link_up(), wires)
+    Driver::new(link, wires)
 }
 
 fn message(payload: Vec<u8>) -> Message {
@@ -280,4 +290,84 @@ async fn neither_the_kernel_nor_other_links_wait_while_a_long_request_is_decoded
     assert!(stalled < all / 6, "no turn for {stalled:?} of {all:?}");
     assert!(asked > 100, "asked {asked} times in {all:?}");
     assert!(waited < all / 6, "waited {waited:?} of {all:?}");
+}
+
+/// Takes everything, and notes how many questions were answered at each write.
+struct Noted {
+    answered: Arc<AtomicUsize>,
+    writes: Arc<Mutex<Vec<usize>>>,
+}
+
+impl AsyncWrite for Noted {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let answered = self.answered.load(Ordering::Relaxed);
+        self.writes.lock().unwrap().push(answered);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn the_first_answers_leave_before_everything_that_came_in_is_answered() {
+    const QUESTIONS: usize = 100;
+    let (ours, mut theirs) = link_up();
+    let mut driver = driver_of(ours);
+    let peer = driver.link.peer().unwrap().clone();
+    driver.peer = Some(atom_of(&peer.name));
+    let (kernel, queue) = (&driver.wires.kernel, &driver.wires.queue);
+    kernel.nodeup(&peer, 1, Arc::clone(queue));
+    let mut mailbox = Mailbox::new(kernel, &MailboxOptions::default()).unwrap();
+    let asker = Pid::new(atom_of(&peer.name), 40, 0, peer.creation.get());
+    let to = mailbox.pid().clone();
+    let mut questions = move || {
+        for _ in 0..QUESTIONS {
+            let (to, token) = (to.clone(), None);
+            let question = Some(Bytes::from_static(&[97, 1]));
+            theirs
+                .send(1, &Control::Send { to, token }, question)
+                .unwrap();
+        }
+        theirs.take_output(Instant::now()).unwrap()
+    };
+    let mut noted = Noted {
+        answered: Arc::default(),
+        writes: Arc::default(),
+    };
+    let (answered, writes) = (Arc::clone(&noted.answered), Arc::clone(&noted.writes));
+    let stop = driver.wires.stop.clone();
+    let (mut peers_end, mut socket) = tokio::io::duplex(MIB);
+    let echo = tokio::spawn(async move {
+        for number in 1..=3 * QUESTIONS {
+            if number % QUESTIONS == 1 {
+                peers_end.write_all(&questions()).await.unwrap();
+            }
+            assert!(matches!(mailbox.recv().await, Ok(Received::Message(_))));
+            mailbox.send(&asker, &1).await.unwrap();
+            answered.store(number, Ordering::Relaxed);
+        }
+        // What is to be written is, before the link ends.
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        stop.cancel();
+    });
+    driver.run(&mut socket, &mut noted).await;
+    echo.await.unwrap();
+    let writes = std::mem::take(&mut *writes.lock().unwrap());
+    let last = writes.iter().filter(|&&at| at > 2 * QUESTIONS);
+    let last: Vec<usize> = last.map(|at| at - 2 * QUESTIONS).collect();
+    let most = last
+        .iter()
+        .scan(0, |before, &at| Some(at - std::mem::replace(before, at)));
+    assert_eq!(last.last(), Some(&QUESTIONS), "{writes:?}");
+    assert!(most.max() <= Some(ANSWERED_AT_ONCE), "{writes:?}");
 }
