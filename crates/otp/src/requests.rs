@@ -51,6 +51,7 @@ pub(crate) enum Kind<H> {
 /// One reference of ours that is in use.
 #[derive(Clone, Debug)]
 pub(crate) struct Request<H> {
+    pub(crate) reference: Reference,
     /// The process that made it.
     pub(crate) by: Pid,
     pub(crate) kind: Kind<H>,
@@ -90,7 +91,9 @@ impl<H> Requests<H> {
         target: Option<Address>,
     ) -> (u64, Reference) {
         let number = self.references.fresh();
+        let reference = self.references.reference(number);
         let request = Request {
+            reference: reference.clone(),
             by,
             kind,
             target,
@@ -98,7 +101,7 @@ impl<H> Requests<H> {
             stand_in: None,
         };
         self.table.insert(number, request);
-        (number, self.references.reference(number))
+        (number, reference)
     }
 
     /// A new reference that stands for nothing.
@@ -107,9 +110,12 @@ impl<H> Requests<H> {
         self.references.reference(number)
     }
 
-    /// The reference of a number.
+    /// The reference of a number, which is perhaps in use.
     pub(crate) fn reference(&self, number: u64) -> Reference {
-        self.references.reference(number)
+        match self.table.get(&number) {
+            Some(request) => request.reference.clone(),
+            None => self.references.reference(number),
+        }
     }
 
     /// The number of a reference that is in use.

@@ -172,7 +172,10 @@ impl Ord for Atom {
 impl Hash for Atom {
     /// As the name hashes, so that a map keyed by atoms can be asked with a `&str`.
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.as_str().hash(state);
+        // As `str` does it, whose hash it must be for `Borrow<str>`, but without looking whether the
+        // bytes are UTF-8 each time.
+        state.write(self.as_bytes());
+        state.write_u8(0xff);
     }
 }
 

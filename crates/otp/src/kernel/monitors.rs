@@ -163,8 +163,8 @@ impl<H: Clone + Debug> Kernel<H> {
         };
         let target = request.target.clone().filter(|_| monitors);
         let watched = request.watched;
+        let reference = request.reference.clone();
         self.detach(number);
-        let reference = self.requests.reference(number);
         if let Some(watched) = watched {
             if let Some(process) = self.processes.get_mut(watched) {
                 process
