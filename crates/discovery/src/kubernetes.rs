@@ -3,13 +3,19 @@
 #[cfg(feature = "kubernetes")]
 mod api;
 #[cfg(feature = "kubernetes")]
+mod asking;
+#[cfg(feature = "kubernetes")]
 mod book;
 mod config;
+#[cfg(feature = "kubernetes")]
+mod domain;
 #[cfg(feature = "kubernetes")]
 mod failure;
 #[cfg(feature = "kubernetes")]
 mod follower;
 mod lookup;
+mod name_mode;
+mod name_rules;
 #[cfg(feature = "kubernetes")]
 mod naming;
 #[cfg(feature = "kubernetes")]
@@ -22,10 +28,13 @@ mod selection;
 mod session;
 #[cfg(feature = "kubernetes")]
 mod source;
+mod template;
 #[cfg(feature = "kubernetes")]
 mod tracker;
 #[cfg(feature = "kubernetes")]
 mod transport;
 
-pub use config::{KubernetesConfig, NameMode, Readiness};
+pub use config::{KubernetesConfig, Readiness};
 pub use lookup::LookupMode;
+pub use name_mode::{NameMode, PortSource};
+pub use template::{NameTemplate, NameTemplateError};

@@ -1,5 +1,7 @@
 //! Why a topology is not understood.
 
+use enmesh_identity::{NameForm, NodeName};
+
 use super::strategy::STRATEGIES;
 
 /// The longest part of a configuration that a message repeats, in characters.
@@ -86,6 +88,26 @@ pub enum ConfigError {
         value: String,
         /// What may stand there.
         allowed: &'static str,
+    },
+    /// Our own name is short and those of the peers would be long, or the other way round.
+    #[error(
+        "`{}` for key `{key}` makes {} names and our own, {own}, is none of them, and Erlang nodes \
+         connect their like alone: {fix}",
+        shown(value),
+        match own.form() {
+            NameForm::Short => "long",
+            NameForm::Long => "short",
+        }
+    )]
+    MixedNames {
+        /// The key.
+        key: &'static str,
+        /// What stands there.
+        value: String,
+        /// Our own name.
+        own: NodeName,
+        /// What to do.
+        fix: &'static str,
     },
 }
 

@@ -11,7 +11,6 @@ use crate::epmd_all::EpmdAllConfig;
 use crate::erlang_hosts::ErlangHostsConfig;
 use crate::exec::ExecConfig;
 use crate::file::FileConfig;
-use crate::gossip::GossipConfig;
 use crate::kubernetes::KubernetesConfig;
 use crate::kubernetes_dns::KubernetesDnsConfig;
 use crate::kubernetes_dns_srv::KubernetesDnsSrvConfig;
@@ -67,6 +66,10 @@ macro_rules! strategies {
         /// libcluster's module names (`Cluster.Strategy.Kubernetes`) are understood as well.
         #[derive(Clone, Debug, PartialEq, Eq)]
         #[non_exhaustive]
+        #[allow(
+            clippy::large_enum_variant,
+            reason = "a program has a handful of topologies, and none of them is moved often"
+        )]
         pub enum Strategy {
             $($(#[$doc])* $variant($config),)+
         }
@@ -145,8 +148,6 @@ strategies! {
     Exec(ExecConfig),
     /// `file`: what stands in a file.
     File(FileConfig),
-    /// `gossip`: whoever sends libcluster's heartbeats to the same group.
-    Gossip(GossipConfig),
 }
 
 fn take<C: StrategyConfig>(fields: BTreeMap<String, Field>) -> Result<C, ConfigError> {

@@ -95,7 +95,7 @@ fn kubernetes_has_libcluster_s_defaults() {
     assert_eq!(config.lookup_mode, None);
     assert!(config.namespaces.is_empty());
     assert_eq!(config.mode, NameMode::Ip);
-    assert_eq!(config.cluster_name, "cluster");
+    assert_eq!((config.cluster_name, config.cluster_domain), (None, None));
     assert!(!config.use_cached_resources);
     assert_eq!(config.polling_interval.as_millis(), 5_000);
 }
@@ -135,9 +135,9 @@ fn what_is_missing_or_unknown_is_named() {
          b@127.0.0.1",
     );
     refused(
-        "strategy=kubernetes mode=hostname kubernetes_selector=a=b",
-        "strategy kubernetes needs key `kubernetes_service_name`: the name of a Service: 1 to 63 \
-         of a-z, 0-9 and -; mode hostname needs it",
+        "strategy=kubernetes kubernetes_selector=a=b kubernetes_service_name=A",
+        "`A` is not allowed for key `kubernetes_service_name`: the name of a Service: 1 to 63 of \
+         a-z, 0-9 and -",
     );
 }
 
@@ -150,7 +150,8 @@ fn a_value_out_of_range_is_named_with_the_range() {
     );
     refused(
         "strategy=kubernetes kubernetes_selector=a mode=fqdn",
-        "`fqdn` is not allowed for key `mode`: ip, dns or hostname",
+        "`fqdn` is not allowed for key `mode`: ip, dns, srv, hostname, pod, template (with \
+         name_template), ask, epmd or auto",
     );
     refused(
         "strategy=epmd hosts=a@b,c",

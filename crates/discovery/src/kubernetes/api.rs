@@ -228,13 +228,22 @@ fn pod_uri(environment: &Environment) -> Result<Uri, ApiError> {
     text.parse().map_err(|_| ApiError::BadAddress { text })
 }
 
+/// Whether the API server's name is to be completed with the cluster's domain.
+pub(super) fn needs_domain(config: &KubernetesConfig) -> bool {
+    let host = config.master.as_deref().map(master_host);
+    host.is_some_and(|host| host.ends_with(".svc"))
+}
+
+fn master_host(master: &str) -> &str {
+    let host = master.strip_prefix("https://").unwrap_or(master);
+    let host = host.strip_suffix('/').unwrap_or(host);
+    host.strip_suffix('.').unwrap_or(host)
+}
+
 /// libcluster appends the cluster's domain to `kubernetes.default.svc`; a full name, an address or
 /// a port is taken as it is.
 fn master_uri(master: &str, cluster_domain: &str) -> Result<Uri, ApiError> {
-    let host = master.strip_prefix("https://").unwrap_or(master);
-    let host = host.strip_suffix('/').unwrap_or(host);
-    let host = host.strip_suffix('.').unwrap_or(host);
-    let text = match host {
+    let text = match master_host(master) {
         host if host.ends_with(".svc") => format!("https://{host}.{cluster_domain}"),
         host => format!("https://{host}"),
     };

@@ -69,6 +69,11 @@ impl Book {
             self.hold(id, living(&seen, peers));
         }
         self.tell_of_draining();
+        self.tell_all();
+    }
+
+    /// Says all peers that there are, so that whoever is not among them is known to be gone.
+    pub(super) fn tell_all(&mut self) {
         let last = |holders: &Vec<(PodId, Sighting)>| holders.last().map(|(_, peer)| peer.clone());
         let peers = self.holders.values().filter_map(last).collect();
         self.updates.push_back(Update::Snapshot(peers));

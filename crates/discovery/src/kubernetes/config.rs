@@ -7,6 +7,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::lookup::{LOOKUP_MODE, LOOKUP_MODE_ALLOWED, LookupMode};
+use super::name_mode::{MODE, MODE_ALLOWED, NameMode, PORT, PORT_ALLOWED, PortSource};
+use super::name_rules::{self, CLUSTER_DOMAIN, CLUSTER_DOMAIN_ALLOWED, NAME_TEMPLATE};
+use super::template::NameTemplate;
 use crate::config::{
     ConfigError, DEFAULT_POLLING_INTERVAL, Field, Fields, POLLING_INTERVAL_ALLOWED, StrategyConfig,
     duration_text,
@@ -23,13 +26,11 @@ const SELECTOR_ALLOWED: &str = "a label selector, as in app=web,tier=front; ever
 const FIELD_SELECTOR: &str = "kubernetes_field_selector";
 const FIELD_SELECTOR_ALLOWED: &str =
     "a field selector, as in spec.nodeName=node1; slices and endpoints know metadata.name alone";
-const NAMESPACE: &str = "kubernetes_namespace";
+pub(super) const NAMESPACE: &str = "kubernetes_namespace";
 const NAMESPACE_ALLOWED: &str =
     "1 to 32 namespaces separated by commas, each 1 to 63 of a-z, 0-9 and -";
-const MODE_ALLOWED: &str = "ip, dns or hostname";
 const SERVICE_NAME: &str = "kubernetes_service_name";
-const SERVICE_NAME_ALLOWED: &str =
-    "the name of a Service: 1 to 63 of a-z, 0-9 and -; mode hostname needs it";
+const SERVICE_NAME_ALLOWED: &str = "the name of a Service: 1 to 63 of a-z, 0-9 and -";
 const CLUSTER_NAME: &str = "kubernetes_cluster_name";
 const CLUSTER_NAME_ALLOWED: &str = "the part of the cluster's domain before .local";
 const MASTER: &str = "kubernetes_master";
@@ -80,14 +81,24 @@ pub struct KubernetesConfig {
     pub lookup_mode: Option<LookupMode>,
     /// Key `ready`: what not being ready means for a pod, by default nothing.
     pub ready: Readiness,
-    /// Key `mode`: which names the nodes have, by default their addresses.
+    /// Key `mode`: which names the nodes have, by default their addresses; with a
+    /// `name_template` what it says, and with lookup mode `auto` names like our own.
     pub mode: NameMode,
+    /// Key `name_template`: the pattern of mode `template`. libcluster has no such key.
+    pub name_template: Option<NameTemplate>,
+    /// Key `port`: where the nodes' ports come from, by default from epmd. libcluster has no such
+    /// key.
+    pub port: PortSource,
     /// Key `kubernetes_service_name`: the Service whose slices or endpoints are read, and that
-    /// stands in the names of mode `hostname`.
+    /// stands in the names of modes `srv`, `hostname` and `pod`. Where it is not given, those have
+    /// the Service of the slice or the Endpoints, else the pod's subdomain.
     pub service_name: Option<String>,
-    /// Key `kubernetes_cluster_name`: the cluster's domain is this and `.local`, by default
-    /// `cluster.local`. The environment's `CLUSTER_DOMAIN` names the whole domain instead.
-    pub cluster_name: String,
+    /// Key `kubernetes_cluster_domain`: the cluster's domain, by default found in this order:
+    /// `cluster_name`, the environment's `CLUSTER_DOMAIN`, the search list of a pod's resolv.conf,
+    /// the canonical name of `kubernetes.default.svc`, `cluster.local`. libcluster has no such key.
+    pub cluster_domain: Option<String>,
+    /// Key `kubernetes_cluster_name`: the cluster's domain is this and `.local`.
+    pub cluster_name: Option<String>,
     /// Key `kubernetes_master`: the API server, where it shall not be found as described above.
     pub master: Option<String>,
     /// Key `kubernetes_service_account_path`: where a pod has its token, the CA and its namespace.
@@ -115,18 +126,6 @@ pub enum Readiness {
     Ready,
 }
 
-/// Which names the nodes have. The address to dial is the pod's in every mode.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum NameMode {
-    /// `ip`: `base@10.1.2.3`.
-    #[default]
-    Ip,
-    /// `dns`: `base@10-1-2-3.NAMESPACE.pod.DOMAIN`.
-    Dns,
-    /// `hostname`: `base@HOSTNAME.SERVICE.NAMESPACE.svc.DOMAIN`.
-    Hostname,
-}
-
 impl Default for KubernetesConfig {
     fn default() -> Self {
         Self {
@@ -137,8 +136,11 @@ impl Default for KubernetesConfig {
             lookup_mode: None,
             ready: Readiness::default(),
             mode: NameMode::default(),
+            name_template: None,
+            port: PortSource::default(),
             service_name: None,
-            cluster_name: "cluster".to_owned(),
+            cluster_domain: None,
+            cluster_name: None,
             master: None,
             service_account_path: DEFAULT_ACCOUNT_PATH.into(),
             use_cached_resources: false,
@@ -159,8 +161,11 @@ impl StrategyConfig for KubernetesConfig {
         NAMESPACE,
         LOOKUP_MODE,
         READY,
-        "mode",
+        MODE,
+        NAME_TEMPLATE,
+        PORT,
         SERVICE_NAME,
+        CLUSTER_DOMAIN,
         CLUSTER_NAME,
         MASTER,
         ACCOUNT_PATH,
@@ -174,23 +179,29 @@ impl StrategyConfig for KubernetesConfig {
         let default = Self::default();
         let interval = fields.duration("polling_interval", POLLING_INTERVAL_ALLOWED)?;
         let account_path = fields.text(ACCOUNT_PATH, ACCOUNT_PATH_ALLOWED)?;
+        let lookup_mode = match fields.text(LOOKUP_MODE, LOOKUP_MODE_ALLOWED)? {
+            Some(text) => Some(text.parse()?),
+            None => None,
+        };
+        let name_template = name_rules::template(fields)?;
+        let usual_mode = match (&name_template, lookup_mode) {
+            (Some(_), _) => NameMode::Template,
+            (None, Some(LookupMode::Auto)) => NameMode::Auto,
+            (None, _) => default.mode,
+        };
         Ok(Self {
             node_basename: fields.text(BASENAME, BASENAME_ALLOWED)?,
             selector: fields.text(SELECTOR, SELECTOR_ALLOWED)?,
             field_selector: fields.text(FIELD_SELECTOR, FIELD_SELECTOR_ALLOWED)?,
             namespaces: fields.optional_list(NAMESPACE, NAMESPACE_ALLOWED)?,
-            lookup_mode: match fields.text(LOOKUP_MODE, LOOKUP_MODE_ALLOWED)? {
-                Some(text) => Some(text.parse()?),
-                None => None,
-            },
+            lookup_mode,
             ready: fields.parsed(READY, READY_ALLOWED, default.ready)?,
-            mode: fields.parsed("mode", MODE_ALLOWED, default.mode)?,
+            mode: fields.parsed(MODE, MODE_ALLOWED, usual_mode)?,
+            name_template,
+            port: fields.parsed(PORT, PORT_ALLOWED, default.port)?,
             service_name: fields.text(SERVICE_NAME, SERVICE_NAME_ALLOWED)?,
-            cluster_name: fields.parsed(
-                CLUSTER_NAME,
-                CLUSTER_NAME_ALLOWED,
-                default.cluster_name,
-            )?,
+            cluster_domain: fields.text(CLUSTER_DOMAIN, CLUSTER_DOMAIN_ALLOWED)?,
+            cluster_name: fields.text(CLUSTER_NAME, CLUSTER_NAME_ALLOWED)?,
             master: fields.text(MASTER, MASTER_ALLOWED)?,
             service_account_path: account_path.map_or(default.service_account_path, PathBuf::from),
             use_cached_resources: fields.parsed(CACHED, CACHED_ALLOWED, false)?,
@@ -210,9 +221,15 @@ impl StrategyConfig for KubernetesConfig {
             (FIELD_SELECTOR, self.field_selector.clone()),
             (LOOKUP_MODE, self.lookup_mode.map(|mode| mode.to_string())),
             (READY, Some(self.ready.to_string())),
-            ("mode", Some(self.mode.to_string())),
+            (MODE, Some(self.mode.to_string())),
+            (
+                NAME_TEMPLATE,
+                self.name_template.as_ref().map(ToString::to_string),
+            ),
+            (PORT, Some(self.port.to_string())),
             (SERVICE_NAME, self.service_name.clone()),
-            (CLUSTER_NAME, Some(self.cluster_name.clone())),
+            (CLUSTER_DOMAIN, self.cluster_domain.clone()),
+            (CLUSTER_NAME, self.cluster_name.clone()),
             (MASTER, self.master.clone()),
             (ACCOUNT_PATH, Some(path(&self.service_account_path))),
             (CACHED, Some(self.use_cached_resources.to_string())),
@@ -238,16 +255,19 @@ impl StrategyConfig for KubernetesConfig {
         if self.selector.is_none() && !by_service {
             return Err(missing(SELECTOR, SELECTOR_ALLOWED));
         }
-        if self.mode == NameMode::Hostname && self.service_name.is_none() {
-            return Err(missing(SERVICE_NAME, SERVICE_NAME_ALLOWED));
-        }
+        name_rules::check(self)?;
         self.check_namespaces()?;
         check_label(
             SERVICE_NAME,
             self.service_name.as_deref(),
             SERVICE_NAME_ALLOWED,
         )?;
-        check_query(CLUSTER_NAME, &self.cluster_name, CLUSTER_NAME_ALLOWED)?;
+        if let Some(domain) = &self.cluster_domain {
+            check_query(CLUSTER_DOMAIN, domain, CLUSTER_DOMAIN_ALLOWED)?;
+        }
+        if let Some(name) = &self.cluster_name {
+            check_query(CLUSTER_NAME, name, CLUSTER_NAME_ALLOWED)?;
+        }
         if let Some(master) = &self.master
             && !is_authority(master.strip_prefix("https://").unwrap_or(master))
         {
@@ -263,6 +283,7 @@ impl StrategyConfig for KubernetesConfig {
 
     #[cfg(feature = "kubernetes")]
     fn source(&self, context: &SourceContext) -> Result<Box<dyn Source>, SourceError> {
+        name_rules::check_own(self, context)?;
         Ok(Box::new(super::source::KubernetesSource::new(
             self, context,
         )))
@@ -299,7 +320,7 @@ fn is_authority(text: &str) -> bool {
     !text.is_empty() && text.len() <= 300 && text.chars().all(fits)
 }
 
-fn missing(key: &'static str, allowed: &'static str) -> ConfigError {
+pub(super) fn missing(key: &'static str, allowed: &'static str) -> ConfigError {
     ConfigError::MissingKey {
         key,
         strategy: "kubernetes",
@@ -347,33 +368,6 @@ impl fmt::Display for Readiness {
         f.write_str(match self {
             Self::Any => "any",
             Self::Ready => "ready",
-        })
-    }
-}
-
-impl FromStr for NameMode {
-    type Err = ConfigError;
-
-    fn from_str(text: &str) -> Result<Self, ConfigError> {
-        match text {
-            "ip" => Ok(Self::Ip),
-            "dns" => Ok(Self::Dns),
-            "hostname" => Ok(Self::Hostname),
-            other => Err(ConfigError::BadValue {
-                key: "mode",
-                value: other.to_owned(),
-                allowed: MODE_ALLOWED,
-            }),
-        }
-    }
-}
-
-impl fmt::Display for NameMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Ip => "ip",
-            Self::Dns => "dns",
-            Self::Hostname => "hostname",
         })
     }
 }

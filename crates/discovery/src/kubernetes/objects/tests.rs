@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
-use super::super::config::{KubernetesConfig, NameMode};
+use super::super::config::KubernetesConfig;
+use super::super::name_mode::NameMode;
 use super::super::naming::Naming;
 use super::*;
 
@@ -9,17 +10,20 @@ fn naming(mode: NameMode) -> Naming {
         node_basename: Some("test_basename".to_owned()),
         mode,
         service_name: Some("my_service".to_owned()),
-        cluster_name: "my_cluster".to_owned(),
         ..KubernetesConfig::default()
     };
-    Naming::new(&config, &"own@10.0.0.9".parse().unwrap(), None)
+    Naming::new(
+        &config,
+        &"own@10.0.0.9".parse().unwrap(),
+        "my_cluster.local",
+    )
 }
 
 fn names<H: Holder + serde::de::DeserializeOwned>(object: Value, mode: NameMode) -> Vec<String> {
     let object: H = serde_json::from_value(object).unwrap();
     let seen = object.seen();
     let living = seen.iter().filter(|seen| !seen.terminating);
-    let peers = living.filter_map(|seen| naming(mode).peer(seen));
+    let peers = living.flat_map(|seen| naming(mode).peers(seen));
     peers.map(|peer| peer.name().to_string()).collect()
 }
 
@@ -106,14 +110,17 @@ fn a_pod_has_a_dns_name() {
 /// libcluster, kubernetes_test.exs: "works with hostname and cluster_name in ip_lookup_mode:
 /// :pods".
 #[test]
-fn a_pod_has_the_host_name_of_its_spec_else_its_own_name() {
+fn a_pod_has_the_host_name_of_its_spec_else_its_own_name_in_a_subdomain() {
     let tail = "my_service.airatel-service-localization.svc.my_cluster.local";
     let mut with = pod();
     with["spec"]["hostname"] = json!("my-hostname-0");
     let expected = format!("test_basename@my-hostname-0.{tail}");
     assert_eq!(names::<Pod>(with, NameMode::Hostname), [expected]);
     let expected = format!("test_basename@web-6d4cf56db6-2xkqp.{tail}");
-    assert_eq!(names::<Pod>(pod(), NameMode::Hostname), [expected]);
+    let mut within = pod();
+    within["spec"]["subdomain"] = json!("my_service");
+    assert_eq!(names::<Pod>(within, NameMode::Hostname), [expected]);
+    assert_eq!(names::<Pod>(pod(), NameMode::Hostname), [""; 0]);
 }
 
 #[test]
