@@ -31,13 +31,13 @@ fn members_follow_kubectl_scale_and_lose_nobody_when_the_api_breaks() {
         .unwrap();
 
     let outside =
-        ["pods", "endpoints"].map(|mode| member_outside(&cluster, &access, &cookie, mode));
-    let inside = ["pods", "endpoints"].map(|mode| member_in_a_pod(&cluster, mode));
+        ["pods", "endpointslices"].map(|mode| member_outside(&cluster, &access, &cookie, mode));
+    let inside = ["endpoints", "auto"].map(|mode| member_in_a_pod(&cluster, mode));
     let members = [
         ("outside by pods", &*outside[0]),
-        ("outside by endpoints", &*outside[1]),
-        ("inside by pods", &inside[0]),
-        ("inside by endpoints", &inside[1]),
+        ("outside by endpointslices", &*outside[1]),
+        ("inside by endpoints", &inside[0]),
+        ("inside by auto", &inside[1]),
     ];
     let mut story = Story {
         cluster: &cluster,

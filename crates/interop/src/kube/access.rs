@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::cluster::Cluster;
 use super::settings::token_kubeconfig;
@@ -47,10 +47,23 @@ impl Access {
 
     /// Gives the Role (back).
     pub fn restore(&self, cluster: &Cluster) -> Result<()> {
+        self.allow(cluster, &["pods", "endpoints", "endpointslices"])
+    }
+
+    /// Gives a Role for these resources and no others.
+    pub fn allow(&self, cluster: &Cluster, resources: &[&str]) -> Result<()> {
         let group = "rbac.authorization.k8s.io";
         let version = "rbac.authorization.k8s.io/v1";
         let metadata = json!({"name": self.account, "namespace": self.namespace});
         let verbs = ["get", "list", "watch"];
+        let rule = |resource: &&str| {
+            let group = match *resource {
+                "endpointslices" => "discovery.k8s.io",
+                _ => "",
+            };
+            json!({"apiGroups": [group], "resources": [resource], "verbs": verbs})
+        };
+        let rules: Vec<Value> = resources.iter().map(rule).collect();
         cluster.apply(&json!({
             "apiVersion": "v1",
             "kind": "List",
@@ -59,10 +72,7 @@ impl Access {
                     "apiVersion": version,
                     "kind": "Role",
                     "metadata": metadata,
-                    "rules": [
-                        {"apiGroups": [""], "resources": ["pods", "endpoints"], "verbs": verbs},
-                        {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": verbs},
-                    ],
+                    "rules": rules,
                 },
                 {
                     "apiVersion": version,
