@@ -79,6 +79,11 @@ impl Process {
         self.signal(Signal::TERM)
     }
 
+    /// SIGHUP.
+    pub fn hang_up(&self) -> Result<()> {
+        self.signal(Signal::HUP)
+    }
+
     /// SIGINT, without waiting.
     pub fn interrupt(&self) -> Result<()> {
         self.signal(Signal::INT)

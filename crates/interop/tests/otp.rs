@@ -18,6 +18,8 @@ mod groups;
 mod hostile;
 #[path = "otp/ipv6.rs"]
 mod ipv6;
+#[path = "otp/leaving.rs"]
+mod leaving;
 #[path = "otp/lockers.rs"]
 mod lockers;
 #[path = "otp/mixed.rs"]
@@ -30,6 +32,8 @@ mod naming;
 mod neighbours;
 #[path = "otp/pubsub.rs"]
 mod pubsub;
+#[path = "otp/reloading.rs"]
+mod reloading;
 #[path = "otp/rust_node.rs"]
 mod rust_node;
 #[path = "otp/settings.rs"]
@@ -70,6 +74,8 @@ for_each_release! {
     crate::cases::what_a_beam_asks_is_answered as what_a_beam_asks_is_answered,
     crate::hostile::hostile_frames_harm_nobody_else as hostile_frames_harm_nobody_else,
     crate::global::every_node_locks_and_names_in_milliseconds as every_node_locks_and_names,
+    crate::leaving::a_member_leaves_all_together as a_member_leaves_all_together,
+    crate::leaving::a_frozen_beam_does_not_keep_us as a_frozen_beam_does_not_keep_us,
     crate::lockers::locks_are_quick_while_members_come_and_go as locks_are_quick_while_members_come_and_go,
     crate::neighbours::a_neighbour_is_whole as a_neighbour_is_whole,
     crate::neighbours::elixir_finds_a_neighbour as elixir_finds_a_neighbour,
@@ -104,6 +110,7 @@ for_each_release! {
     crate::naming::who_is_told_to_go_leaves_and_comes_back as who_is_told_to_go,
     crate::ipv6::each_side_dials_over_ipv6 as each_side_dials_over_ipv6,
     crate::ipv6::names_that_are_addresses_of_ipv6 as names_that_are_addresses_of_ipv6,
+    crate::reloading::topologies_change_and_links_stay as topologies_change_and_links_stay,
     crate::settings::a_peer_with_a_cookie_of_its_own as a_peer_with_a_cookie_of_its_own,
     crate::settings::only_who_is_allowed as only_who_is_allowed,
     crate::settings::a_node_without_a_name as a_node_without_a_name,
