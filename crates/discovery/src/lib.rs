@@ -6,6 +6,7 @@
 //! | [`Strategy`] | where its peers come from, one configuration struct for each strategy |
 //! | [`Source`] | says [`Update`](enmesh_membership::Update) after update, for ever |
 //! | [`SourceContext`] | what a source must know of the node that asks |
+//! | [`Secret`] | a secret of the configuration, which shows itself nowhere |
 //! | [`probe`] | asks whoever listens at an address for its name |
 //!
 //! A look-up that fails, or that tells a part only, removes nobody: a source then says
@@ -30,6 +31,7 @@ mod erlang_hosts;
 mod exec;
 mod failure;
 mod file;
+mod gossip;
 mod jitter;
 mod kubernetes;
 mod kubernetes_dns;
@@ -37,6 +39,7 @@ mod kubernetes_dns_srv;
 mod local_epmd;
 mod peer_list;
 mod probe;
+mod secret;
 mod source;
 
 pub use config::{ConfigError, Strategy, TopologyConfig};
@@ -50,6 +53,7 @@ pub use epmd_all::EpmdAllConfig;
 pub use erlang_hosts::ErlangHostsConfig;
 pub use exec::ExecConfig;
 pub use file::FileConfig;
+pub use gossip::GossipConfig;
 pub use jitter::{Jitter, JitterError};
 pub use kubernetes::{
     KubernetesConfig, LookupMode, NameMode, NameTemplate, NameTemplateError, PortSource, Readiness,
@@ -58,4 +62,5 @@ pub use kubernetes_dns::KubernetesDnsConfig;
 pub use kubernetes_dns_srv::KubernetesDnsSrvConfig;
 pub use local_epmd::LocalEpmdConfig;
 pub use probe::{ProbeError, probe};
+pub use secret::Secret;
 pub use source::{Environment, MAX_PEERS_PER_UPDATE, Source, SourceContext, SourceError};

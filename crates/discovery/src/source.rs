@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -181,6 +182,16 @@ pub enum SourceError {
     /// The configuration is out of its range.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// A file that the configuration names cannot be read.
+    #[error("the file of key `{key}`, {}, cannot be read: {kind}", path.display())]
+    Unreadable {
+        /// The key that names it.
+        key: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        kind: std::io::ErrorKind,
+    },
     /// The strategy was left out when this program was built.
     #[error("strategy {strategy} is not part of this build, feature `{feature}` brings it")]
     NotBuiltIn {

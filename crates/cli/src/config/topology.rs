@@ -63,10 +63,52 @@ fn with_name_of_its_own(
     Ok(topology)
 }
 
-/// `text` in quotes, cut where it is long.
+/// `text` in quotes, without what nobody may read, and cut where it is long.
 fn shown(text: &str) -> String {
+    let text = &without_secret(text);
     match text.char_indices().nth(MAX_SHOWN_CHARS) {
         Some((end, _)) => format!("{:?}…", &text[..end]),
         None => format!("{text:?}"),
+    }
+}
+
+/// `text` up to a key `secret`: whatever stands behind it may belong to the secret, as far as a
+/// string goes that could not be read.
+fn without_secret(text: &str) -> String {
+    let mut words = text.split_inclusive(char::is_whitespace);
+    let before: String = words
+        .by_ref()
+        .take_while(|word| !word.starts_with("secret="))
+        .collect();
+    if before.len() == text.len() {
+        return before;
+    }
+    format!("{before}secret=…")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_not_repeated() {
+        for (text, expected) in [
+            ("strategy=gossip port=1", "\"strategy=gossip port=1\""),
+            (
+                "strategy=gossip secret=ab c",
+                "\"strategy=gossip secret=…\"",
+            ),
+            ("secret=\"a b\" port=0", "\"secret=…\""),
+            (
+                "strategy=gossip secret_file=/b",
+                "\"strategy=gossip secret_file=/b\"",
+            ),
+        ] {
+            assert_eq!(shown(text), expected);
+            if text.contains("secret=") {
+                let error = of_string(text, &Origin::Flag, &[]).unwrap_err();
+                assert!(!error.to_string().contains("ab"), "{error}");
+            }
+        }
     }
 }

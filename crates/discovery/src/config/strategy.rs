@@ -11,6 +11,7 @@ use crate::epmd_all::EpmdAllConfig;
 use crate::erlang_hosts::ErlangHostsConfig;
 use crate::exec::ExecConfig;
 use crate::file::FileConfig;
+use crate::gossip::GossipConfig;
 use crate::kubernetes::KubernetesConfig;
 use crate::kubernetes_dns::KubernetesDnsConfig;
 use crate::kubernetes_dns_srv::KubernetesDnsSrvConfig;
@@ -148,6 +149,8 @@ strategies! {
     Exec(ExecConfig),
     /// `file`: what stands in a file.
     File(FileConfig),
+    /// `gossip`: whoever sends libcluster's heartbeats to the same group.
+    Gossip(GossipConfig),
 }
 
 fn take<C: StrategyConfig>(fields: BTreeMap<String, Field>) -> Result<C, ConfigError> {

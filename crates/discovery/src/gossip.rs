@@ -1,0 +1,7 @@
+//! Whoever sends libcluster's heartbeats to the same multicast group or broadcast address.
+
+mod config;
+mod socket;
+mod source;
+
+pub use config::GossipConfig;
