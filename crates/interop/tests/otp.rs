@@ -12,6 +12,8 @@ mod epmd;
 mod functions;
 #[path = "otp/global.rs"]
 mod global;
+#[path = "otp/gossip.rs"]
+mod gossip;
 #[path = "otp/groups.rs"]
 mod groups;
 #[path = "otp/hostile.rs"]
@@ -98,6 +100,9 @@ for_each_release! {
     crate::functions::our_group_leader_answers as our_group_leader_answers,
     crate::functions::what_others_print_is_logged as what_others_print_is_logged,
     crate::functions::a_remote_shell_gives_up as a_remote_shell_gives_up,
+    crate::gossip::plain_gossip_goes_both_ways as plain_gossip_goes_both_ways,
+    crate::gossip::sealed_gossip_goes_both_ways as sealed_gossip_goes_both_ways,
+    crate::gossip::broadcast_gossip_goes_both_ways as broadcast_gossip_goes_both_ways,
     crate::groups::groups_are_shared as groups_are_shared,
     crate::groups::restless_groups_end_equal as restless_groups_end_equal,
     crate::pubsub::a_pool_of_four_is_shared as a_pool_of_four_is_shared,

@@ -53,19 +53,15 @@ impl GossipSocket {
     /// Opens the socket and joins the group. Any number of programs on this machine may do so.
     pub(super) fn open(config: &GossipConfig) -> Result<Self, OpenError> {
         let address = SocketAddr::new(config.if_addr, config.port);
-        let membership = Membership::of(config)?;
-        let socket = Socket::new(
+        let made = Socket::new(
             Domain::for_address(address),
             Type::DGRAM,
             Some(Protocol::UDP),
-        )
-        .and_then(|socket| {
-            shared(&socket)?;
-            Ok(socket)
-        })
-        .map_err(OpenError::Make)?;
-        membership
-            .prepare(&socket, config)
+        );
+        let socket = made.map_err(OpenError::Make)?;
+        shared(&socket).map_err(OpenError::Make)?;
+        let membership = Membership::of(config, &socket)
+            .and_then(|membership| membership.prepare(&socket, config).map(|()| membership))
             .map_err(|error| OpenError::Interface {
                 name: config.multicast_if.clone().unwrap_or_default(),
                 error,
@@ -125,7 +121,7 @@ impl GossipSocket {
 }
 
 impl Membership {
-    fn of(config: &GossipConfig) -> Result<Self, OpenError> {
+    fn of(config: &GossipConfig, socket: &Socket) -> io::Result<Self> {
         let interface = config.multicast_if.as_deref();
         match config.multicast_addr {
             _ if config.broadcast_only => Ok(Self::None),
@@ -134,12 +130,7 @@ impl Membership {
                 Ok(Self::V4(group, interface.unwrap_or(Ipv4Addr::UNSPECIFIED)))
             }
             IpAddr::V6(group) => {
-                let index = interface.map_or(Ok(0), |name| {
-                    interface_index(name).map_err(|error| OpenError::Interface {
-                        name: name.to_owned(),
-                        error,
-                    })
-                });
+                let index = interface.map_or(Ok(0), |name| interface_index(socket, name));
                 Ok(Self::V6(group, index?))
             }
         }
@@ -182,12 +173,22 @@ fn shared(socket: &Socket) -> io::Result<()> {
     socket.set_nonblocking(true)
 }
 
-/// The number of an interface that is given by name or number. Only Linux tells it in a file; a
-/// number is understood everywhere.
-fn interface_index(name: &str) -> io::Result<u32> {
-    if let Ok(index) = name.parse() {
-        return Ok(index);
+/// The number of an interface that is given by name or number.
+fn interface_index(socket: &Socket, name: &str) -> io::Result<u32> {
+    match name.parse() {
+        Ok(index) => Ok(index),
+        Err(_) => index_of_name(socket, name),
     }
-    let text = std::fs::read_to_string(format!("/sys/class/net/{name}/ifindex"))?;
-    text.trim_ascii().parse().map_err(io::Error::other)
+}
+
+#[cfg(target_os = "linux")]
+fn index_of_name(socket: &Socket, name: &str) -> io::Result<u32> {
+    Ok(rustix::net::netdevice::name_to_index(socket, name)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn index_of_name(_socket: &Socket, _name: &str) -> io::Result<u32> {
+    Err(io::Error::other(
+        "only Linux knows interfaces by name here, give its number",
+    ))
 }
