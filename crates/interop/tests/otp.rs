@@ -32,6 +32,8 @@ mod names;
 mod naming;
 #[path = "otp/neighbours.rs"]
 mod neighbours;
+#[path = "otp/probing.rs"]
+mod probing;
 #[path = "otp/pubsub.rs"]
 mod pubsub;
 #[path = "otp/reloading.rs"]
@@ -105,6 +107,9 @@ for_each_release! {
     crate::gossip::broadcast_gossip_goes_both_ways as broadcast_gossip_goes_both_ways,
     crate::groups::groups_are_shared as groups_are_shared,
     crate::groups::restless_groups_end_equal as restless_groups_end_equal,
+    crate::probing::a_beam_tells_its_name_to_a_stranger as a_beam_tells_its_name_to_a_stranger,
+    crate::probing::who_lets_no_strangers_in_says_so as who_lets_no_strangers_in_says_so,
+    crate::probing::a_beam_with_tls_is_said_to_have_it as a_beam_with_tls_is_said_to_have_it,
     crate::pubsub::a_pool_of_four_is_shared as a_pool_of_four_is_shared,
     crate::pubsub::pools_of_other_sizes_hear_each_other as pools_of_other_sizes_hear_each_other,
     crate::names::a_rust_program_has_global_names as a_rust_program_has_global_names,

@@ -20,3 +20,9 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     let runtime = Builder::new_current_thread().enable_time().build();
     runtime.unwrap().block_on(future)
 }
+
+/// The same for what has sockets of its own.
+pub(crate) fn block_on_io<T>(future: impl Future<Output = T>) -> T {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    runtime.unwrap().block_on(future)
+}
