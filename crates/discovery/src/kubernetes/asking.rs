@@ -25,7 +25,7 @@ const MAX_ASKED_AT_ONCE: usize = 32;
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A node that starts does not answer yet, so only after this many failures somebody is told.
-const PATIENCE: u32 = 6;
+const PATIENCE: u32 = 8;
 
 /// A name is believed to be gone when epmd has left it out for so long: an epmd that was just
 /// started anew hears of its nodes one by one.
