@@ -23,10 +23,6 @@ use crate::source::{Source, SourceContext};
 /// does.
 const MAX_PAUSE_MILLIS: u64 = 5_000;
 
-/// For how long somebody who only looks listens before the first answer: everybody has been heard
-/// then, unless a packet was lost.
-const LISTEN: Duration = Duration::from_millis(MAX_PAUSE_MILLIS + 500);
-
 /// How many packets are taken in before others get their turn.
 const BATCH: usize = 64;
 
@@ -50,19 +46,12 @@ pub(super) struct GossipSource {
     beat_at: Instant,
     /// Until when nothing is read.
     rest_until: Option<Instant>,
-    first: First,
+    /// Whether it was said that the source works, whoever is heard.
+    answered: bool,
     /// Whether the last thing that was said is a failure.
     failing: bool,
     said_hello: bool,
     buffer: Vec<u8>,
-}
-
-/// The first answer, which says that the source works, whoever is heard.
-#[derive(Clone, Copy, Debug)]
-enum First {
-    NotListening,
-    Due(Instant),
-    Given,
 }
 
 /// What woke the source.
@@ -93,7 +82,7 @@ impl GossipSource {
             backoff: Backoff::default(),
             beat_at: Instant::now(),
             rest_until: None,
-            first: First::NotListening,
+            answered: false,
             failing: false,
             said_hello: false,
             // One byte more than is read, so that what is too long is seen to be.
@@ -120,10 +109,7 @@ impl GossipSource {
                 socket,
                 &mut self.buffer,
                 self.beat_at,
-                earlier(
-                    self.gossip.deadline().map(Instant::from_std),
-                    self.first.due(),
-                ),
+                self.gossip.deadline().map(Instant::from_std),
                 self.rest_until,
             )
             .await;
@@ -153,10 +139,8 @@ impl GossipSource {
                 self.socket = Some(socket);
                 self.backoff.reset();
                 self.beat_at = now;
-                if let First::NotListening = self.first {
+                if !self.answered {
                     self.warn_of_deafness();
-                    let only_looking = self.gossip.heartbeat(0, [0; 16]).is_none();
-                    self.first = First::Due(if only_looking { now + LISTEN } else { now });
                 }
                 Ok(())
             }
@@ -177,20 +161,15 @@ impl GossipSource {
         }
     }
 
-    /// What is to be said now, if anything is.
+    /// What is to be said now, if anything is. The first answer may name nobody.
     fn answer(&mut self) -> Option<Update> {
-        let nothing = || Update::Changed {
-            present: Vec::new(),
-            gone: Vec::new(),
+        self.socket.as_ref()?;
+        let update = self.gossip.poll_update();
+        let update = match self.answered {
+            true => update?,
+            false => update.unwrap_or_else(nothing_new),
         };
-        let update = match self.first {
-            First::Given => self.gossip.poll_update()?,
-            First::Due(at) if at <= Instant::now() => {
-                self.first = First::Given;
-                self.gossip.poll_update().unwrap_or_else(nothing)
-            }
-            First::Due(_) | First::NotListening => return None,
-        };
+        self.answered = true;
         self.failing = false;
         Some(update)
     }
@@ -213,10 +192,7 @@ impl GossipSource {
             Ok(()) => {
                 self.said_hello = true;
                 let works_again = std::mem::take(&mut self.failing);
-                works_again.then(|| Update::Changed {
-                    present: Vec::new(),
-                    gone: Vec::new(),
-                })
+                works_again.then(nothing_new)
             }
             Err(error) => {
                 let text =
@@ -283,15 +259,6 @@ impl Source for GossipSource {
     }
 }
 
-impl First {
-    fn due(self) -> Option<Instant> {
-        match self {
-            Self::Due(at) => Some(at),
-            Self::NotListening | Self::Given => None,
-        }
-    }
-}
-
 /// Our own time goes first, so that no flood of packets keeps us from saying that we are there.
 async fn next_event(
     socket: &GossipSocket,
@@ -317,10 +284,11 @@ async fn sleep_until(at: Option<Instant>) {
     }
 }
 
-fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (a, b) => a.or(b),
+/// All is well.
+fn nothing_new() -> Update {
+    Update::Changed {
+        present: Vec::new(),
+        gone: Vec::new(),
     }
 }
 

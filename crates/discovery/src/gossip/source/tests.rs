@@ -183,7 +183,7 @@ async fn who_is_not_heard_for_a_minute_is_silent_and_never_gone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_only_looks_says_nothing_and_answers_when_all_have_spoken() {
+async fn who_only_looks_hears_all_and_says_nothing() {
     let config = GossipConfig {
         secret: Some(Secret::new("somepassword")),
         ..config(free_port())
@@ -192,30 +192,15 @@ async fn who_only_looks_says_nothing_and_answers_when_all_have_spoken() {
     let looking = SourceContext::new("look@h".parse().unwrap());
     let mut look = GossipSource::new(&config, config.secret.as_ref(), &looking);
     let mut a = source("a@h", &config);
-    let mut b = source("b@h", &config);
-    // Nothing that either says counts: they only have to be heard.
-    let both = async {
-        tokio::join!(
-            async {
-                loop {
-                    said(&mut a).await;
-                }
-            },
-            async {
-                loop {
-                    said(&mut b).await;
-                }
-            }
-        );
-    };
-    let begin = Instant::now();
+    assert_eq!(said(&mut look).await, "nothing new");
+    assert_eq!(said(&mut a).await, "nothing new");
     let heard = tokio::select! {
-        () = both => unreachable!("they speak for ever"),
+        biased;
+        update = said(&mut a) => panic!("{update}"),
         heard = said(&mut look) => heard,
     };
-    assert_eq!(heard, "a@h Ready, b@h Ready");
-    assert_eq!(begin.elapsed().as_millis() / 100, 55);
-    packets(&ear);
+    assert_eq!(heard, "a@h Ready");
+    assert!(!packets(&ear).is_empty());
     quiet(&mut look, Duration::from_secs(30)).await;
     look.farewell().await;
     assert_eq!(packets(&ear).len(), 0);
