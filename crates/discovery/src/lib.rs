@@ -40,6 +40,7 @@ mod local_epmd;
 mod peer_list;
 mod probe;
 mod secret;
+mod rancher;
 mod source;
 
 pub use config::{ConfigError, Strategy, TopologyConfig};
@@ -63,4 +64,5 @@ pub use kubernetes_dns_srv::KubernetesDnsSrvConfig;
 pub use local_epmd::LocalEpmdConfig;
 pub use probe::{ProbeError, probe};
 pub use secret::Secret;
+pub use rancher::RancherConfig;
 pub use source::{Environment, MAX_PEERS_PER_UPDATE, Source, SourceContext, SourceError};

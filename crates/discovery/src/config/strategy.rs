@@ -16,6 +16,7 @@ use crate::kubernetes::KubernetesConfig;
 use crate::kubernetes_dns::KubernetesDnsConfig;
 use crate::kubernetes_dns_srv::KubernetesDnsSrvConfig;
 use crate::local_epmd::LocalEpmdConfig;
+use crate::rancher::RancherConfig;
 use crate::source::{Source, SourceContext, SourceError};
 
 /// What the configuration of every strategy can do.
@@ -145,6 +146,8 @@ strategies! {
     Dns(DnsConfig),
     /// `dns_cluster`: the addresses of several DNS names, with dns_cluster's options.
     DnsCluster(DnsClusterConfig),
+    /// `rancher`: the containers of our own service in Rancher 1.
+    Rancher(RancherConfig),
     /// `exec`: what a command prints.
     Exec(ExecConfig),
     /// `file`: what stands in a file.
