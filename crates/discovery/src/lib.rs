@@ -38,6 +38,7 @@ mod kubernetes_dns;
 mod kubernetes_dns_srv;
 mod local_epmd;
 mod peer_list;
+mod postgres;
 mod probe;
 mod secret;
 mod rancher;
@@ -62,6 +63,7 @@ pub use kubernetes::{
 pub use kubernetes_dns::KubernetesDnsConfig;
 pub use kubernetes_dns_srv::KubernetesDnsSrvConfig;
 pub use local_epmd::LocalEpmdConfig;
+pub use postgres::{PostgresConfig, PostgresPassword};
 pub use probe::{ProbeError, probe};
 pub use secret::Secret;
 pub use rancher::RancherConfig;

@@ -16,6 +16,7 @@ use crate::kubernetes::KubernetesConfig;
 use crate::kubernetes_dns::KubernetesDnsConfig;
 use crate::kubernetes_dns_srv::KubernetesDnsSrvConfig;
 use crate::local_epmd::LocalEpmdConfig;
+use crate::postgres::PostgresConfig;
 use crate::rancher::RancherConfig;
 use crate::source::{Source, SourceContext, SourceError};
 
@@ -148,6 +149,8 @@ strategies! {
     DnsCluster(DnsClusterConfig),
     /// `rancher`: the containers of our own service in Rancher 1.
     Rancher(RancherConfig),
+    /// `postgres`: whoever notifies a channel of PostgreSQL of its name.
+    Postgres(PostgresConfig),
     /// `exec`: what a command prints.
     Exec(ExecConfig),
     /// `file`: what stands in a file.
