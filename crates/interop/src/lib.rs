@@ -15,6 +15,7 @@ mod member_log;
 mod netns;
 mod output;
 mod peers;
+mod postgres;
 mod process;
 mod ratios;
 
@@ -32,5 +33,6 @@ pub use member_log::MemberLog;
 pub use netns::NetNs;
 pub use output::Output;
 pub use peers::{Otp, ensure_release, verify_release};
+pub use postgres::{Postgres, ensure_postgres};
 pub use process::{Process, poll_until};
 pub use ratios::{Better, Measure, Ratios};

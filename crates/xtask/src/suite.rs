@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
-use enmesh_interop::{Otp, build_kube, ensure_debian_packages, ensure_release, verify_release};
+use enmesh_interop::{
+    Otp, build_kube, ensure_debian_packages, ensure_postgres, ensure_release, verify_release,
+};
 
 use crate::repository;
 use crate::run::{self, Totals};
@@ -35,6 +37,8 @@ enum Part {
     Otp27,
     /// Stories with real OTP 29 nodes.
     Otp29,
+    /// Stories with a real PostgreSQL.
+    Postgres,
     /// Stories with a real Kubernetes.
     Kube,
 }
@@ -60,7 +64,7 @@ impl Part {
             Self::Otp25 => Some(Otp::R25),
             Self::Otp27 => Some(Otp::R27),
             Self::Otp29 => Some(Otp::R29),
-            Self::Wasm | Self::Sim | Self::Demo | Self::Kube => None,
+            Self::Wasm | Self::Sim | Self::Demo | Self::Postgres | Self::Kube => None,
         }
     }
 
@@ -76,6 +80,7 @@ impl Part {
             ],
             Self::Otp27 => &["otp_27", "three_releases"],
             Self::Otp29 => &["otp_29", "three_releases"],
+            Self::Postgres => &["postgres_channel"],
             Self::Wasm | Self::Sim | Self::Demo | Self::Kube => &[],
         }
     }
@@ -159,6 +164,12 @@ impl Suite {
             }
         }
         self.follow();
+        if self.has(Part::Postgres) {
+            self.need("postgresql", Part::Postgres, || {
+                println!("{}", ensure_postgres()?.display());
+                Ok(())
+            });
+        }
         if self.has(Part::Kube) {
             self.need("kubernetes", Part::Kube, || {
                 ensure_debian_packages()?;
