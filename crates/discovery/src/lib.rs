@@ -40,8 +40,8 @@ mod local_epmd;
 mod peer_list;
 mod postgres;
 mod probe;
-mod secret;
 mod rancher;
+mod secret;
 mod source;
 
 pub use config::{ConfigError, Strategy, TopologyConfig};
@@ -63,8 +63,8 @@ pub use kubernetes::{
 pub use kubernetes_dns::KubernetesDnsConfig;
 pub use kubernetes_dns_srv::KubernetesDnsSrvConfig;
 pub use local_epmd::LocalEpmdConfig;
-pub use postgres::{PostgresConfig, PostgresPassword};
+pub use postgres::PostgresConfig;
 pub use probe::{ProbeError, probe};
-pub use secret::Secret;
 pub use rancher::RancherConfig;
+pub use secret::Secret;
 pub use source::{Environment, MAX_PEERS_PER_UPDATE, Source, SourceContext, SourceError};

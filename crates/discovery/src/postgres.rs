@@ -10,18 +10,17 @@ mod source;
 #[cfg(feature = "postgres")]
 mod stream;
 
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::{ConfigError, Field, Fields, StrategyConfig, duration_text};
+use crate::secret::Secret;
 use crate::source::{Source, SourceContext, SourceError};
 
 const HOSTNAME_ALLOWED: &str =
     "a name or address of the server, or the directory of its socket, which begins with /";
 const USERNAME_ALLOWED: &str = "the name of a role that may connect to the database";
 const DATABASE_ALLOWED: &str = "the name of the database, the same for all nodes";
-const PASSWORD_ALLOWED: &str = "the role's password; better in a file, see password_file";
 const PASSWORD_FILE_ALLOWED: &str =
     "the path of a file that holds the password alone, without key password beside it";
 const PORT_ALLOWED: &str = "a port from 1 to 65535";
@@ -52,7 +51,7 @@ pub struct PostgresConfig {
     /// Key `username`: the role.
     pub username: String,
     /// Key `password`: its password. It is never printed.
-    pub password: Option<PostgresPassword>,
+    pub password: Option<Secret>,
     /// Key `password_file`: a file that holds it, read anew for each connection. With neither, the
     /// environment's PGPASSWORD counts.
     pub password_file: Option<PathBuf>,
@@ -67,35 +66,6 @@ pub struct PostgresConfig {
     pub channel_name: String,
     /// Key `heartbeat_interval`: how often we tell of ourselves, 100 ms to 1 h, by default 5 s.
     pub heartbeat_interval: Duration,
-}
-
-/// A password that no log and no message shows.
-#[derive(Clone, PartialEq, Eq)]
-pub struct PostgresPassword {
-    text: String,
-}
-
-impl PostgresPassword {
-    /// The password `text`.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into() }
-    }
-
-    /// The text, for the server alone.
-    #[cfg(feature = "postgres")]
-    fn reveal(&self) -> &str {
-        &self.text
-    }
-}
-
-impl fmt::Debug for PostgresPassword {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "PostgresPassword({})",
-            ".".repeat(self.text.len().min(2))
-        )
-    }
 }
 
 impl PostgresConfig {
@@ -153,13 +123,13 @@ impl StrategyConfig for PostgresConfig {
             fields.required("database", DATABASE_ALLOWED)?,
             fields.required("channel_name", CHANNEL_ALLOWED)?,
         );
-        let password = fields.text("password", PASSWORD_ALLOWED)?;
+        let password = Secret::take(fields, "password")?;
         let password_file = fields.text("password_file", PASSWORD_FILE_ALLOWED)?;
         let ssl_ca_file = fields.text("ssl_ca_file", SSL_CA_FILE_ALLOWED)?;
         let heartbeat = fields.duration("heartbeat_interval", HEARTBEAT_ALLOWED)?;
         Ok(Self {
             port: fields.parsed("port", PORT_ALLOWED, DEFAULT_PORT)?,
-            password: password.map(PostgresPassword::new),
+            password,
             password_file: password_file.map(PathBuf::from),
             ssl: fields.parsed("ssl", SSL_ALLOWED, false)?,
             ssl_ca_file: ssl_ca_file.map(PathBuf::from),
@@ -168,13 +138,17 @@ impl StrategyConfig for PostgresConfig {
         })
     }
 
-    /// Everything but the password: whatever prints the configuration does not know it.
     fn pairs(&self) -> Vec<(&'static str, Field)> {
         let path = |path: &PathBuf| path.display().to_string();
+        let hidden = self
+            .password
+            .as_ref()
+            .map(|secret| secret.field().to_string());
         [
             ("hostname", Some(self.hostname.clone())),
             ("port", Some(self.port.to_string())),
             ("username", Some(self.username.clone())),
+            ("password", hidden),
             ("password_file", self.password_file.as_ref().map(path)),
             ("database", Some(self.database.clone())),
             ("ssl", Some(self.ssl.to_string())),
@@ -212,6 +186,9 @@ impl StrategyConfig for PostgresConfig {
         }
         if self.port == 0 {
             return Err(refused("port", "0", PORT_ALLOWED));
+        }
+        if let Some(password) = &self.password {
+            password.check("password")?;
         }
         if let (Some(_), Some(path)) = (&self.password, &self.password_file) {
             let value = path.display().to_string();

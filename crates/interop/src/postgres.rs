@@ -158,6 +158,8 @@ fn serve(programs: &Path, folder: &TempDir, extra: &[String], ns: &NetNs) -> Res
             "listen_addresses=127.0.0.1,127.0.0.9",
             "-c",
             "fsync=off",
+            "-c",
+            "log_min_messages=fatal",
         ])
         .arg("-c")
         .arg(format!(

@@ -97,7 +97,7 @@ fn what_keeps_a_postgres_channel_shut_is_told_without_the_password() {
         ),
         (
             good.replace("password_file=", "password_file=/no"),
-            "password_file /no",
+            "key `password_file`, /no",
         ),
         (
             good.replace("heartbeat", "ssl=true heartbeat"),

@@ -1,9 +1,6 @@
 //! One connection to the server: listens, and says who we are at each interval.
 
 use std::error::Error as _;
-use std::fs::File;
-use std::io::Read as _;
-use std::path::Path;
 use std::time::Duration;
 
 use enmesh_identity::NodeName;
@@ -14,15 +11,14 @@ use tokio_postgres::tls::TlsStream;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{AsyncMessage, Client, Config, Connection, NoTls};
 
+use super::PostgresConfig;
 use super::stream::{self, Encrypt, Plain, StreamError};
-use super::{PostgresConfig, PostgresPassword};
+use crate::secret::Secret;
+use crate::source::SourceError;
 
 /// The longest that connecting or a question may take. A server that was lost without a word is
 /// noticed by the next heartbeat.
 const TIMEOUT: Duration = Duration::from_secs(10);
-
-/// The longest file of a password that is read, in bytes.
-const MAX_PASSWORD_BYTES: u64 = 4096;
 
 /// What a session hears.
 #[derive(Debug, PartialEq, Eq)]
@@ -40,7 +36,7 @@ pub(super) struct Speaker {
     /// What we say; nothing where somebody only looks.
     pub(super) name: Option<NodeName>,
     /// The password that the environment has.
-    pub(super) fallback: Option<PostgresPassword>,
+    pub(super) fallback: Option<Secret>,
 }
 
 /// Why a session is over.
@@ -50,8 +46,8 @@ pub(super) enum SessionError {
     Stream(#[from] StreamError),
     #[error("{}", told(.0))]
     Server(#[from] tokio_postgres::Error),
-    #[error("password_file {path}: {reason}")]
-    Password { path: String, reason: String },
+    #[error(transparent)]
+    Password(SourceError),
     #[error("no answer within {TIMEOUT:?}")]
     TimedOut,
     #[error("the server closed the connection")]
@@ -74,7 +70,7 @@ impl SessionError {
                 None => FailureKind::Unreachable,
             },
             Self::Stream(StreamError::Connect(_)) | Self::Closed => FailureKind::Unreachable,
-            Self::Stream(_) | Self::Password { .. } => FailureKind::Other,
+            Self::Stream(_) | Self::Password(_) => FailureKind::Other,
             Self::TimedOut => FailureKind::TimedOut,
         }
     }
@@ -165,13 +161,10 @@ impl Speaker {
                 false => tokio_postgres::config::SslMode::Disable,
             });
         if let Some(path) = &self.config.password_file {
-            let password = password_of(path).map_err(|error| SessionError::Password {
-                path: path.display().to_string(),
-                reason: error.to_string(),
-            })?;
-            settings.password(password.reveal());
+            let password = Secret::read(path, "password_file");
+            settings.password(password.map_err(SessionError::Password)?.expose());
         } else if let Some(password) = self.config.password.as_ref().or(self.fallback.as_ref()) {
-            settings.password(password.reveal());
+            settings.password(password.expose());
         }
         Ok(settings)
     }
@@ -201,13 +194,4 @@ impl Speaker {
             .await?;
         Ok(())
     }
-}
-
-/// The password in a file, without the line break that editors put at its end.
-fn password_of(path: &Path) -> std::io::Result<PostgresPassword> {
-    let mut text = String::new();
-    File::open(path)?
-        .take(MAX_PASSWORD_BYTES)
-        .read_to_string(&mut text)?;
-    Ok(PostgresPassword::new(text.trim_end_matches(['\r', '\n'])))
 }

@@ -8,11 +8,12 @@ use enmesh_membership::Update;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::PostgresConfig;
 use super::heard::Heard;
 use super::session::{News, SessionError, Speaker, run};
-use super::{PostgresConfig, PostgresPassword};
 use crate::backoff::Backoff;
 use crate::failure::failed;
+use crate::secret::Secret;
 use crate::source::{Source, SourceContext};
 
 /// How many heartbeats may wait for us.
@@ -49,7 +50,7 @@ impl PostgresSource {
             speaker: Speaker {
                 config: config.clone(),
                 name: context.creation().map(|_| own.clone()),
-                fallback: fallback.map(PostgresPassword::new),
+                fallback: fallback.map(Secret::new),
             },
             heard: Heard::new(own, config.heartbeat_interval),
             session: None,
