@@ -6,6 +6,8 @@ mod api;
 mod asking;
 #[cfg(feature = "kubernetes")]
 mod book;
+#[cfg(feature = "kubernetes")]
+mod client;
 mod config;
 #[cfg(feature = "kubernetes")]
 mod domain;

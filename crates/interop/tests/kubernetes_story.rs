@@ -207,8 +207,16 @@ impl Story<'_> {
     }
 
     fn api_is_frozen(&self) {
+        let marks = self.members.map(|(_, member)| member.mark());
         self.cluster.freeze_api().unwrap();
-        self.nothing_changes_for(Duration::from_secs(15));
+        // The watches of a frozen server stay open and silent, and yet it is noticed.
+        self.nothing_changes_for(Duration::from_secs(60));
+        for ((who, member), mark) in self.members.iter().zip(marks) {
+            let noticed = member.wait_from(mark, Duration::ZERO, |object| {
+                object["message"] == "topology cannot be read; its last good answer stays in force"
+            });
+            assert!(noticed.is_ok(), "{who} did not notice within a minute");
+        }
         self.cluster.thaw_api().unwrap();
         self.web.scale(self.cluster, 4).unwrap();
         self.follows(4);

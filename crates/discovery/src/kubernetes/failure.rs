@@ -123,7 +123,9 @@ impl Asked {
             ),
             _ if timed_out(error) => (
                 FailureKind::TimedOut,
-                TransportError::HeadTimedOut.to_string(),
+                find_transport(error)
+                    .unwrap_or(TransportError::HeadTimedOut)
+                    .to_string(),
             ),
             _ if find_transport(error) == Some(TransportError::NoToken) => (
                 FailureKind::Unauthorized,
@@ -183,7 +185,11 @@ fn timed_out(error: &watcher::Error) -> bool {
         let error = cause.downcast_ref::<io::Error>();
         error.is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
     };
-    find_transport(error) == Some(TransportError::HeadTimedOut) || causes(error).any(by_system)
+    let ours = find_transport(error);
+    matches!(
+        ours,
+        Some(TransportError::HeadTimedOut | TransportError::Silent)
+    ) || causes(error).any(by_system)
 }
 
 fn find_transport(error: &watcher::Error) -> Option<TransportError> {

@@ -11,7 +11,6 @@ use futures::{Stream, StreamExt as _};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{Endpoints, Pod};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use kube::client::ClientBuilder;
 use kube::runtime::watcher;
 use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
@@ -21,6 +20,7 @@ use tracing::instrument::WithSubscriber as _;
 use tracing::subscriber::NoSubscriber;
 
 use super::api::locate;
+use super::client::client;
 use super::config::KubernetesConfig;
 use super::failure::{Asked, Verdict, chain};
 use super::follower::Plan;
@@ -30,10 +30,9 @@ use super::selection::Selection;
 use super::tracker::Event;
 use super::transport::Bounds;
 
-/// How many seconds the server keeps one watch open. It is asked for, so that a server that has
-/// died without a word is noticed: a watch without any event for this and five seconds is opened
-/// anew.
-pub(super) const WATCH_SECONDS: u32 = 40;
+/// How many seconds the server keeps one watch open: as long as kube allows, so that an idle node
+/// asks once in five minutes. That the server is alive is known from the connection.
+pub(super) const WATCH_SECONDS: u32 = 290;
 
 /// The longest that a whole list may take, all its pages together.
 const LIST_TIMEOUT: Duration = Duration::from_secs(60);
@@ -113,14 +112,13 @@ impl Session {
             .filter(|_| api.auth_info.token.is_none())
             .map(PathBuf::from);
         let bounds = Bounds::new(token_file);
-        let client = ClientBuilder::try_from(api).map_err(|error| {
+        let client = client(api, &bounds).map_err(|error| {
             let text = format!(
                 "cannot set up a client of the Kubernetes API ({})",
                 chain(&error)
             );
             SourceFailure::new(FailureKind::Other, text)
         })?;
-        let client = client.with_layer(&bounds).build();
         let lookup = question.lookup;
         let selection = Selection::new(config, lookup);
         let watch = watch_config(config, lookup, &selection, plan.watch_seconds);

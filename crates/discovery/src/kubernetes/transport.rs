@@ -4,15 +4,15 @@
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use http::{HeaderValue, Request, Response, header};
+use http::{HeaderValue, Request, Response, Uri, Version, header};
 use http_body::{Body, Frame, SizeHint};
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 use tower::{BoxError, Layer, Service};
 
 /// The longest that the head of an answer may take.
@@ -28,12 +28,22 @@ const MAX_TOKEN_BYTES: u64 = 1 << 20;
 /// ends each watch at once would otherwise be asked without a pause.
 const WATCH_PACE: Duration = Duration::from_secs(1);
 
+/// How many seconds a watch is asked for over HTTP/1.1, where nothing else tells whether the server
+/// lives: one that has died without a word is noticed within a minute.
+const BLIND_WATCH_SECONDS: u32 = 40;
+
+/// After how long without a byte such a watch is given up. Its end is said before.
+const BLIND_SILENCE: Duration = Duration::from_secs(BLIND_WATCH_SECONDS as u64 + 5);
+
 /// Why a request was given up on our side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum TransportError {
     /// The head of the answer did not come.
     #[error("the API server did not answer within {HEAD_TIMEOUT:?}")]
     HeadTimedOut,
+    /// A watch has not said anything, not even that it ends.
+    #[error("the API server has not said anything for {BLIND_SILENCE:?}")]
+    Silent,
     /// The answer is longer than anything sensible.
     #[error("the answer is longer than {MAX_ANSWER_BYTES} bytes")]
     TooLong,
@@ -54,6 +64,8 @@ pub(super) struct Bounds {
     token_file: Option<PathBuf>,
     advice: Arc<AtomicU64>,
     watched: Arc<Mutex<Option<Instant>>>,
+    /// Whether the last answer came over HTTP/1.1.
+    is_blind: Arc<AtomicBool>,
 }
 
 impl Bounds {
@@ -94,6 +106,8 @@ impl Bounds {
     }
 
     fn note(&self, head: &http::response::Parts) {
+        let is_blind = head.version < Version::HTTP_2;
+        self.is_blind.store(is_blind, Ordering::Relaxed);
         let value = head
             .headers
             .get(header::RETRY_AFTER)
@@ -160,6 +174,9 @@ where
         }
         let query = request.uri().query().unwrap_or_default();
         let lines = query.split('&').any(|pair| pair.starts_with("watch="));
+        if lines && self.bounds.is_blind.load(Ordering::Relaxed) {
+            shorten(request.uri_mut());
+        }
         let pause = if lines { self.bounds.pace() } else { None };
         let bounds = self.bounds.clone();
         let response = self.inner.call(request);
@@ -175,15 +192,35 @@ where
             if head.status.is_redirection() {
                 return Err(TransportError::Redirected.into());
             }
-            Ok(Response::from_parts(
-                head,
-                BoundedBody {
-                    body,
-                    lines,
-                    run: 0,
-                },
-            ))
+            let is_blind = lines && head.version < Version::HTTP_2;
+            let silence = is_blind.then(|| Box::pin(tokio::time::sleep(BLIND_SILENCE)));
+            let body = BoundedBody {
+                body,
+                lines,
+                run: 0,
+                silence,
+            };
+            Ok(Response::from_parts(head, body))
         })
+    }
+}
+
+/// Asks for a shorter watch.
+fn shorten(uri: &mut Uri) {
+    let shorter = |pair: &str| match pair.strip_prefix("timeoutSeconds=") {
+        Some(seconds) => {
+            let seconds = seconds.parse().unwrap_or(BLIND_WATCH_SECONDS);
+            format!("timeoutSeconds={}", seconds.min(BLIND_WATCH_SECONDS))
+        }
+        None => pair.to_owned(),
+    };
+    let query = uri.query().unwrap_or_default().split('&').map(shorter);
+    let path = format!("{}?{}", uri.path(), query.collect::<Vec<_>>().join("&"));
+    let mut parts = uri.clone().into_parts();
+    // What was a path and a query is one.
+    parts.path_and_query = path.parse().ok();
+    if let Ok(shortened) = Uri::from_parts(parts) {
+        *uri = shortened;
     }
 }
 
@@ -193,6 +230,8 @@ pub(super) struct BoundedBody<B> {
     body: B,
     lines: bool,
     run: usize,
+    /// When it is given up if nothing comes.
+    silence: Option<Pin<Box<Sleep>>>,
 }
 
 impl<B> BoundedBody<B> {
@@ -227,11 +266,23 @@ where
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let frame = match Pin::new(&mut self.body).poll_frame(context) {
-            Poll::Pending => return Poll::Pending,
+            Poll::Pending => {
+                let silence = self
+                    .silence
+                    .as_mut()
+                    .map(|silence| silence.as_mut().poll(context));
+                return match silence {
+                    Some(Poll::Ready(())) => Poll::Ready(Some(Err(TransportError::Silent.into()))),
+                    _ => Poll::Pending,
+                };
+            }
             Poll::Ready(None) => return Poll::Ready(None),
             Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error.into()))),
             Poll::Ready(Some(Ok(frame))) => frame,
         };
+        if let Some(silence) = &mut self.silence {
+            silence.as_mut().reset(Instant::now() + BLIND_SILENCE);
+        }
         let counted = frame
             .data_ref()
             .map_or(Ok(()), |data| self.count(data.chunk()));
@@ -256,7 +307,61 @@ mod tests {
             body: (),
             lines,
             run: 0,
+            silence: None,
         }
+    }
+
+    /// A watch over HTTP/1.1 that never says anything more.
+    struct Mute;
+
+    impl Body for Mute {
+        type Data = Bytes;
+        type Error = BoxError;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _context: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_that_nothing_vouches_for_is_given_up_when_it_is_silent() {
+        let silence = Some(Box::pin(tokio::time::sleep(BLIND_SILENCE)));
+        let mut body = BoundedBody {
+            body: Mute,
+            lines: true,
+            run: 0,
+            silence,
+        };
+        let begin = Instant::now();
+        let frame = std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await;
+        let error = frame.unwrap().unwrap_err();
+        assert!(error.is::<TransportError>(), "{error}");
+        let waited = begin.elapsed();
+        assert!(
+            waited >= BLIND_SILENCE && waited < Duration::from_secs(60),
+            "{waited:?}"
+        );
+    }
+
+    #[test]
+    fn a_watch_that_nothing_vouches_for_is_a_short_one() {
+        let check = |asked: &str, expected: &str| {
+            let mut uri: Uri = asked.parse().unwrap();
+            shorten(&mut uri);
+            assert_eq!(uri, *expected);
+        };
+        let path = "https://10.96.0.1/api/v1/namespaces/ns/pods?watch=true";
+        check(
+            &format!("{path}&timeoutSeconds=290&labelSelector=app%3Dweb"),
+            &format!("{path}&timeoutSeconds=40&labelSelector=app%3Dweb"),
+        );
+        check(
+            &format!("{path}&timeoutSeconds=1"),
+            &format!("{path}&timeoutSeconds=1"),
+        );
     }
 
     #[test]

@@ -157,7 +157,7 @@ async fn pods_are_listed_and_watched() {
     );
     for part in [
         "watch=true",
-        "timeoutSeconds=40",
+        "timeoutSeconds=40", // over HTTP/1.1,
         "resourceVersion=10",
         selector,
     ] {
