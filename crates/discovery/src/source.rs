@@ -165,6 +165,7 @@ const VARIABLES: &[&str] = &[
     "KUBERNETES_SERVICE_PORT",
     "PATH",
     "PGPASSWORD",
+    "POD_IP",
     "ROOTDIR",
 ];
 

@@ -16,6 +16,9 @@ const ACCOUNT: &str = "reader";
 const SOON: Duration = Duration::from_secs(60);
 /// By when nobody may dial a terminating pod any more.
 const AT_ONCE: Duration = Duration::from_secs(1);
+/// By when a watch is opened anew whose server says nothing any more.
+const SILENCE_NOTICED: Duration = Duration::from_secs(60);
+const MODES: [&str; 3] = ["endpointslices", "endpoints", "pods"];
 const OUTSIDE: &str = "web@10.10.0.1";
 
 #[test]
@@ -40,7 +43,8 @@ fn every_lookup_tells_the_pods_and_follows_their_end() {
     story.every_lookup_knows(both);
     story.an_unready_pod_is_dialled_last();
     story.a_dual_stack_pod_is_one(both);
-    story.a_watch_outlives_a_compaction(both);
+    story.a_watch_at_rest_costs_nothing_and_outlives_a_compaction(both);
+    story.a_server_that_is_silent_is_noticed_and_removes_nobody(both);
     story.what_may_not_be_read_is_stood_in_for(both);
     story.namespaces_are_read_each_for_itself(both);
     story.a_terminating_pod_is_gone_at_once(&one, &two);
@@ -112,6 +116,12 @@ impl Story {
     fn follow_as(&self, own: &str, keys: &str) -> Follower {
         let topology = format!("strategy=kubernetes {keys}");
         Follower::start(&self.cluster, own, &topology)
+    }
+
+    fn follow_by(&self, mode: &str) -> Follower {
+        self.follow(&format!(
+            "kubernetes_selector=app=web kubernetes_ip_lookup_mode={mode}"
+        ))
     }
 
     fn every_lookup_knows(&self, both: &[&str]) {
@@ -239,13 +249,9 @@ impl Story {
         six.until_it_knows(both);
     }
 
-    /// Longer than one watch lives, with the history behind it thrown away.
-    fn a_watch_outlives_a_compaction(&self, both: &[&str]) {
-        let mut followers = ["endpointslices", "endpoints", "pods"].map(|mode| {
-            self.follow(&format!(
-                "kubernetes_selector=app=web kubernetes_ip_lookup_mode={mode}"
-            ))
-        });
+    /// At rest a watch costs no request, and the history behind it may be thrown away.
+    fn a_watch_at_rest_costs_nothing_and_outlives_a_compaction(&self, both: &[&str]) {
+        let mut followers = MODES.map(|mode| self.follow_by(mode));
         for follower in &mut followers {
             follower.until_it_knows(both);
         }
@@ -254,8 +260,10 @@ impl Story {
             let args = ["annotate", "namespace", "default", "--overwrite", &value];
             self.cluster.kubectl(args).unwrap();
         }
+        let before = self.requests();
         self.compact();
         std::thread::sleep(Duration::from_secs(50));
+        assert_eq!(self.requests(), before, "somebody asked");
         let third = self.start_pod(NAMESPACE, "web-3");
         let ready = Instant::now();
         let all = &mut [both[0], both[1], third.as_str()];
@@ -282,6 +290,45 @@ impl Story {
         for follower in &mut followers {
             let at = follower.until_it_knows(both);
             println!("and gone {:?} after the deletion was asked for", at - begin);
+        }
+    }
+
+    /// How often a namespace's slices were listed, and watches of them ended: by nobody but us.
+    fn requests(&self) -> Vec<String> {
+        let metrics = self.cluster.kubectl(["get", "--raw", "/metrics"]).unwrap();
+        let ours = |line: &&str| {
+            line.starts_with("apiserver_request_total{")
+                && line.contains("resource=\"endpointslices\"")
+                && line.contains("scope=\"namespace\"")
+        };
+        let lines: Vec<_> = metrics.lines().filter(ours).map(str::to_owned).collect();
+        assert!(!lines.is_empty(), "the lookups before were counted");
+        lines
+    }
+
+    /// A frozen server keeps its connections; only pings show that nobody is there.
+    fn a_server_that_is_silent_is_noticed_and_removes_nobody(&self, both: &[&str]) {
+        let mut followers = MODES.map(|mode| self.follow_by(mode));
+        for follower in &mut followers {
+            follower.until_it_knows(both);
+        }
+        let begin = Instant::now();
+        self.cluster.freeze_api().unwrap();
+        for follower in &mut followers {
+            let at = follower.until("it fails", |follower| !follower.failures.is_empty());
+            println!(
+                "silence is noticed after {:?}: {}",
+                at - begin,
+                follower.failures[0]
+            );
+            assert!(at < begin + SILENCE_NOTICED, "{:?}", at - begin);
+            assert_eq!(follower.names(), both);
+        }
+        self.cluster.thaw_api().unwrap();
+        for follower in &mut followers {
+            let wholes = follower.wholes;
+            follower.until("it is well again", |follower| follower.wholes > wholes);
+            assert_eq!(follower.names(), both);
         }
     }
 
@@ -390,8 +437,7 @@ impl Story {
     }
 
     fn a_terminating_pod_is_gone_at_once(&self, one: &str, two: &str) {
-        let modes = ["endpointslices", "endpoints", "pods"];
-        let keys = modes.map(|mode| {
+        let keys = MODES.map(|mode| {
             format!(
                 "{} kubernetes_selector=app=web kubernetes_ip_lookup_mode={mode}",
                 self.reader
@@ -415,7 +461,7 @@ impl Story {
         let begin = Instant::now();
         self.cluster.kubectl(args).unwrap();
         let asked = Instant::now();
-        for (mode, follower) in modes.iter().zip(&mut theirs) {
+        for (mode, follower) in MODES.iter().zip(&mut theirs) {
             if *mode == "endpoints" {
                 continue;
             }
@@ -424,7 +470,7 @@ impl Story {
             assert!(at < asked + AT_ONCE, "{mode}: {:?}", at - asked);
             assert!(!follower.draining, "{mode}");
         }
-        for (mode, follower) in modes.iter().zip(&mut ours) {
+        for (mode, follower) in MODES.iter().zip(&mut ours) {
             if *mode == "endpoints" {
                 continue;
             }

@@ -324,3 +324,25 @@ async fn one_namespace_that_fails_hinders_no_other_and_removes_nobody() {
     }
     assert_eq!((failures, whole), (1, Some(3)));
 }
+
+/// libcluster, kubernetes_test.exs: "works with cached resources", "works with no cached
+/// resources", "works with pods and cached resources".
+#[tokio::test]
+async fn the_server_may_answer_from_its_cache_only_where_that_is_said() {
+    for mode in [LookupMode::Endpoints, LookupMode::Pods] {
+        for cached in [true, false] {
+            let objects = match mode {
+                LookupMode::Pods => list(10, &[pod("p1", "10.48.33.136", 9)]),
+                _ => list(10, &[endpoints("10.48.33.136")]),
+            };
+            let (mut source, server) = scripted_as(vec![objects], |config| {
+                config.lookup_mode = Some(mode);
+                config.use_cached_resources = cached;
+            })
+            .await;
+            check_snapshot(&next(&mut source).await, &["web@10.48.33.136"]);
+            let request = &server.requests()[0];
+            assert_eq!(request.contains("resourceVersion=0"), cached, "{request}");
+        }
+    }
+}
