@@ -23,7 +23,12 @@ pub use error::ConfigError;
 pub(crate) use fields::{Field, Fields, words_text};
 pub use strategy::Strategy;
 pub(crate) use strategy::StrategyConfig;
-#[cfg(not(all(feature = "kubernetes", feature = "dns")))]
+#[cfg(not(all(
+    feature = "kubernetes",
+    feature = "dns",
+    feature = "rancher",
+    feature = "postgres"
+)))]
 pub(crate) use strategy::left_out;
 
 use crate::jitter::Jitter;
