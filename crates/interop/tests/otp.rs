@@ -8,6 +8,8 @@ mod cases;
 mod connecting;
 #[path = "otp/epmd.rs"]
 mod epmd;
+#[path = "otp/epmds.rs"]
+mod epmds;
 #[path = "otp/functions.rs"]
 mod functions;
 #[path = "otp/global.rs"]
@@ -93,6 +95,8 @@ for_each_release! {
     crate::connecting::nodes_are_told_by_their_type as nodes_are_told_by_their_type,
     crate::connecting::connect_and_disconnect_by_turns as connect_and_disconnect_by_turns,
     crate::epmd::epmd_restarts_under_us as epmd_restarts_under_us,
+    crate::epmds::every_name_of_an_epmd_is_joined as every_name_of_an_epmd_is_joined,
+    crate::epmds::a_hosts_file_is_read_as_otp_reads_it as a_hosts_file_is_read_as_otp_reads_it,
     crate::epmd::ours_serves_beam_nodes as ours_serves_beam_nodes,
     crate::epmd::no_epmd_at_all as no_epmd_at_all,
     crate::epmd::the_embedded_one_takes_over as the_embedded_one_takes_over,
