@@ -13,7 +13,7 @@ use crate::repository::PURE;
 /// "Depends on", as ARCHITECTURE.md draws it. A crate may name whatever it reaches by these.
 /// Tests and tools (`sim`, `interop`, `xtask`) are not listed: they may name anything, and nothing
 /// that is listed may name them, but tests may stand on the bench.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("identity", &[]),
     ("term", &[]),
     ("derive", &["term"]),
@@ -26,8 +26,9 @@ const ARROWS: [(&str, &[&str]); 11] = [
         "node",
         &["discovery", "otp", "membership", "identity", "derive"],
     ),
+    ("agent", &["node"]),
     ("admin", &["node"]),
-    ("cli", &["admin", "node", "discovery", "epmd"]),
+    ("cli", &["admin", "agent", "node", "discovery", "epmd"]),
 ];
 
 /// The crate that starts real peers for tests.

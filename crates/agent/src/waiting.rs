@@ -1,0 +1,118 @@
+//! How we wait for the node: ever longer, and saying each reason once.
+
+use std::time::Duration;
+
+use enmesh::{DialFailure, Failure, NodeName};
+use tracing::{debug, info, warn};
+
+/// The first pause; each is twice as long as the one before.
+const FIRST: Duration = Duration::from_millis(100);
+
+/// The longest pause.
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// Why we are not attached to the node.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Obstacle {
+    /// There is no link to the node.
+    #[error("{}", .0.label())]
+    Link(Failure),
+    /// The node does not know us for a neighbour, or does not do what we ask.
+    #[error("{0}")]
+    Refused(String),
+    /// Another agent steers it.
+    #[error("another agent steers it: {0}")]
+    Taken(String),
+    /// We cannot even ask.
+    #[error("{0}")]
+    Ourselves(String),
+}
+
+impl Obstacle {
+    /// Whether it shows that the node is not running at all.
+    pub(crate) fn means_not_running(&self) -> bool {
+        matches!(
+            self,
+            Self::Link(Failure::Dial(
+                DialFailure::Refused | DialFailure::NotRegistered
+            ))
+        )
+    }
+
+    fn hint(&self) -> &'static str {
+        match self {
+            Self::Link(Failure::Dial(DialFailure::Refused)) => {
+                "its port is closed: has it ended without a word to epmd?"
+            }
+            Self::Link(Failure::Dial(DialFailure::NotRegistered)) => {
+                "epmd knows no such name: is it still starting, is --node its full name, was it \
+                 started with distribution on?"
+            }
+            Self::Link(Failure::Dial(DialFailure::EpmdUnreachable)) => {
+                "no epmd answers: is it still starting, do we share its network?"
+            }
+            Self::Link(Failure::Dial(DialFailure::NoSuchHost)) => {
+                "it is not on loopback, and the host part of its name does not resolve here"
+            }
+            Self::Link(Failure::WrongCookie | Failure::Closed) => {
+                "most likely it has another cookie than ours: compare them"
+            }
+            Self::Link(Failure::WrongName) => "a node of another name answers: see --node",
+            Self::Link(Failure::NotAllowed) => {
+                "it does not let us in: see net_kernel:allow/1 there"
+            }
+            Self::Taken(_) => "one agent a node is enough; we wait until it ends",
+            _ => "see the log at level debug, and the node's own",
+        }
+    }
+}
+
+/// The pauses between attempts, and what was said of them.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting {
+    attempts: u32,
+    said: Option<Obstacle>,
+}
+
+impl Waiting {
+    /// Notes an attempt that failed; says why if that is news. Returns how long to wait.
+    pub(crate) fn failed(&mut self, node: &NodeName, obstacle: Obstacle) -> Duration {
+        let pause = FIRST
+            .saturating_mul(1 << self.attempts.min(16))
+            .min(LONGEST);
+        self.attempts = self.attempts.saturating_add(1);
+        if self.said.as_ref() == Some(&obstacle) {
+            debug!(%node, reason = %obstacle, "still waiting for the node");
+        } else {
+            let hint = obstacle.hint();
+            warn!(%node, reason = %obstacle, hint, "cannot attach to the node; waiting for it quietly");
+            self.said = Some(obstacle);
+        }
+        pause
+    }
+
+    /// Notes that we are attached.
+    pub(crate) fn attached(&mut self, node: &NodeName, agent: &NodeName, release: &str) {
+        *self = Self::default();
+        info!(%node, agent = %agent, otp = release, "attached to the node");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_five_seconds() {
+        let node: NodeName = "a@h".parse().unwrap();
+        let mut waiting = Waiting::default();
+        let obstacle = || Obstacle::Link(Failure::Dial(DialFailure::Refused));
+        let pauses: Vec<_> = (0..8)
+            .map(|_| waiting.failed(&node, obstacle()).as_millis())
+            .collect();
+        assert_eq!(pauses, [100, 200, 400, 800, 1600, 3200, 5000, 5000]);
+        for _ in 0..1000 {
+            assert_eq!(waiting.failed(&node, obstacle()), LONGEST);
+        }
+    }
+}
