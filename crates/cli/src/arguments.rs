@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
+use crate::agent::AgentOptions;
 use crate::check_config::CheckConfigOptions;
 use crate::demo::DemoOptions;
 use crate::discover::DiscoverOptions;
@@ -36,6 +37,9 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Run a member: find the peers, join them, log who comes and goes.
     Run(Box<RunOptions>),
+    /// Steer a BEAM node that runs beside us: find its peers, have it join them, log who comes and
+    /// goes.
+    Agent(Box<AgentOptions>),
     /// Say who a topology names, without connecting to anybody.
     Discover(DiscoverOptions),
     /// Say what a configuration file means, or what is wrong with it.

@@ -15,7 +15,7 @@ mod print;
 mod setting;
 mod topology;
 
-pub(crate) use cookie::load_cookie;
+pub(crate) use cookie::{CookieSource, load_cookie};
 pub(crate) use environment::Environment;
 pub(crate) use error::{ConfigError, ConfigErrors, Origin};
 pub(crate) use file::{MAX_FILE_BYTES, read_file};

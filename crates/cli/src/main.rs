@@ -1,5 +1,6 @@
 //! The `enmesh` program: finds, joins and watches clusters of Erlang, Elixir and Rust nodes.
 
+mod agent;
 mod arguments;
 mod check_config;
 mod config;
@@ -13,6 +14,7 @@ mod on_event;
 mod reload;
 mod run;
 mod runtime;
+mod service;
 mod signals;
 mod visit;
 mod wait;
@@ -45,6 +47,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
     let environment = Environment::of_process();
     match command {
         Command::Run(options) => run::run(&options, &environment),
+        Command::Agent(options) => agent::run(&options, &environment),
         Command::CheckConfig(options) => check_config::run(&options, &environment),
         Command::Discover(options) => discover::run(&options, &environment),
         Command::Leave(options) => leave::run(&options, &environment),

@@ -1,24 +1,17 @@
 //! `enmesh run`: one member, until a signal.
 
-use std::io::Read;
 use std::path::PathBuf;
 
 use clap::Args;
 use enmesh::Node;
-use tokio::sync::oneshot;
-use tokio_util::sync::CancellationToken;
 
 use crate::config::{
-    ConfigError, ConfigErrors, Environment, Flags, Layer, LogFormat, Merged, Origin, Raw,
-    RunConfig, load_cookie, read_file,
+    ConfigError, ConfigErrors, Environment, Flags, Layer, Merged, Origin, Raw, RunConfig,
+    load_cookie, read_file,
 };
 use crate::exit::Failure;
-use crate::leave;
-use crate::log;
-use crate::on_event::{OnEvent, on_event};
-use crate::reload::{self, Reloads};
-use crate::runtime;
-use crate::signals::Signals;
+use crate::reload::Reloads;
+use crate::service;
 
 /// What `run` takes. Values stay texts here: flags, environment and file are parsed on one road.
 #[derive(Args, Debug)]
@@ -175,50 +168,16 @@ impl RunOptions {
 /// Runs a member until a signal has ended it.
 pub(crate) fn run(options: &RunOptions, environment: &Environment) -> Result<(), Failure> {
     let config = options.read(environment)?;
-    let format = config.log_format;
-    let (queue, on_event) = config.on_event.clone().map(on_event).unzip();
-    let _log = log::start(format, config.log_level, queue);
-    start(config, on_event, options, environment).map_err(|failure| match format {
-        LogFormat::Text => failure,
-        // Whatever reads such a log takes objects alone, and this is the line it must not miss.
-        LogFormat::Json => {
-            tracing::error!(error = %failure, "member failed");
-            Failure::Logged(Box::new(failure))
-        }
-    })
-}
-
-fn start(
-    config: RunConfig,
-    on_event: Option<OnEvent>,
-    options: &RunOptions,
-    environment: &Environment,
-) -> Result<(), Failure> {
-    runtime::start()?.block_on(async {
+    let say = |failure: &Failure| tracing::error!(error = %failure, "member failed");
+    service::serve(config, say, async |config| {
         let read = || options.read(environment);
         let reloads = Reloads::listen(options.config.as_deref(), &config, read)?;
         let builder = builder(config, environment)?;
-        let ended = CancellationToken::new();
-        let member = async {
-            let _end = ended.clone().drop_guard();
-            live(builder, reloads, options.exit_with_stdin).await
+        let starting = async {
+            let started = builder.start().await;
+            started.map_err(|error| Failure::Start { error })
         };
-        let events = async {
-            if let Some(on_event) = on_event {
-                on_event.run(ended.clone()).await;
-            }
-        };
-        tokio::pin!(member, events);
-        let outcome = tokio::select! {
-            biased;
-            outcome = &mut member => outcome,
-            () = &mut events => return member.await,
-        };
-        // Who is impatient waits for no command either.
-        if !matches!(outcome, Err(Failure::Impatient)) {
-            events.await;
-        }
-        outcome
+        service::attend(starting, reloads, options.exit_with_stdin).await
     })
 }
 
@@ -253,70 +212,4 @@ fn builder(config: RunConfig, environment: &Environment) -> Result<enmesh::Build
         .topologies
         .into_iter()
         .fold(builder, enmesh::Builder::topology))
-}
-
-async fn live<R>(
-    builder: enmesh::Builder,
-    mut reloads: Reloads<R>,
-    exit_with_stdin: bool,
-) -> Result<(), Failure>
-where
-    R: FnMut() -> Result<RunConfig, ConfigErrors>,
-{
-    let mut signals = Signals::listen()?;
-    let stdin_closed = stdin_closed(exit_with_stdin);
-    tokio::pin!(stdin_closed);
-    let node = tokio::select! {
-        biased;
-        _ = signals.next() => return Ok(()),
-        () = &mut stdin_closed => return Ok(()),
-        started = builder.start() => started.map_err(|error| Failure::Start { error })?,
-    };
-    let mut leave = leave::serve(&node);
-    let (cause, mut signals_to_bear) = loop {
-        tokio::select! {
-            biased;
-            signal = signals.next() => break (signal, 0),
-            Some(caller) = leave.recv() => {
-                tracing::info!(%caller, "told to leave");
-                break ("leave", 1);
-            }
-            () = &mut stdin_closed => break ("end of stdin", 1),
-            () = node.ended() => return Err(Failure::Died),
-            reload = reloads.next() => {
-                let changed = node.set_topologies(reload.topologies).await;
-                reload::say(reload.cause, changed);
-            }
-        }
-    };
-    tracing::info!(cause, "stopping");
-    let shutdown = node.shutdown();
-    tokio::pin!(shutdown);
-    loop {
-        tokio::select! {
-            biased;
-            () = &mut shutdown => return Ok(()),
-            _ = signals.next() => match signals_to_bear {
-                0 => return Err(Failure::Impatient),
-                _ => signals_to_bear -= 1,
-            },
-        }
-    }
-}
-
-/// Waits for the end of stdin, for ever if nobody `asked`. A thread reads it, because the
-/// runtime's own way of reading would hold up the end of the program until stdin has ended.
-async fn stdin_closed(asked: bool) {
-    if !asked {
-        return std::future::pending().await;
-    }
-    let (end, ended) = oneshot::channel::<()>();
-    std::thread::spawn(move || {
-        let mut stdin = std::io::stdin().lock();
-        let mut byte = [0];
-        while matches!(stdin.read(&mut byte), Ok(1)) {}
-        drop(end);
-    });
-    // The sender says nothing: its end is the message.
-    let _ = ended.await;
 }

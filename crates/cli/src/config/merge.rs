@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use enmesh::{Allowed, AutoConnect, EpmdMode, Prune, TlsConfig};
+use enmesh::{Allowed, AutoConnect, EpmdMode, OnLeave, Prune, TlsConfig};
 use enmesh_discovery::TopologyConfig;
 use enmesh_identity::NodeName;
 use tracing_subscriber::filter::LevelFilter;
@@ -54,6 +54,8 @@ pub(crate) struct RunConfig {
     pub(crate) echo: bool,
     pub(crate) tls: Option<TlsConfig>,
     pub(crate) prune: Prune,
+    /// What an agent does with its node's links when the node is about to end.
+    pub(crate) on_leave: OnLeave,
     /// The command that is run for each nodeup and nodedown, with its arguments.
     pub(crate) on_event: Option<Vec<String>>,
     pub(crate) log_format: LogFormat,
@@ -152,6 +154,7 @@ impl Merged {
             echo: reader.or("echo", false, setting::switch),
             tls: reader.tls(),
             prune: reader.or("prune", Prune::default(), str::parse),
+            on_leave: reader.or("on_leave", OnLeave::default(), str::parse),
             on_event: reader.optional("on_event", setting::command),
             log_format: reader.or("log_format", LogFormat::Text, str::parse),
             log_level: reader.or("log_level", LevelFilter::INFO, setting::log_level),

@@ -46,6 +46,7 @@ pub(crate) fn print(config: &RunConfig) -> String {
     line(&mut out, "dist_auto_connect", auto_connect);
     line(&mut out, "echo", config.echo);
     line(&mut out, "prune", config.prune.to_string());
+    line(&mut out, "on_leave", config.on_leave.to_string());
     match &config.on_event {
         Some(command) => line(&mut out, "on_event", command.clone()),
         None => out.push_str("# on_event is not set: no command is run\n"),

@@ -27,7 +27,7 @@ pub(crate) const COOKIES_KEY: &str = "cookies";
 pub(crate) const TOPOLOGY_VARIABLE: &str = "ENMESH_TOPOLOGY";
 
 /// Every setting with one value. `ERL_DIST_PORT` and `ERL_EPMD_PORT` are Erlang's own.
-pub(crate) const KEYS: [Key; 20] = [
+pub(crate) const KEYS: [Key; 21] = [
     Key {
         name: "name",
         variables: &["ENMESH_NAME"],
@@ -112,6 +112,11 @@ pub(crate) const KEYS: [Key; 20] = [
         name: "prune",
         variables: &["ENMESH_PRUNE"],
         allowed: "never, grace or immediate",
+    },
+    Key {
+        name: "on_leave",
+        variables: &["ENMESH_ON_LEAVE"],
+        allowed: "stay or disconnect",
     },
     Key {
         name: "on_event",

@@ -1,0 +1,255 @@
+//! `enmesh agent`: steers a BEAM node that runs beside us, until a signal.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+use enmesh::{EpmdMode, NodeName, Steering};
+use enmesh_agent::{Agent, AgentBuilder};
+
+use crate::config::{
+    ConfigError, ConfigErrors, CookieSource, Environment, Flags, Layer, Merged, Origin, Raw,
+    RunConfig, load_cookie, read_file,
+};
+use crate::exit::Failure;
+use crate::reload::Reloads;
+use crate::service;
+
+/// What `agent` takes. Values stay texts here: flags, environment and file are parsed on one road.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+The node needs no code for it: the agent is a hidden neighbour, which listens nowhere and is in no
+epmd. It looks for the node on loopback, then at --pod-ip, then where its name says, and waits for it
+without limit. Settings come from the same places as those of `enmesh run`; those about listening do
+not count. Every key of the file is in enmesh.example.toml.
+
+The node's name is the first of: --node, ENMESH_NAME, the file's name, RELEASE_NODE. The cookie is
+read from the first of: --cookie-file, ENMESH_COOKIE_FILE, the file's cookie_file, the variable
+RELEASE_COOKIE, ~/.erlang.cookie. A file is read again and again, and the node's cookie follows it.
+
+SIGTERM and SIGINT end the agent and touch no link. When the node itself is about to end (its pod
+terminates, or its process enmesh_agent is sent `leave`), nobody is connected any more; with
+--on-leave disconnect its links are closed, all together.
+
+Examples:
+  enmesh agent --node web@10.1.2.3 --topology 'strategy=epmd hosts=web@10.1.2.4'
+  enmesh agent --config /etc/enmesh/enmesh.toml --log-format json
+
+Exit codes: 0 ended by a signal, 64 wrong usage, 78 wrong configuration, 1 anything else.")]
+pub(crate) struct AgentOptions {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE", env = "ENMESH_CONFIG")]
+    config: Option<PathBuf>,
+    /// The full name of the node that is steered, as in web@10.1.2.3 [default: RELEASE_NODE].
+    #[arg(long, value_name = "NAME")]
+    node: Option<String>,
+    /// The address of the pod, where the node is if not on loopback [default: POD_IP].
+    #[arg(long, value_name = "ADDR")]
+    pod_ip: Option<IpAddr>,
+    /// The file that holds the node's cookie.
+    #[arg(long, value_name = "FILE")]
+    cookie_file: Option<String>,
+    /// none: the node listens on --dist-port and epmd knows nothing of it; else epmd is asked.
+    #[arg(long, value_name = "MODE")]
+    epmd: Option<String>,
+    /// The port of epmd [default: 4369].
+    #[arg(long, value_name = "PORT")]
+    epmd_port: Option<String>,
+    /// The port that the node listens on, where there is no epmd.
+    #[arg(long, value_name = "PORT")]
+    dist_port: Option<String>,
+    /// After how many seconds a silent node is taken for dead [default: 60].
+    #[arg(long, value_name = "S")]
+    net_ticktime: Option<String>,
+    /// Our certificate: we talk to the node over TLS then, as with -proto_dist inet_tls.
+    #[arg(long, value_name = "FILE")]
+    tls_cert_file: Option<String>,
+    /// The certificate's private key.
+    #[arg(long, value_name = "FILE")]
+    tls_key_file: Option<String>,
+    /// The certificates of the authorities that sign the node's.
+    #[arg(long, value_name = "FILE")]
+    tls_ca_file: Option<String>,
+    /// Where peers come from, as key=value pairs; may be repeated, and replaces the file's.
+    #[arg(long, value_name = "'strategy=… key=value …'")]
+    topology: Vec<String>,
+    /// When the link of a peer that left every topology is closed: never, grace (after 15 s) or
+    /// immediate [default: never].
+    #[arg(long, value_name = "WHEN")]
+    prune: Option<String>,
+    /// What becomes of the node's links when it is about to end: stay or disconnect
+    /// [default: stay].
+    #[arg(long, value_name = "WHAT")]
+    on_leave: Option<String>,
+    /// A command that is run for each node that comes or goes.
+    #[arg(long, value_name = "COMMAND")]
+    on_event: Option<String>,
+    /// How the log on stderr looks: text or json [default: text].
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<String>,
+    /// The least severe level that is logged: error, warn, info, debug or trace [default: info].
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<String>,
+}
+
+impl AgentOptions {
+    /// The configuration, of all roads, as they are now.
+    fn read(&self, environment: &Environment) -> Result<RunConfig, ConfigErrors> {
+        let file = self.config.as_deref();
+        let file = file.map(|path| read_file(path, environment)).transpose()?;
+        let flags = Flags {
+            settings: self.layer(),
+            topologies: &self.topology,
+            cookies: &[],
+        };
+        Merged::new(flags, environment, file).read(environment)
+    }
+
+    fn layer(&self) -> Layer {
+        [
+            ("name", &self.node),
+            ("cookie_file", &self.cookie_file),
+            ("epmd", &self.epmd),
+            ("epmd_port", &self.epmd_port),
+            ("dist_port", &self.dist_port),
+            ("net_ticktime", &self.net_ticktime),
+            ("tls.cert_file", &self.tls_cert_file),
+            ("tls.key_file", &self.tls_key_file),
+            ("tls.ca_file", &self.tls_ca_file),
+            ("prune", &self.prune),
+            ("on_leave", &self.on_leave),
+            ("on_event", &self.on_event),
+            ("log_format", &self.log_format),
+            ("log_level", &self.log_level),
+        ]
+        .into_iter()
+        .filter_map(|(key, text)| Some((key, Raw::new(text.clone()?, Origin::Flag))))
+        .collect()
+    }
+}
+
+/// Steers the node until a signal has ended us.
+pub(crate) fn run(options: &AgentOptions, environment: &Environment) -> Result<(), Failure> {
+    let config = options.read(environment)?;
+    let say = |failure: &Failure| tracing::error!(error = %failure, "agent failed");
+    service::serve(config, say, async |config| {
+        let read = || options.read(environment);
+        let reloads = Reloads::listen(options.config.as_deref(), &config, read)?;
+        let node = node_name(&config, environment)?;
+        let agent = agent(&config, node.clone(), options, environment)?;
+        tracing::info!(%node, "agent started");
+        let starting = async {
+            let steering = Steering::builder(node)
+                .epmd_port(config.epmd_port)
+                .prune(config.prune)
+                .on_leave(config.on_leave);
+            let steering = config
+                .topologies
+                .into_iter()
+                .fold(steering, enmesh::SteeringBuilder::topology);
+            let started = steering.start(agent.start());
+            started.map_err(|error| Failure::Start { error })
+        };
+        service::attend(starting, reloads, false).await
+    })
+}
+
+fn agent(
+    config: &RunConfig,
+    node: NodeName,
+    options: &AgentOptions,
+    environment: &Environment,
+) -> Result<AgentBuilder, ConfigErrors> {
+    let cookie = load_cookie(&config.cookie, environment)?;
+    let mut agent = Agent::builder(node, cookie)
+        .epmd_port(config.epmd_port)
+        .net_ticktime(config.net_ticktime);
+    if let CookieSource::File { path, .. } = &config.cookie {
+        agent = agent.cookie_file(path);
+    }
+    let pod_ip = environment.get_filled("POD_IP");
+    let pod_ip = pod_ip.and_then(|text| text.parse().ok());
+    if let Some(address) = options.pod_ip.or(pod_ip) {
+        agent = agent.pod_ip(address);
+    }
+    if config.epmd == EpmdMode::None {
+        agent = agent.fixed_port(config.dist_port);
+    }
+    if let Some(tls) = &config.tls {
+        agent = agent.tls(tls.clone());
+    }
+    Ok(agent)
+}
+
+/// The name of the node, as the settings or the release's own variable have it.
+fn node_name(config: &RunConfig, environment: &Environment) -> Result<NodeName, ConfigErrors> {
+    if let Some(name) = &config.name {
+        return Ok(name.clone());
+    }
+    let missing = ConfigError::Missing {
+        what: "the name of the node that is to be steered",
+        next: "give --node web@10.1.2.3, ENMESH_NAME, RELEASE_NODE or name in the file",
+    };
+    let Some(text) = environment.get_filled("RELEASE_NODE") else {
+        return Err(missing.into());
+    };
+    let parsed = if text.contains('@') {
+        text.parse()
+    } else {
+        // A release with short names adds the host by itself.
+        NodeName::new(text, &short_host())
+    };
+    parsed.map_err(|error| {
+        ConfigError::BadValue {
+            origin: Origin::Variable("RELEASE_NODE"),
+            key: "name".to_owned(),
+            value: format!("{text:?}"),
+            reason: error.to_string(),
+            allowed: "alive@host, as in web@10.1.2.3".to_owned(),
+        }
+        .into()
+    })
+}
+
+/// The name of this machine up to its first dot.
+fn short_host() -> String {
+    let name = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned();
+    name.split('.').next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(node: Option<&str>, release_node: &str, wanted: Result<&str, &str>) {
+        let flag = node.map(|node| ("name", Raw::new(node.to_owned(), Origin::Flag)));
+        let flags = Flags {
+            settings: flag.into_iter().collect(),
+            ..Flags::default()
+        };
+        let environment: Environment = [("RELEASE_NODE".to_owned(), release_node.to_owned())]
+            .into_iter()
+            .collect();
+        let config = Merged::new(flags, &environment, None).read(&environment);
+        match (node_name(&config.unwrap(), &environment), wanted) {
+            (Ok(name), Ok(wanted)) => assert_eq!(name.as_str(), wanted),
+            (Err(error), Err(wanted)) => {
+                let text = error.to_string();
+                assert!(text.contains(wanted), "{text}");
+            }
+            (found, wanted) => panic!("{found:?}, wanted {wanted:?}"),
+        }
+    }
+
+    #[test]
+    fn the_node_is_the_one_named_or_the_releases_own() {
+        check(Some("a@10.0.0.1"), "b@10.0.0.2", Ok("a@10.0.0.1"));
+        check(None, "b@10.0.0.2", Ok("b@10.0.0.2"));
+        check(None, "web", Ok(&format!("web@{}", short_host())));
+        check(None, "", Err("RELEASE_NODE"));
+        check(None, "a@b@c", Err("RELEASE_NODE"));
+    }
+}

@@ -1,0 +1,191 @@
+//! What `run` and `agent` have in common: a log, a runtime, signals and configurations that are read
+//! again, around something that follows topologies.
+
+use std::io::Read;
+
+use enmesh::{Node, Steering, Term, TopologyChanges, TopologyError};
+use enmesh_discovery::TopologyConfig;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{ConfigErrors, LogFormat, RunConfig};
+use crate::exit::Failure;
+use crate::leave;
+use crate::log;
+use crate::on_event::on_event;
+use crate::reload::{self, Reloads};
+use crate::runtime;
+use crate::signals::Signals;
+
+/// What lives until somebody ends it.
+pub(crate) trait Service {
+    /// Waits until it has ended, whoever asked for it.
+    async fn ended(&self);
+    /// Follows these topologies and no others.
+    async fn set_topologies(
+        &self,
+        topologies: Vec<TopologyConfig>,
+    ) -> Result<TopologyChanges, TopologyError>;
+    /// Who tells it to leave, from now on.
+    fn told_to_leave(&self) -> mpsc::Receiver<Term>;
+    /// Ends it.
+    async fn shutdown(&self);
+}
+
+impl Service for Node {
+    async fn ended(&self) {
+        Self::ended(self).await;
+    }
+
+    async fn set_topologies(
+        &self,
+        topologies: Vec<TopologyConfig>,
+    ) -> Result<TopologyChanges, TopologyError> {
+        Self::set_topologies(self, topologies).await
+    }
+
+    fn told_to_leave(&self) -> mpsc::Receiver<Term> {
+        leave::serve(self)
+    }
+
+    async fn shutdown(&self) {
+        Self::shutdown(self).await;
+    }
+}
+
+impl Service for Steering {
+    async fn ended(&self) {
+        Self::ended(self).await;
+    }
+
+    async fn set_topologies(
+        &self,
+        topologies: Vec<TopologyConfig>,
+    ) -> Result<TopologyChanges, TopologyError> {
+        Self::set_topologies(self, topologies).await
+    }
+
+    /// An agent is told by way of its node, and goes on.
+    fn told_to_leave(&self) -> mpsc::Receiver<Term> {
+        mpsc::channel(1).1
+    }
+
+    async fn shutdown(&self) {
+        Self::shutdown(self).await;
+    }
+}
+
+/// Runs `live` with the log that `config` asks for, and the event command beside it. `say` puts a
+/// failure into a log that only programs read.
+pub(crate) fn serve<F>(
+    config: RunConfig,
+    say: impl FnOnce(&Failure),
+    live: impl FnOnce(RunConfig) -> F,
+) -> Result<(), Failure>
+where
+    F: Future<Output = Result<(), Failure>>,
+{
+    let format = config.log_format;
+    let (queue, on_event) = config.on_event.clone().map(on_event).unzip();
+    let _log = log::start(format, config.log_level, queue);
+    let ended = CancellationToken::new();
+    let both = async {
+        let service = async {
+            let _end = ended.clone().drop_guard();
+            live(config).await
+        };
+        let events = async {
+            if let Some(on_event) = on_event {
+                on_event.run(ended.clone()).await;
+            }
+        };
+        tokio::pin!(service, events);
+        let outcome = tokio::select! {
+            biased;
+            outcome = &mut service => outcome,
+            () = &mut events => return service.await,
+        };
+        // Who is impatient waits for no command either.
+        if !matches!(outcome, Err(Failure::Impatient)) {
+            events.await;
+        }
+        outcome
+    };
+    let outcome = runtime::start().and_then(|runtime| runtime.block_on(both));
+    outcome.map_err(|failure| match format {
+        LogFormat::Text => failure,
+        // Whatever reads such a log takes objects alone, and this is the line it must not miss.
+        LogFormat::Json => {
+            say(&failure);
+            Failure::Logged(Box::new(failure))
+        }
+    })
+}
+
+/// Starts a service, lets it follow what the configuration says from time to time, and ends it when
+/// a signal comes.
+pub(crate) async fn attend<S: Service, R>(
+    starting: impl Future<Output = Result<S, Failure>>,
+    mut reloads: Reloads<R>,
+    exit_with_stdin: bool,
+) -> Result<(), Failure>
+where
+    R: FnMut() -> Result<RunConfig, ConfigErrors>,
+{
+    let mut signals = Signals::listen()?;
+    let stdin_closed = stdin_closed(exit_with_stdin);
+    tokio::pin!(stdin_closed);
+    let service = tokio::select! {
+        biased;
+        _ = signals.next() => return Ok(()),
+        () = &mut stdin_closed => return Ok(()),
+        started = starting => started?,
+    };
+    let mut leave = service.told_to_leave();
+    let (cause, mut signals_to_bear) = loop {
+        tokio::select! {
+            biased;
+            signal = signals.next() => break (signal, 0),
+            Some(caller) = leave.recv() => {
+                tracing::info!(%caller, "told to leave");
+                break ("leave", 1);
+            }
+            () = &mut stdin_closed => break ("end of stdin", 1),
+            () = service.ended() => return Err(Failure::Died),
+            reload = reloads.next() => {
+                let changed = service.set_topologies(reload.topologies).await;
+                reload::say(reload.cause, changed);
+            }
+        }
+    };
+    tracing::info!(cause, "stopping");
+    let shutdown = service.shutdown();
+    tokio::pin!(shutdown);
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut shutdown => return Ok(()),
+            _ = signals.next() => match signals_to_bear {
+                0 => return Err(Failure::Impatient),
+                _ => signals_to_bear -= 1,
+            },
+        }
+    }
+}
+
+/// Waits for the end of stdin, for ever if nobody `asked`. A thread reads it, because the
+/// runtime's own way of reading would hold up the end of the program until stdin has ended.
+async fn stdin_closed(asked: bool) {
+    if !asked {
+        return std::future::pending().await;
+    }
+    let (end, ended) = oneshot::channel::<()>();
+    std::thread::spawn(move || {
+        let mut stdin = std::io::stdin().lock();
+        let mut byte = [0];
+        while matches!(stdin.read(&mut byte), Ok(1)) {}
+        drop(end);
+    });
+    // The sender says nothing: its end is the message.
+    let _ = ended.await;
+}
