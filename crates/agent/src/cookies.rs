@@ -14,12 +14,15 @@ pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// More than this is no cookie's file.
 const MAX_BYTES: u64 = 4096;
 
-/// The cookie that counts now, and the one that the node was last known to have.
+/// How many cookies are remembered that the node had once; the oldest is forgotten.
+const MAX_PROVEN: usize = 3;
+
+/// The cookie that counts now, and those that the node has had.
 #[derive(Debug)]
 pub(crate) struct Cookies {
     now: Cookie,
-    /// What the node let us in with, or was given by us.
-    proven: Option<Cookie>,
+    /// What the node let us in with, or was given by us; the newest first.
+    proven: Vec<Cookie>,
     is_failure_said: bool,
 }
 
@@ -27,7 +30,7 @@ impl Cookies {
     pub(crate) fn new(settings: &AgentBuilder) -> Self {
         Self {
             now: settings.cookie.clone(),
-            proven: None,
+            proven: Vec::new(),
             is_failure_said: false,
         }
     }
@@ -62,13 +65,15 @@ impl Cookies {
 
     /// What to try, in order: a node that was restarted may have its cookie of before.
     pub(crate) fn to_try(&self) -> Vec<Cookie> {
-        let former = self.proven.as_ref().filter(|it| !is_same(it, &self.now));
+        let former = self.proven.iter().filter(|it| !is_same(it, &self.now));
         std::iter::once(&self.now).chain(former).cloned().collect()
     }
 
     /// The node let us in with this one, or has it by our order.
     pub(crate) fn prove(&mut self, cookie: Cookie) {
-        self.proven = Some(cookie);
+        self.proven.retain(|it| !is_same(it, &cookie));
+        self.proven.insert(0, cookie);
+        self.proven.truncate(MAX_PROVEN);
     }
 }
 
@@ -109,6 +114,9 @@ mod tests {
         assert_eq!(tried(&cookies), [b"one"]);
         std::fs::write(&path, "two").unwrap();
         assert!(cookies.look(&settings));
+        assert_eq!(tried(&cookies), [b"two", b"one"]);
+        // Once the node has taken the new one, the old one may come back with its next life.
+        cookies.prove(cookies.now().clone());
         assert_eq!(tried(&cookies), [b"two", b"one"]);
         // What is no cookie changes nothing.
         for bad in ["", "\u{1}\u{2}"] {

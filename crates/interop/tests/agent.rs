@@ -1,0 +1,34 @@
+//! Agents beside real OTP 25, 27 and 29: BEAMs that know nothing of each other, each steered from
+//! beside it.
+
+#[path = "agent/cases.rs"]
+mod cases;
+#[path = "agent/leaving.rs"]
+mod leaving;
+#[path = "agent/names.rs"]
+mod names;
+#[path = "agent/release.rs"]
+mod release;
+#[path = "agent/sidecar.rs"]
+mod sidecar;
+
+/// One test of each case for each release, so that they run side by side and fail by name.
+macro_rules! for_each_release {
+    ($($case:path as $name:ident),+ $(,)?) => {
+        mod otp_25 { $(#[test] fn $name() { $case(enmesh_interop::Otp::R25); })+ }
+        mod otp_27 { $(#[test] fn $name() { $case(enmesh_interop::Otp::R27); })+ }
+        mod otp_29 { $(#[test] fn $name() { $case(enmesh_interop::Otp::R29); })+ }
+    };
+}
+
+for_each_release! {
+    crate::cases::three_nodes_become_a_cluster as three_nodes_become_a_cluster,
+    crate::cases::a_killed_agent_drops_no_link as a_killed_agent_drops_no_link,
+    crate::cases::sigterm_touches_no_link as sigterm_touches_no_link,
+    crate::cases::a_wrong_cookie_is_said_once as a_wrong_cookie_is_said_once,
+    crate::cases::a_new_cookie_is_taken as a_new_cookie_is_taken,
+    crate::cases::a_second_agent_waits as a_second_agent_waits,
+    crate::names::names_that_dns_does_not_know as names_that_dns_does_not_know,
+    crate::leaving::single_nodes_are_not_cut_where_that_cuts_more as single_nodes_are_not_cut,
+    crate::leaving::a_node_that_is_told_to_leave as a_node_that_is_told_to_leave,
+}

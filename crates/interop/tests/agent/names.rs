@@ -1,0 +1,72 @@
+//! Names whose hosts no DNS knows, at addresses that only a source tells.
+
+use enmesh_interop::Otp;
+
+use crate::sidecar::{Place, says, sees};
+
+const A: &str = "a@web-0.web.test";
+const B: &str = "b@web-1.web.test";
+const C: &str = "c@web-2.web.test";
+
+const ADDRESS: &str = "inet:getaddr(\"web-1.web.test\", inet)";
+
+pub(crate) fn names_that_dns_does_not_know(otp: Otp) {
+    let place = Place::new(otp);
+    let mut a = place.beam(A);
+    let mut b = place.beam(B);
+    let peers = format!("{A} 127.0.0.4\n{B} 127.0.0.5\n");
+    let file = place.write("peers", &peers);
+    let topology = format!("strategy=file name=pods polling_interval=200 path={file}");
+    assert_eq!(a.eval(ADDRESS).unwrap(), "{error,nxdomain}");
+    let args = ["--topology", &topology[..], "--prune", "immediate"];
+    let beside_a = place.agent(A, &args);
+    beside_a.connected(0, B);
+    sees(&mut a, &[B]);
+    says(&mut a, ADDRESS, "{ok,{127,0,0,5}}");
+    assert_eq!(a.eval("hd(inet_db:res_option(lookup))").unwrap(), "file");
+    // The other side was dialled, and need not know anything.
+    sees(&mut b, &[A]);
+    says(
+        &mut b,
+        "inet:getaddr(\"web-0.web.test\", inet)",
+        "{error,nxdomain}",
+    );
+
+    // A pod has moved: the same name at another address.
+    let mark = beside_a.mark();
+    b.kill9().unwrap();
+    beside_a.disconnected(mark, B);
+    place.write(
+        "peers",
+        &format!("{A} 127.0.0.4\n{B} 127.0.0.6\n{C} 127.0.0.6\n"),
+    );
+    says(&mut a, ADDRESS, "{ok,{127,0,0,6}}");
+    let mut b = place.beam(B);
+    let c = place.beam(C);
+    sees(&mut a, &[B, C]);
+    says(
+        &mut a,
+        "inet:getaddrs(\"web-1.web.test\", inet)",
+        "{ok,[{127,0,0,6}]}",
+    );
+
+    // Our node is started again, with an empty table.
+    let mark = beside_a.mark();
+    a.kill9().unwrap();
+    drop(a);
+    let mut a = place.beam(A);
+    beside_a.attached(mark);
+    sees(&mut a, &[B, C]);
+    says(&mut a, ADDRESS, "{ok,{127,0,0,6}}");
+
+    // A peer has left: what was written for it is taken back, and what another needs stays.
+    drop(c);
+    place.write("peers", &format!("{A} 127.0.0.4\n{B} 127.0.0.6\n"));
+    says(
+        &mut a,
+        "inet:getaddr(\"web-2.web.test\", inet)",
+        "{error,nxdomain}",
+    );
+    says(&mut a, ADDRESS, "{ok,{127,0,0,6}}");
+    sees(&mut b, &[A]);
+}

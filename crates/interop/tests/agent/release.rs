@@ -1,0 +1,1 @@
+//! An Elixir release without a line about clustering, and its replicas.
