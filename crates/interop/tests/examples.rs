@@ -228,3 +228,40 @@ fn what_a_beam_asks_of_every_node_is_refused_at_once() {
         );
     });
 }
+
+/// What the example `connector` runs: its links are the lines of a file.
+const CONNECT: &str = r#"#!/bin/sh
+cd "$(dirname "$0")" || exit 1
+touch links
+case "$1" in
+    list) cat links ;;
+    connect) [ "$2" != refused@h ] && echo "$2" >> links ;;
+    disconnect) grep -v "^$2\$" links > rest; mv rest links ;;
+esac
+"#;
+
+#[test]
+fn connector_has_a_command_connect_and_disconnect() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    let (command, peers, links) = (path("connect.sh"), path("peers"), path("links"));
+    std::fs::write(&command, CONNECT).unwrap();
+    let executable = std::fs::Permissions::from_mode(0o700);
+    std::fs::set_permissions(&command, executable).unwrap();
+    std::fs::write(&peers, "b@h\nc@h\nrefused@h\n").unwrap();
+    let topology = format!("strategy=file polling_interval=100 path={peers}");
+    let ns = NetNs::new().unwrap();
+    let example = Example::start(&ns, "connector", &["a@h", &command, &topology]).unwrap();
+    prints(&example, "b@h is here");
+    prints(&example, "c@h is here");
+    // Who is gone from the file is disconnected; whose link is lost is connected again.
+    std::fs::write(&peers, "b@h\nrefused@h\n").unwrap();
+    prints(&example, "c@h is gone: pruned");
+    let mark = example.stdout().mark();
+    std::fs::write(&links, "").unwrap();
+    prints(&example, "b@h is gone: connection_closed");
+    let again = |line: &str| (line == "b@h is here").then_some(());
+    example.stdout().wait_from(mark, SOON, again).unwrap();
+}
