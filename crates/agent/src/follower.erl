@@ -1,7 +1,10 @@
 %% Runs in the node that the agent steers, as terms for erl_eval:exprs/2: nothing is loaded there.
-%% `Agent` is the agent's pid, `Prefix` how the names of agents begin, which are no peers.
+%% `Agent` is the agent's pid, `Prefixes` how the names of those begin that are no peers.
 Say = fun(What) -> Agent ! {enmesh_agent, What}, ok end,
-IsPeer = fun(Node) -> not lists:prefix(Prefix, atom_to_list(Node)) end,
+IsPeer = fun(Node) ->
+    Name = atom_to_list(Node),
+    not lists:any(fun(Prefix) -> lists:prefix(Prefix, Name) end, Prefixes)
+end,
 group_leader(whereis(init), self()),
 try register(enmesh_agent, self()) of
     true ->

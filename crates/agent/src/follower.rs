@@ -2,8 +2,12 @@
 
 use enmesh::{Atom, Change, Connected, DownReason, NodeName, Pid, Term};
 
-/// How the names of agents begin. What is called so is no peer of anybody's.
+/// How the names of agents begin.
 pub(crate) const PREFIX: &str = "enmesh-agent-";
+
+/// How the names of those begin that are no peers of anybody's: agents, and the short visits of
+/// other commands of ours.
+const NO_PEERS: [&str; 2] = [PREFIX, "enmesh-visit-"];
 
 /// What the process in the node does, in Erlang.
 pub(crate) const SOURCE: &str = include_str!("follower.erl");
@@ -13,7 +17,7 @@ pub(crate) fn bindings(agent: &Pid) -> Term {
     let pair = |name, value| Term::tuple([Term::atom(name), value]);
     Term::list([
         pair("Agent", agent.clone().into()),
-        pair("Prefix", Term::charlist(PREFIX)),
+        pair("Prefixes", Term::list(NO_PEERS.map(Term::charlist))),
     ])
 }
 

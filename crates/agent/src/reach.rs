@@ -11,6 +11,10 @@ use crate::cookies::{Cookies, is_same};
 use crate::follower::PREFIX;
 use crate::waiting::Obstacle;
 
+/// How many names an agent chooses from. A BEAM keeps every name that it ever heard, so there is a
+/// bounded number of them; and enough that a second agent does not push out the first.
+const MAX_NAMES: u32 = 4096;
+
 /// The hidden node by which we talk to the one that we steer, kept as long as its cookie counts.
 #[derive(Debug, Default)]
 pub(crate) struct Neighbour(Option<(Node, Cookie)>);
@@ -74,7 +78,8 @@ impl Neighbour {
         }
         self.end().await;
         let ourselves = |error: &dyn std::error::Error| Obstacle::Ourselves(error.to_string());
-        let alive = format!("{PREFIX}{:08x}", rand::random::<u32>());
+        let number = rand::random_range(0..MAX_NAMES);
+        let alive = format!("{PREFIX}{number}");
         let host = settings.node.host().as_str();
         let name = NodeName::new(&alive, host).map_err(|error| ourselves(&error))?;
         // What happens to this link is ours to tell: the records of the log are about the links of

@@ -41,7 +41,7 @@ pub(crate) struct AgentOptions {
     #[arg(long, value_name = "FILE", env = "ENMESH_CONFIG")]
     config: Option<PathBuf>,
     /// The full name of the node that is steered, as in web@10.1.2.3 [default: RELEASE_NODE].
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, visible_alias = "name", value_name = "NAME")]
     node: Option<String>,
     /// The address of the pod, where the node is if not on loopback [default: POD_IP].
     #[arg(long, value_name = "ADDR")]
@@ -181,14 +181,17 @@ fn agent(
     Ok(agent)
 }
 
-/// The name of the node, as the settings or the release's own variable have it.
-fn node_name(config: &RunConfig, environment: &Environment) -> Result<NodeName, ConfigErrors> {
+/// The name of the node that is meant, as the settings or the release's own variable have it.
+pub(crate) fn node_name(
+    config: &RunConfig,
+    environment: &Environment,
+) -> Result<NodeName, ConfigErrors> {
     if let Some(name) = &config.name {
         return Ok(name.clone());
     }
     let missing = ConfigError::Missing {
-        what: "the name of the node that is to be steered",
-        next: "give --node web@10.1.2.3, ENMESH_NAME, RELEASE_NODE or name in the file",
+        what: "the node's name",
+        next: "give --name or --node app@10.0.0.1, ENMESH_NAME, RELEASE_NODE or name in the file",
     };
     let Some(text) = environment.get_filled("RELEASE_NODE") else {
         return Err(missing.into());

@@ -8,9 +8,9 @@ use clap::Args;
 use enmesh::{Builder, ConnectError, Node, NodeName, RpcError, Term};
 use enmesh_identity::PeerAddr;
 
+use crate::agent;
 use crate::config::{
-    ConfigError, ConfigErrors, Environment, Flags, Layer, Merged, Origin, Raw, RunConfig,
-    load_cookie, read_file,
+    Environment, Flags, Layer, Merged, Origin, Raw, RunConfig, load_cookie, read_file,
 };
 use crate::exit::Failure;
 
@@ -245,15 +245,9 @@ impl Visit {
     }
 }
 
-/// The node that is meant. A release tells its own name in `RELEASE_NODE`.
+/// The node that is meant, as an agent of it has it.
 fn name(config: &RunConfig, environment: &Environment) -> Result<NodeName, Failure> {
-    let missing = || ConfigError::Missing {
-        what: "the node's name",
-        next: "give --name app@10.0.0.1, ENMESH_NAME, RELEASE_NODE or name in the file",
-    };
-    let of_release = || environment.get("RELEASE_NODE")?.parse().ok();
-    let name = config.name.clone().or_else(of_release);
-    name.ok_or_else(|| ConfigErrors::from(missing()).into())
+    Ok(agent::node_name(config, environment)?)
 }
 
 /// Where a node of this pod or machine can be; `None` stands for what its name says.
