@@ -350,4 +350,4 @@ async fn probe_all(address: IpAddr, ports: &BTreeSet<u16>) -> Result<Told, AskEr
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -139,8 +139,10 @@ impl Running {
 
     async fn follow(&mut self) -> Update {
         loop {
-            if let Some(update) = self.book.next() {
-                return self.allowed(update);
+            while let Some(update) = self.book.next() {
+                if let Some(update) = self.allowed(update) {
+                    return update;
+                }
             }
             match self.hear().await {
                 News::Space(space, Heard::Event(event)) => {
@@ -164,19 +166,15 @@ impl Running {
     }
 
     /// While a pod has not told its names, nobody may be taken for gone.
-    fn allowed(&mut self, update: Update) -> Update {
+    fn allowed(&mut self, update: Update) -> Option<Update> {
+        let heard_all = self.asker.as_ref().is_none_or(Asker::has_heard_all);
         match update {
-            Update::Snapshot(present)
-                if self
-                    .asker
-                    .as_ref()
-                    .is_some_and(|asker| !asker.has_heard_all()) =>
-            {
+            Update::Snapshot(present) if !heard_all => {
                 self.owes_whole = true;
                 let gone = Vec::new();
-                Update::Changed { present, gone }
+                (!present.is_empty()).then_some(Update::Changed { present, gone })
             }
-            update => update,
+            update => Some(update),
         }
     }
 

@@ -29,7 +29,7 @@ async fn listener(says: Vec<u8>) -> (u16, Script) {
 }
 
 /// What a node says of itself.
-fn node(name: &str) -> Vec<u8> {
+pub(crate) fn node(name: &str) -> Vec<u8> {
     let mut bytes = BytesMut::from(&b"\0\x03sok"[..]);
     bytes.put_u16(u16::try_from(19 + name.len()).unwrap());
     bytes.put_u8(b'N');
