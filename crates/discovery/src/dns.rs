@@ -21,6 +21,7 @@ use tracing::{info, warn};
 
 use crate::backoff::Backoff;
 use crate::dns_keys::Nameservers;
+use crate::jitter::Jitter;
 use crate::source::{Source, SourceContext};
 use answer::Asker;
 use ledger::Ledger;
@@ -39,6 +40,7 @@ pub(crate) struct DnsSource {
     ledger: Ledger,
     asker: Asker,
     interval: Duration,
+    jitter: Jitter,
     due: Option<Instant>,
     backoff: Backoff,
     /// Why the last answer was a part only, so that it is said once.
@@ -60,6 +62,7 @@ impl DnsSource {
                 epmd_port: context.epmd_port(),
             },
             interval: plan.interval,
+            jitter: context.jitter(),
             due: None,
             backoff: Backoff::default(),
             missing: None,
@@ -78,7 +81,7 @@ impl DnsSource {
             (_, Some(ttl)) => {
                 self.tell(missing.map(|why| why.text));
                 self.backoff.reset();
-                pause(ttl, self.interval)
+                self.jitter.spread(pause(ttl, self.interval))
             }
         };
         self.due = Some(Instant::now() + pause);

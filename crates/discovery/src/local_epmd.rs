@@ -17,6 +17,7 @@ use crate::config::{
 };
 use crate::epmd_hosts::is_remote_shell;
 use crate::failure::failed;
+use crate::jitter::Jitter;
 use crate::source::{MAX_PEERS_PER_UPDATE, Source, SourceContext, SourceError};
 
 /// The longest that one question may take.
@@ -83,6 +84,7 @@ pub(crate) struct LocalEpmdSource {
     own: NodeName,
     epmd: SocketAddr,
     interval: Duration,
+    jitter: Jitter,
     due: Option<Instant>,
     backoff: Backoff,
     /// Whether the last good answer named anybody but us.
@@ -95,6 +97,7 @@ impl LocalEpmdSource {
             own: context.own().clone(),
             epmd: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), context.epmd_port()),
             interval: config.polling_interval,
+            jitter: context.jitter(),
             due: None,
             backoff: Backoff::default(),
             had_peers: false,
@@ -109,7 +112,7 @@ impl LocalEpmdSource {
         let pause = match &answer {
             Ok(_) => {
                 self.backoff.reset();
-                self.interval
+                self.jitter.spread(self.interval)
             }
             Err(_) => self.backoff.failed(),
         };

@@ -345,3 +345,6 @@ impl Follower {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

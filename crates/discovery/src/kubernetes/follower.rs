@@ -11,6 +11,7 @@ use super::lookup::{Lookup, Next, Order};
 use super::session::{End, Question, Said, Session};
 use super::tracker::Event;
 use crate::backoff::Backoff;
+use crate::jitter::Jitter;
 use crate::source::Environment;
 
 /// A session that held this long after its list makes failures before it forgotten.
@@ -26,6 +27,7 @@ pub(super) struct Plan {
     pub(super) environment: Environment,
     pub(super) domain: String,
     pub(super) watch_seconds: u32,
+    pub(super) jitter: Jitter,
 }
 
 /// What a follower has to say.
@@ -131,7 +133,10 @@ impl Follower {
             End::CannotWatch => {
                 self.tell_of_polling();
                 self.backoff.reset();
-                (self.plan.config.polling_interval, None)
+                (
+                    self.plan.jitter.spread(self.plan.config.polling_interval),
+                    None,
+                )
             }
             End::Failed(failure, advice) => match self.order.failed(failure) {
                 Next::Try(_) => {

@@ -116,6 +116,7 @@ impl Running {
             environment,
             domain,
             watch_seconds,
+            jitter: context.jitter(),
         });
         let mut namespaces: Vec<_> = config.namespaces.iter().cloned().map(Some).collect();
         if namespaces.is_empty() {
