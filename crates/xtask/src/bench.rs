@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: nodes against nodes, OTP's and ours in turn.
+//! `cargo xtask bench`: nodes against nodes, OTP's and ours in turn; or discovery on a real Kubernetes.
 
 use crate::repository;
 use crate::run::{self, Totals};
@@ -21,10 +21,21 @@ pub(crate) struct Args {
     /// All links over TLS 1.3, and the rows that show what that costs.
     #[arg(long)]
     tls: bool,
+    /// Discovery on a real Kubernetes instead: from an address added to a peer joined, 30 times, and what ten idle nodes ask
+    /// of the API in ten minutes.
+    #[arg(long)]
+    discovery: bool,
 }
 
 /// Builds the bench and runs it.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    if args.discovery {
+        let discovery = run::cargo(
+            &repository::root(),
+            "bench --package enmesh-interop --bench discovery",
+        );
+        return run::run(discovery, &mut Totals::default());
+    }
     let fixed = "bench --package enmesh-interop --bench nodes --";
     let mut command = run::cargo(&repository::root(), fixed);
     command.args(["--rounds", &args.rounds.to_string()]);
