@@ -238,6 +238,8 @@ fn watch_config(
     watch.label_selector.clone_from(&selection.labels);
     watch.field_selector.clone_from(&selection.fields);
     if config.use_cached_resources {
+        // The cache answers with the whole list, and kube leaves the version out beside a limit.
+        watch.page_size = None;
         watch.any_semantic()
     } else {
         watch
