@@ -1,4 +1,4 @@
-//! Who belongs to the cluster and when to dial: two machines that touch no socket.
+//! Who belongs to the cluster and when to dial: machines that touch no socket.
 //!
 //! | item | what it is |
 //! |---|---|
@@ -10,9 +10,9 @@
 //! | [`Gossip`] | who is heard in the packets by which libcluster's nodes find each other, and what we say in ours |
 //!
 //! The crate is pure: no socket, no clock (`now` comes in as a value and must never go back), no
-//! randomness of its own (a seed comes in with the configuration). Both machines have the same
-//! verbs: call a `handle_*`, then `poll_action` until it returns `None`, and `handle_timeout`
-//! when `deadline` has passed.
+//! randomness of its own (a seed comes in with the configuration). The machines have the same
+//! verbs: call a `handle_*`, then `poll_action` (`poll_update` of gossip) until it returns `None`,
+//! and `handle_timeout` when `deadline` has passed.
 
 mod gossip;
 mod plan;
