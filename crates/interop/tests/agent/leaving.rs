@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use enmesh_interop::Otp;
+use enmesh_interop::{Enmesh, Otp};
 
 use crate::sidecar::{A, B, C, Place, count_nodedowns, nodedowns, says, sees};
 
@@ -57,7 +57,11 @@ pub(crate) fn a_node_that_is_told_to_leave(otp: Otp) {
         sees(&mut b, &[A, C]);
         sees(&mut c, &[A, B]);
         count_nodedowns(&mut b);
-        assert_eq!(a.eval("enmesh_agent ! leave").unwrap(), "leave");
+        // As a preStop hook does.
+        let program = Enmesh::program().unwrap().to_str().unwrap();
+        let cookie = place.path("cookie").to_str().unwrap().to_owned();
+        let args = ["leave", "--name", A, "--cookie-file", &cookie];
+        place.ns.run(program, args).unwrap();
         if on_leave == "stay" {
             // Who comes later is not connected by us.
             let mut d = place.beam("d@127.0.0.4");

@@ -1,8 +1,10 @@
 //! Names whose hosts no DNS knows, at addresses that only a source tells.
 
-use enmesh_interop::Otp;
+use std::net::Ipv4Addr;
 
-use crate::sidecar::{Place, says, sees};
+use enmesh_interop::{Authority, NetNs, Otp};
+
+use crate::sidecar::{COOKIE, Place, list, says, sees};
 
 const A: &str = "a@web-0.web.test";
 const B: &str = "b@web-1.web.test";
@@ -69,4 +71,31 @@ pub(crate) fn names_that_dns_does_not_know(otp: Otp) {
     );
     says(&mut a, ADDRESS, "{ok,{127,0,0,6}}");
     sees(&mut b, &[A]);
+}
+
+/// Over TLS the agent shows its node's own certificate, whose host is that of both.
+pub(crate) fn nodes_that_speak_tls(otp: Otp) {
+    const A: &str = "a@web-0.example";
+    const B: &str = "b@web-1.example";
+
+    let address = Ipv4Addr::LOCALHOST.into();
+    let hosts = [(address, "web-0.example"), (address, "web-1.example")];
+    let place = Place::within(otp, NetNs::with_hosts(&hosts).unwrap());
+    let authority = Authority::new(&[A, B]).unwrap();
+    let mut beams = [A, B].map(|name| {
+        let shown = authority.shown(name);
+        let versions = "'tlsv1.3','tlsv1.2'";
+        let options = authority.options(name, versions, "", &shown).unwrap();
+        let extra = ["-proto_dist", "inet_tls", "-ssl_dist_optfile", &options];
+        place.beam_with(name, COOKIE, &extra)
+    });
+    let flags = authority.flags(A);
+    let mut args: Vec<_> = flags.iter().map(String::as_str).collect();
+    let topology = list(&[B]);
+    args.extend(["--topology", &topology]);
+    let beside_a = place.agent(A, &args);
+    beside_a.attached(0);
+    beside_a.connected(0, B);
+    sees(&mut beams[0], &[B]);
+    sees(&mut beams[1], &[A]);
 }

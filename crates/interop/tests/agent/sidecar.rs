@@ -26,7 +26,10 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn new(otp: Otp) -> Self {
-        let ns = NetNs::new().unwrap();
+        Self::within(otp, NetNs::new().unwrap())
+    }
+
+    pub(crate) fn within(otp: Otp, ns: NetNs) -> Self {
         Self {
             _epmd: Epmd::start(&ns).unwrap(),
             otp,

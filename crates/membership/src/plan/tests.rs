@@ -6,6 +6,7 @@ mod collisions;
 mod dialling;
 mod limits;
 mod standing;
+mod steered;
 
 use std::time::{Duration, Instant};
 
