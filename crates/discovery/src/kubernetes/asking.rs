@@ -21,6 +21,9 @@ use crate::probe::{ProbeError, probe};
 /// How many pods are asked at once; the others wait for their turn.
 const MAX_ASKED_AT_ONCE: usize = 32;
 
+/// How many nodes of one pod are probed at once, so that all together need not too many sockets.
+const MAX_PROBES_OF_A_POD: usize = 8;
+
 /// The longest that one question to a pod may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -325,13 +328,14 @@ async fn ask(naming: Arc<Naming>, epmd_port: u16, seen: Arc<Seen>) -> Result<Tol
 }
 
 async fn probe_all(address: IpAddr, ports: &BTreeSet<u16>) -> Result<Told, AskError> {
-    let probes = ports.iter().map(|&port| async move {
+    let probes = ports.iter().copied().map(|port| async move {
         let probed = probe(SocketAddr::new(address, port), TIMEOUT).await;
         (port, probed)
     });
     let mut told = Told::default();
     let mut failure = None;
-    for (port, outcome) in futures::future::join_all(probes).await {
+    let mut probes = futures::stream::iter(probes).buffer_unordered(MAX_PROBES_OF_A_POD);
+    while let Some((port, outcome)) = probes.next().await {
         match outcome {
             Ok(probed) => {
                 let peer = PeerAddr::new(probed.name);

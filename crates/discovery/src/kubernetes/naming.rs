@@ -365,9 +365,13 @@ impl Naming {
         match form {
             HostForm::Ip => Ok(address.to_string()),
             HostForm::Dns => Ok(format!("{}.{namespace}.pod.{domain}", dashed(address))),
+            // A pod's host name is known to DNS within its subdomain alone; slices and Endpoints
+            // have none but such.
             HostForm::Srv => match &seen.hostname {
-                Some(hostname) => in_service(hostname),
-                None => in_service(&dashed(address)),
+                Some(hostname) if seen.service.is_some() || seen.subdomain.is_some() => {
+                    in_service(hostname)
+                }
+                _ => in_service(&dashed(address)),
             },
             HostForm::Hostname => in_service(hostname(seen).ok_or(Lack::Hostname)?),
             HostForm::Named => match &seen.hostname {

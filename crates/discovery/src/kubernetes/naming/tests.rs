@@ -175,24 +175,28 @@ fn a_pod_without_a_hostname_has_its_own_name_in_a_subdomain() {
 fn srv_names_are_the_targets_of_srv_records() {
     let srv = config(NameMode::Srv);
     let tail = "my_service.airatel-service-localization.svc.my_cluster.local";
-    check(
-        &srv,
-        OWN,
-        &pod(),
-        &format!("test_basename@10-48-33-136.{tail}"),
-    );
-    check(
-        &srv,
-        OWN,
-        &at(&["fd00::1"]),
-        &format!("test_basename@fd00--1.{tail}"),
-    );
-    check(
-        &srv,
-        OWN,
-        &endpoint(),
-        &format!("test_basename@my-hostname-0.{tail}"),
-    );
+    let dashed = format!("test_basename@10-48-33-136.{tail}");
+    check(&srv, OWN, &pod(), &dashed);
+    let six = format!("test_basename@fd00--1.{tail}");
+    check(&srv, OWN, &at(&["fd00::1"]), &six);
+    // A host name without a subdomain is the pod's own affair.
+    check(&srv, OWN, &endpoint(), &dashed);
+    let of_a_slice = Seen {
+        service: Some("web".into()),
+        ..endpoint()
+    };
+    let in_a_subdomain = Seen {
+        subdomain: Some("web".to_owned()),
+        ..endpoint()
+    };
+    for seen in [of_a_slice, in_a_subdomain] {
+        check(
+            &srv,
+            OWN,
+            &seen,
+            &format!("test_basename@my-hostname-0.{tail}"),
+        );
+    }
 }
 
 #[test]
