@@ -14,7 +14,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use enmesh_membership::Update;
+use enmesh_membership::{FailureKind, Update};
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig};
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -77,6 +77,10 @@ impl DnsSource {
         let ttl = readings.iter().filter_map(|reading| reading.ttl).min();
         let (update, missing) = self.ledger.update(readings);
         let pause = match (&update, ttl) {
+            // Nobody is there yet: the server is well, and who comes is not kept waiting.
+            (Update::Failed(failure), _) if is_negative(failure.kind()) => {
+                self.backoff.failed().min(self.interval)
+            }
             (Update::Failed(_), _) | (_, None) => self.backoff.failed(),
             (_, Some(ttl)) => {
                 self.tell(missing.map(|why| why.text));
@@ -130,6 +134,11 @@ fn asking(
     let domain = config.domain().cloned();
     let config = ResolverConfig::from_parts(domain, search, servers.collect());
     Ok((config, options))
+}
+
+/// Whether the server has said that nobody is there.
+fn is_negative(kind: FailureKind) -> bool {
+    matches!(kind, FailureKind::NotFound | FailureKind::Empty)
 }
 
 /// When to ask again: after the TTL, but at the interval at the latest.

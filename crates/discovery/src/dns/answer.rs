@@ -117,6 +117,23 @@ impl Asked {
             .chain(self.srv.as_ref().and_then(why))
     }
 
+    /// Says of each failure that the names which were asked before do not exist.
+    pub(super) fn after_absent_names(&mut self, shown: &str) {
+        fn prefix<T>(answer: Option<&mut Answer<T>>, shown: &str) {
+            if let Some(Answer::Failed(why)) = answer {
+                why.text = format!("{shown} is not in the search list, and {}", why.text);
+            }
+        }
+        prefix(self.a.as_mut(), shown);
+        prefix(self.aaaa.as_mut(), shown);
+        prefix(self.srv.as_mut(), shown);
+    }
+
+    /// Whether nothing of the name is there.
+    pub(super) fn is_absent(&self) -> bool {
+        !self.found_any() && !self.failed_any() && !self.is_name()
+    }
+
     /// Whether the name exists: a name without records of one type exists all the same.
     pub(super) fn is_name(&self) -> bool {
         matches!(self.a, Some(Answer::NoData))
@@ -223,17 +240,19 @@ impl Question {
     }
 
     /// The one port of each target, if it is wanted and there is one.
+    ///
+    /// A Service that is asked without a port's name tells all of its ports, and epmd's port means
+    /// "ask epmd", as no distribution listens there.
     fn ports<'a>(&self, services: &'a [Service], asker: &Asker) -> BTreeMap<&'a str, Option<u16>> {
         let mut ports: BTreeMap<&str, BTreeSet<u16>> = BTreeMap::new();
         for service in services {
             let ports = ports.entry(&service.target).or_default();
-            // A Service that names epmd's port means "ask epmd", as no distribution listens there.
-            if self.port == PortFrom::Srv && service.port != 0 && service.port != asker.epmd_port {
-                ports.insert(service.port);
-            }
+            ports.insert(service.port);
         }
+        let usable =
+            |port: &u16| self.port == PortFrom::Srv && *port != 0 && *port != asker.epmd_port;
         let one = |ports: BTreeSet<u16>| match ports.len() {
-            1 => ports.first().copied(),
+            1 => ports.first().copied().filter(usable),
             _ => None,
         };
         ports

@@ -151,17 +151,22 @@ impl Asking {
         );
         let pinned = self.answered.iter();
         let mut last = Asked::default();
+        let mut absent = false;
         for (place, name) in pinned.chain(&candidates).enumerate() {
-            let asked = client.ask_all(&self.question, name).await;
+            let mut asked = client.ask_all(&self.question, name).await;
             if asked.found_any() {
                 self.answered = Some(name.clone());
                 return asked;
             }
             let pinned_failed = place == 0 && self.answered.is_some() && asked.failed_any();
-            last = worse(last, asked);
             if pinned_failed {
-                return last;
+                return asked;
             }
+            if absent {
+                asked.after_absent_names(self.question.name.shown());
+            }
+            absent |= asked.is_absent();
+            last = worse(last, asked);
         }
         self.answered = None;
         last

@@ -4,7 +4,6 @@ mod cases;
 mod server;
 mod services;
 
-use enmesh_membership::FailureKind;
 use hickory_resolver::config::ResolverOpts;
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RecordType};
@@ -236,6 +235,41 @@ async fn the_next_look_up_waits_for_the_ttl() {
     let waited = since.elapsed();
     assert!((1_900..4_000).contains(&waited.as_millis()), "{waited:?}");
     assert_eq!(server.asked().len(), 4);
+}
+
+/// After a while a pod that has just become ready would else be found 20 s late.
+#[tokio::test]
+async fn a_name_that_is_not_there_yet_is_asked_for_at_the_interval() {
+    let server = Server::start().await;
+    let mut source = source(&server, "web.test.");
+    for _ in 0..10 {
+        check_failed(&next(&mut source).await, FailureKind::NotFound);
+    }
+    let due = source.due.expect("a next time") - Instant::now();
+    assert!(due <= source.interval, "{due:?}");
+    server.set(
+        "web.test.",
+        RecordType::A,
+        Say::Code(ResponseCode::ServFail),
+    );
+    check_failed(&next(&mut source).await, FailureKind::Unreachable);
+    let due = source.due.expect("a next time") - Instant::now();
+    assert!(due > source.interval, "{due:?}");
+}
+
+#[tokio::test]
+async fn a_failure_behind_a_search_in_vain_says_so() {
+    let server = Server::start().await;
+    server.set("web.", RecordType::A, Say::Code(ResponseCode::Refused));
+    match next(&mut source(&server, "web")).await {
+        Update::Failed(failure) => {
+            let text = failure.to_string();
+            let begin =
+                "web is not in the search list, and DNS answers Query Refused for A of web.";
+            assert!(text.starts_with(begin), "{text}");
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]

@@ -191,7 +191,7 @@ fn targets_become_host_names_with_the_port_that_is_wanted() {
 /// A Service with two ports has two SRV records for each pod, where it is asked without a port's
 /// name; and epmd's port is where to ask for the port.
 #[test]
-fn a_port_that_is_no_one_s_or_anyone_s_is_left_to_epmd() {
+fn a_port_that_is_epmd_s_or_not_the_only_one_is_left_to_epmd() {
     let asked = Asked {
         srv: services(&[
             ("two.test", 9_000),
@@ -208,7 +208,7 @@ fn a_port_that_is_no_one_s_or_anyone_s_is_left_to_epmd() {
     check_whole(
         &reading,
         &[
-            "node@both.test:9000",
+            "node@both.test",
             "node@epmd.test",
             "node@none.test",
             "node@two.test",
