@@ -85,7 +85,14 @@ impl DnsSource {
             (_, Some(ttl)) => {
                 self.tell(missing.map(|why| why.text));
                 self.backoff.reset();
-                self.jitter.spread(pause(ttl, self.interval))
+                let pause = pause(ttl, self.interval);
+                let spread = self.jitter.spread(pause);
+                // Who comes is found a second after the TTL at the latest.
+                if pause < self.interval {
+                    spread.min(pause + SHORTEST_PAUSE)
+                } else {
+                    spread
+                }
             }
         };
         self.due = Some(Instant::now() + pause);

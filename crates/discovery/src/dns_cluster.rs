@@ -183,7 +183,6 @@ impl StrategyConfig for DnsClusterConfig {
         "resource_types",
         "port",
         "interval",
-        "polling_interval",
         "connect_timeout",
         "nameserver",
     ];

@@ -87,7 +87,6 @@ impl StrategyConfig for DnsConfig {
         "port",
         "node_basename",
         "polling_interval",
-        "refresh_interval_ms",
         "nameserver",
     ];
 

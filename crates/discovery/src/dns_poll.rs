@@ -30,13 +30,8 @@ pub struct DnsPollConfig {
 impl StrategyConfig for DnsPollConfig {
     const NAME: &'static str = "dns_poll";
     const ALIASES: &'static [&'static str] = &["Cluster.Strategy.DNSPoll"];
-    const KEYS: &'static [&'static str] = &[
-        "query",
-        "node_basename",
-        "polling_interval",
-        "poll_interval",
-        "nameserver",
-    ];
+    const KEYS: &'static [&'static str] =
+        &["query", "node_basename", "polling_interval", "nameserver"];
 
     fn take(fields: &mut Fields) -> Result<Self, ConfigError> {
         Ok(Self {

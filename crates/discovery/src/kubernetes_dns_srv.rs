@@ -11,13 +11,12 @@ use crate::source::{Source, SourceContext, SourceError};
 const SERVICE_ALLOWED: &str =
     "the name of a headless Service with a port, as in web-headless or _dist._tcp.web-headless";
 const NAMESPACE_ALLOWED: &str = "the namespace of the Service: 1 to 63 of a-z, 0-9 and -";
+const DOMAIN_ALLOWED: &str = "the cluster's domain, as in cluster.local";
 const APPLICATION_NAME_ALLOWED: &str = "the part of the node names before the @";
 
 /// Strategy `kubernetes_dns_srv`: `application_name@TARGET` for each SRV record of a headless
 /// Service, as in `web@web-0.web-headless.prod.svc.cluster.local`.
 ///
-/// The cluster's domain is the environment's CLUSTER_DOMAIN, else what the search list of
-/// resolv.conf tells, else `cluster.local`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KubernetesDnsSrvConfig {
     /// Key `service`: the name of the Service, with the port's name before it or without.
@@ -29,6 +28,9 @@ pub struct KubernetesDnsSrvConfig {
     /// Key `port`: where the port of the distribution comes from, by default from epmd. A Service
     /// may name any port, of HTTP for one, and libcluster does not look at it.
     pub port: PortFrom,
+    /// Key `kubernetes_cluster_domain`: the cluster's domain, by default the environment's
+    /// CLUSTER_DOMAIN, else what the search list of resolv.conf tells, else `cluster.local`.
+    pub cluster_domain: Option<String>,
     /// Key `polling_interval`: the longest time between two look-ups, 100 ms to 1 h, by default
     /// 5 s. A shorter TTL brings the next look-up forward, to one second at the earliest.
     pub polling_interval: Duration,
@@ -44,6 +46,7 @@ impl StrategyConfig for KubernetesDnsSrvConfig {
         "namespace",
         "application_name",
         "port",
+        "kubernetes_cluster_domain",
         "polling_interval",
         "nameserver",
     ];
@@ -54,6 +57,7 @@ impl StrategyConfig for KubernetesDnsSrvConfig {
             namespace: fields.required("namespace", NAMESPACE_ALLOWED)?,
             application_name: fields.required("application_name", APPLICATION_NAME_ALLOWED)?,
             port: PortFrom::take(fields, PortFrom::Epmd)?,
+            cluster_domain: fields.text("kubernetes_cluster_domain", DOMAIN_ALLOWED)?,
             polling_interval: take_interval(fields, None)?,
             nameservers: Nameservers::take(fields)?,
         })
@@ -66,11 +70,11 @@ impl StrategyConfig for KubernetesDnsSrvConfig {
             ("namespace", text(&self.namespace)),
             ("application_name", text(&self.application_name)),
             self.port.pair(),
-            (
-                "polling_interval",
-                Field::Text(duration_text(self.polling_interval)),
-            ),
         ];
+        let domain = self.cluster_domain.as_deref();
+        pairs.extend(domain.map(|domain| ("kubernetes_cluster_domain", text(domain))));
+        let interval = Field::Text(duration_text(self.polling_interval));
+        pairs.push(("polling_interval", interval));
         pairs.extend(self.nameservers.pair());
         pairs
     }
@@ -90,6 +94,9 @@ impl StrategyConfig for KubernetesDnsSrvConfig {
                 });
             }
         }
+        if let Some(domain) = &self.cluster_domain {
+            check_query("kubernetes_cluster_domain", domain, DOMAIN_ALLOWED)?;
+        }
         check_basename(
             "application_name",
             &self.application_name,
@@ -102,7 +109,8 @@ impl StrategyConfig for KubernetesDnsSrvConfig {
     fn source(&self, context: &SourceContext) -> Result<Box<dyn Source>, SourceError> {
         use crate::dns::{DnsSource, Families, HostPart, Plan, QueryName, Question, Records};
 
-        let domain = context.environment().get("CLUSTER_DOMAIN");
+        let environment = || context.environment().get("CLUSTER_DOMAIN");
+        let domain = self.cluster_domain.as_deref().or_else(environment);
         let question = Question {
             name: QueryName::InCluster {
                 prefix: format!("{}.{}.svc", self.service, self.namespace),

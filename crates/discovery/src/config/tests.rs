@@ -316,7 +316,8 @@ fn a_topology_is_written_as_it_is_read() {
         "strategy=kubernetes_dns service=web.ns application_name=a polling_interval=1s",
         "strategy=local_epmd stabilisation_window=2s jitter=0.25",
         "strategy=dns_poll query=web.test. node_basename=a nameserver=127.0.0.1:8600",
-        "strategy=kubernetes_dns_srv service=_dist._tcp.web namespace=ns application_name=a port=srv",
+        "strategy=kubernetes_dns_srv service=_dist._tcp.web namespace=ns application_name=a port=srv \
+         kubernetes_cluster_domain=my.test",
         "strategy=dns domain=web record_type=srv host_type=ip ipv6=true lookup_timeout=1500 \
          node_basename=b refresh_interval_ms=7000",
         "strategy=dns domain=web host_type=hostname port=epmd",
