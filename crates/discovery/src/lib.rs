@@ -13,8 +13,9 @@
 //! [`Update::Failed`](enmesh_membership::Update::Failed), with the fix in words where there is
 //! one, and asks again after a back-off of its own of at most 20 seconds.
 //!
-//! The features `kubernetes` and `dns` bring the strategies of these names. Without them their
-//! configuration is understood all the same, and [`TopologyConfig::source`] says what is missing.
+//! The features `kubernetes`, `dns` and `rancher` bring the strategies of these names, and so does
+//! `postgres`, which is off by default. Without them their configuration is understood all the
+//! same, and [`TopologyConfig::source`] says what is missing.
 
 mod backoff;
 mod config;
