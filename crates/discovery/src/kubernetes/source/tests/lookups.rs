@@ -346,3 +346,92 @@ async fn the_server_may_answer_from_its_cache_only_where_that_is_said() {
         }
     }
 }
+
+/// What is logged while it is the default of its thread: each event in one line, fields included.
+#[derive(Clone, Default)]
+struct Log(Arc<std::sync::Mutex<Vec<String>>>);
+
+impl tracing::Subscriber for Log {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        metadata.target().starts_with("enmesh_discovery")
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        let mut line = event.metadata().level().to_string();
+        event.record(
+            &mut |field: &tracing::field::Field, value: &dyn std::fmt::Debug| {
+                line += &format!(" {field}={value:?}");
+            },
+        );
+        self.0.lock().unwrap().push(line);
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+impl Log {
+    /// The lines with all of these words.
+    fn with(&self, words: &[&str]) -> usize {
+        let lines = self.0.lock().unwrap();
+        let holds = |line: &&String| words.iter().all(|word| line.contains(word));
+        lines.iter().filter(holds).count()
+    }
+}
+
+#[tokio::test]
+async fn one_warning_names_the_rule_that_is_missing() {
+    let log = Log::default();
+    let _default = tracing::subscriber::set_default(log.clone());
+    let forbidden = || Reply::status(403, "", "forbidden");
+    let (mut source, _) = by_default(vec![
+        forbidden(),
+        list(10, &[endpoints("10.0.0.1")]),
+        Reply::status(410, "", "too old"),
+        forbidden(),
+        list(20, &[endpoints("10.0.0.2")]),
+    ])
+    .await;
+    check_snapshot(&next(&mut source).await, &["web@10.0.0.1"]);
+    check_snapshot(&next(&mut source).await, &["web@10.0.0.2"]);
+    let rule = "--resource=endpointslices.discovery.k8s.io ";
+    assert_eq!(log.with(&["WARN", "resource=\"endpoints\"", rule]), 1);
+    assert_eq!(log.with(&["WARN"]), 1);
+}
+
+#[tokio::test]
+async fn which_lookup_was_picked_and_why_is_told_once() {
+    let log = Log::default();
+    let _default = tracing::subscriber::set_default(log.clone());
+    let pods = || list(10, &[pod("p1", "10.0.0.1", 9)]);
+    let (mut source, _) = scripted_as(
+        vec![
+            Reply::status(403, "", "forbidden"),
+            list(10, &[]),
+            pods(),
+            Reply::status(410, "", "too old"),
+            pods(),
+        ],
+        |config| config.lookup_mode = Some(LookupMode::Auto),
+    )
+    .await;
+    check_snapshot(&next(&mut source).await, &["web@10.0.0.1"]);
+    check_snapshot(&next(&mut source).await, &["web@10.0.0.1"]);
+    let picked = [
+        "INFO",
+        "lookup picked",
+        "resource=\"pods\"",
+        "reason=forbidden",
+    ];
+    assert_eq!(log.with(&picked), 1);
+    assert_eq!(log.with(&["WARN"]), 0);
+}
