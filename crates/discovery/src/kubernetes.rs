@@ -1,4 +1,11 @@
 //! Pods and endpoints of a Kubernetes cluster, listed once and then watched.
+//!
+//! ```text
+//! follower ──Event──▶ tracker ──Change──▶ naming ─┐
+//!  one a namespace     which object        or     ├──Entry──▶ book ──▶ Update
+//!  (session, lookup)   told which pods    asking ─┘            which pod is which peers
+//!                                          who asks the pods that alone know their names
+//! ```
 
 #[cfg(feature = "kubernetes")]
 mod api;

@@ -159,7 +159,7 @@ impl Running {
                     self.book.change(vec![(seen, peers)], Vec::new());
                 }
             }
-            if self.owes_whole && self.asker.as_ref().is_none_or(Asker::has_heard_all) {
+            if self.owes_whole && self.has_heard_all() {
                 self.owes_whole = false;
                 self.book.tell_all();
             }
@@ -168,15 +168,18 @@ impl Running {
 
     /// While a pod has not told its names, nobody may be taken for gone.
     fn allowed(&mut self, update: Update) -> Option<Update> {
-        let heard_all = self.asker.as_ref().is_none_or(Asker::has_heard_all);
         match update {
-            Update::Snapshot(present) if !heard_all => {
+            Update::Snapshot(present) if !self.has_heard_all() => {
                 self.owes_whole = true;
                 let gone = Vec::new();
                 (!present.is_empty()).then_some(Update::Changed { present, gone })
             }
             update => Some(update),
         }
+    }
+
+    fn has_heard_all(&self) -> bool {
+        self.asker.as_ref().is_none_or(Asker::has_heard_all)
     }
 
     fn take(&mut self, change: Change) {
