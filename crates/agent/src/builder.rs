@@ -11,6 +11,17 @@ use enmesh::{AutoConnect, Builder, Cookie, EpmdMode, Node, NodeName};
 use crate::agent::Agent;
 
 /// The settings of an agent, each with a default but for the node and its cookie.
+///
+/// ```
+/// use enmesh::Cookie;
+/// use enmesh_agent::Agent;
+///
+/// let builder = Agent::builder("web@10.0.0.7".parse()?, Cookie::new("secret")?)
+///     .cookie_file("/etc/enmesh/cookie")
+///     .pod_ip("10.0.0.7".parse()?);
+/// # let _ = builder;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until start"]
 pub struct AgentBuilder {

@@ -59,8 +59,8 @@ pub trait Connector: Send + Sync + 'static {
     type Changes: Changes;
 
     /// Connects to `peer`, once. Called for several peers at the same time, for one peer never
-    /// twice at a time; given up after [`CONNECT_TIME`]. That it worked means that
-    /// the peer was connected: if [`Changes`] has said by then that it came, and went again, that
+    /// twice at a time; given up after 60 s. That it worked means that the
+    /// peer was connected: if [`Changes`] has said by then that it came, and went again, that
     /// counts.
     ///
     /// Dropping the future gives up waiting; a link that comes up all the same is one more change.
@@ -95,7 +95,7 @@ pub trait Connector: Send + Sync + 'static {
 /// How long one [`Connector::connect`] may take.
 pub(crate) const CONNECT_TIME: Duration = Duration::from_secs(60);
 
-/// The stream of what happens to a connector's links, in order.
+/// The stream of what happens to a connector's links, in order. [`Connector`] shows one.
 pub trait Changes: Send + 'static {
     /// The next change; the first one is to be [`Change::Everybody`], and nobody is connected by
     /// us before it comes. `None` when there is nothing to be steered any more.
@@ -105,6 +105,15 @@ pub trait Changes: Send + 'static {
 }
 
 /// What happened to a connector's links.
+///
+/// ```
+/// use enmesh::{Change, DownReason};
+///
+/// let name = "web@10.0.0.7".parse()?;
+/// let gone = Change::Down { name, connection: None, reason: DownReason::ConnectionClosed };
+/// # let _ = gone;
+/// # Ok::<(), enmesh::NameError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Change {
@@ -132,6 +141,14 @@ pub enum Change {
 }
 
 /// A peer that is connected, as a connector knows it.
+///
+/// ```
+/// use enmesh::Connected;
+///
+/// let peer = Connected { connection: Some(7), ..Connected::new("web@10.0.0.7".parse()?) };
+/// assert!(peer.visible);
+/// # Ok::<(), enmesh::NameError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connected {
     /// Its full name.
@@ -195,6 +212,17 @@ impl Connector for Node {
 }
 
 /// Who comes to a [`Node`] and goes.
+///
+/// ```no_run
+/// # async fn example(node: enmesh::Node) {
+/// use enmesh::{Changes, Connector};
+///
+/// let mut changes = node.changes();
+/// while let Some(change) = changes.next().await {
+///     println!("{change:?}");
+/// }
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct NodeChanges {
     present: Option<Vec<Connected>>,

@@ -30,6 +30,13 @@ const PRUNE_GRACE: Duration = Duration::from_secs(15);
 
 /// What becomes of the links when whoever holds them is about to end: its pod terminates, or
 /// somebody said so.
+///
+/// ```
+/// use enmesh::OnLeave;
+///
+/// assert_eq!("disconnect".parse(), Ok(OnLeave::Disconnect));
+/// assert_eq!(OnLeave::default().to_string(), "stay");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum OnLeave {
     /// They stay as long as they live.
@@ -62,6 +69,12 @@ impl std::fmt::Display for OnLeave {
 }
 
 /// The text is neither `stay` nor `disconnect`.
+///
+/// ```
+/// use enmesh::{OnLeave, UnknownOnLeave};
+///
+/// assert_eq!("leave".parse::<OnLeave>(), Err(UnknownOnLeave));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("neither stay nor disconnect")]
 pub struct UnknownOnLeave;
@@ -175,6 +188,17 @@ impl Steering {
 }
 
 /// What a [`Steering`] is started with.
+///
+/// ```
+/// use enmesh::{OnLeave, Prune, Steering};
+///
+/// let builder = Steering::builder("web@10.0.0.7".parse()?)
+///     .topology("strategy=epmd hosts=web@10.0.0.8".parse()?)
+///     .prune(Prune::Grace)
+///     .on_leave(OnLeave::Disconnect);
+/// # let _ = builder;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until start"]
 pub struct SteeringBuilder {
