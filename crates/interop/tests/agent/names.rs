@@ -71,6 +71,21 @@ pub(crate) fn names_that_dns_does_not_know(otp: Otp) {
     );
     says(&mut a, ADDRESS, "{ok,{127,0,0,6}}");
     sees(&mut b, &[A]);
+
+    // The agent is killed, and the peer moves before the next one comes.
+    drop(beside_a);
+    b.kill9().unwrap();
+    drop(b);
+    sees(&mut a, &[]);
+    place.write("peers", &format!("{A} 127.0.0.4\n{B} 127.0.0.7\n"));
+    let _b = place.beam(B);
+    let _beside_a = place.agent(A, &args);
+    sees(&mut a, &[B]);
+    says(
+        &mut a,
+        "inet:getaddrs(\"web-1.web.test\", inet)",
+        "{ok,[{127,0,0,7}]}",
+    );
 }
 
 /// Over TLS the agent shows its node's own certificate, whose host is that of both.

@@ -152,7 +152,7 @@ impl Bench {
 
     /// Lets everything that is under way come to its end, and looks whether there was an event.
     async fn is_quiet(&mut self) -> bool {
-        let wait = Duration::from_secs(300);
+        let wait = Duration::from_secs(2);
         let event = tokio::time::timeout(wait, self.events.next()).await;
         event.is_err()
     }
