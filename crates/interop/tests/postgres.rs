@@ -65,13 +65,14 @@ fn a_beam_and_members_meet_in_a_postgres_channel() {
     assert_eq!((r.count(is_down), s.count(is_down)), (0, 0));
 }
 
+/// Exit code, stdout, stderr.
 fn discovered(ns: &NetNs, topology: &str) -> (i32, String, String) {
-    let args = ["discover", "--timeout", "2s", "--output", "names", topology];
-    let mut enmesh = Enmesh::start(ns, args).unwrap();
-    let status = enmesh.process().wait_exit(SOON).unwrap();
-    let lines = |all: Vec<String>| all.join("\n");
-    let text = (lines(enmesh.stdout().all()), lines(enmesh.stderr().all()));
-    (status.code().unwrap(), text.0, text.1)
+    let mut command = ns.command(Enmesh::program().unwrap());
+    command.args(["discover", "--timeout", "2s", "--output", "names", topology]);
+    let output = command.output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().trim_end().to_owned();
+    let code = output.status.code().unwrap();
+    (code, text(output.stdout), text(output.stderr))
 }
 
 #[test]
