@@ -1,6 +1,7 @@
 //! What every strategy offers to the one who asks it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -121,8 +122,9 @@ impl SourceContext {
     }
 }
 
-/// Environment variables, taken once, so that a source's behaviour does not change under it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Environment variables, taken once, so that a source's behaviour does not change under it. `Debug`
+/// shows their names alone, for a password may be among them.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Environment {
     variables: BTreeMap<String, String>,
 }
@@ -142,6 +144,12 @@ impl Environment {
             .get(name)
             .map(String::as_str)
             .filter(|value| !value.is_empty())
+    }
+}
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.variables.keys()).finish()
     }
 }
 
@@ -201,4 +209,22 @@ pub enum SourceError {
         /// The cargo feature of `enmesh-discovery`.
         feature: &'static str,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_context_does_not_show_the_password_of_the_environment() {
+        let environment = [("PGPASSWORD", "shadow"), ("HOME", "/root")];
+        let context = SourceContext::new("own@h".parse().unwrap())
+            .with_environment(environment.into_iter().collect());
+        assert_eq!(context.environment().get("PGPASSWORD"), Some("shadow"));
+        let shown = format!("{context:?}");
+        assert!(
+            shown.contains("PGPASSWORD") && !shown.contains("shadow"),
+            "{shown}"
+        );
+    }
 }
