@@ -2,6 +2,8 @@
 //! libcluster_postgres do.
 
 #[cfg(feature = "postgres")]
+mod frames;
+#[cfg(feature = "postgres")]
 mod heard;
 #[cfg(feature = "postgres")]
 mod session;

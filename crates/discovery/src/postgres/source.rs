@@ -131,3 +131,37 @@ impl Source for PostgresSource {
         Box::pin(self.follow())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::TopologyConfig;
+
+    #[tokio::test]
+    async fn a_server_that_announces_a_message_of_four_gigabytes_is_left_at_once() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = async {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            socket.write_all(b"R\xff\xff\xff\xff").await.unwrap();
+            socket
+        };
+        let text = format!(
+            "strategy=postgres hostname=127.0.0.1 port={port} username=u database=d channel_name=c"
+        );
+        let topology: TopologyConfig = text.parse().unwrap();
+        let context = SourceContext::new("own@h".parse().unwrap());
+        let mut source = topology.source(&context).unwrap();
+        let (update, _socket) = tokio::join!(source.next(), server);
+        match update {
+            Update::Failed(failure) => {
+                let text = failure.to_string();
+                assert!(text.contains("a message of 4294967295 bytes"), "{text}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}

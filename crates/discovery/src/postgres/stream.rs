@@ -17,6 +17,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::PostgresConfig;
+use super::frames::Frames;
 
 /// Why there is no way to the server.
 #[derive(Debug, thiserror::Error)]
@@ -41,23 +42,26 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Io for S {}
 /// A stream without TLS.
 pub(super) struct Plain {
     stream: Box<dyn Io>,
+    /// Where messages begin; nothing where TLS comes first.
+    frames: Option<Frames>,
 }
 
 /// Connects without TLS, which is negotiated later.
 pub(super) async fn connect(config: &PostgresConfig) -> Result<Plain, StreamError> {
+    let frames = (!config.ssl).then(Frames::default);
     #[cfg(unix)]
     if config.hostname.starts_with('/') {
         let path = Path::new(&config.hostname).join(format!(".s.PGSQL.{}", config.port));
         let stream = tokio::net::UnixStream::connect(path).await;
         let stream = Box::new(stream.map_err(StreamError::Connect)?);
-        return Ok(Plain { stream });
+        return Ok(Plain { stream, frames });
     }
     let stream = TcpStream::connect((config.hostname.as_str(), config.port)).await;
     let stream = stream.map_err(StreamError::Connect)?;
     // Heartbeats are small and must not wait for each other.
     stream.set_nodelay(true).map_err(StreamError::Connect)?;
     let stream = Box::new(stream);
-    Ok(Plain { stream })
+    Ok(Plain { stream, frames })
 }
 
 /// TLS, once the server has agreed to it.
@@ -117,7 +121,8 @@ impl TlsConnect<Plain> for Encrypt {
     fn connect(self, stream: Plain) -> Self::Future {
         Box::pin(async move {
             let stream = self.connector.connect(self.name, stream).await?;
-            Ok(Encrypted { stream })
+            let frames = Some(Frames::default());
+            Ok(Encrypted { stream, frames })
         })
     }
 }
@@ -125,6 +130,7 @@ impl TlsConnect<Plain> for Encrypt {
 /// A stream under TLS. The password is not bound to it: its certificate was verified.
 pub(super) struct Encrypted {
     stream: tokio_rustls::client::TlsStream<Plain>,
+    frames: Option<Frames>,
 }
 
 impl TlsStream for Encrypted {
@@ -133,7 +139,7 @@ impl TlsStream for Encrypted {
     }
 }
 
-/// Both are what they hold.
+/// Both are what they hold, and read no message that is too large.
 macro_rules! passes_on {
     ($($stream:ident),+) => {$(
         impl AsyncRead for $stream {
@@ -142,7 +148,11 @@ macro_rules! passes_on {
                 context: &mut Context<'_>,
                 buffer: &mut ReadBuf<'_>,
             ) -> Poll<io::Result<()>> {
-                Pin::new(&mut self.stream).poll_read(context, buffer)
+                let before = buffer.filled().len();
+                std::task::ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+                let read = &buffer.filled()[before..];
+                let frames = self.frames.as_mut();
+                Poll::Ready(frames.map_or(Ok(()), |frames| frames.pass(read)))
             }
         }
 
