@@ -17,7 +17,7 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub(crate) use duration::{
-    DEFAULT_POLLING_INTERVAL, POLLING_INTERVAL_ALLOWED, duration_text, is_polling_interval,
+    DEFAULT_POLLING_INTERVAL, POLLING_INTERVAL_ALLOWED, check_polling_interval, duration_text,
 };
 pub use error::ConfigError;
 pub(crate) use fields::{Field, Fields, words_text};

@@ -4,10 +4,11 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::config::{ConfigError, Field, Fields, StrategyConfig, duration_text};
+use crate::config::{
+    ConfigError, Field, Fields, StrategyConfig, check_polling_interval, duration_text,
+};
 use crate::dns_keys::{Nameservers, PortFrom, take_interval};
 use crate::dns_poll::{check_basename, check_query};
-use crate::local_epmd::check_polling_interval;
 use crate::source::{Source, SourceContext, SourceError};
 
 const QUERY_ALLOWED: &str = "1 to 32 DNS names separated by spaces, each alone or with a base name \

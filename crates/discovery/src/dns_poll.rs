@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use enmesh_identity::NodeName;
 
-use crate::config::{ConfigError, Field, Fields, StrategyConfig, duration_text};
+use crate::config::{
+    ConfigError, Field, Fields, StrategyConfig, check_polling_interval, duration_text,
+};
 use crate::dns_keys::{Nameservers, take_interval};
-use crate::local_epmd::check_polling_interval;
 use crate::source::{Source, SourceContext, SourceError};
 
 const QUERY_ALLOWED: &str = "a DNS name of at most 253 characters, as in web.internal";

@@ -9,10 +9,9 @@ use enmesh_membership::Update;
 
 use crate::config::{
     ConfigError, DEFAULT_POLLING_INTERVAL, Field, Fields, POLLING_INTERVAL_ALLOWED, StrategyConfig,
-    duration_text,
+    check_polling_interval, duration_text,
 };
 use crate::epmd_hosts::{EpmdHosts, MAX_HOSTS};
-use crate::local_epmd::check_polling_interval;
 use crate::source::{Source, SourceContext, SourceError};
 
 const HOSTS_ALLOWED: &str =

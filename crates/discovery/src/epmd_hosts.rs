@@ -7,11 +7,9 @@ use enmesh_epmd::EpmdError;
 use enmesh_identity::{NodeName, PeerAddr};
 use enmesh_membership::{FailureKind, Sighting, Update};
 use futures::StreamExt as _;
-use tokio::time::Instant;
 
-use crate::backoff::Backoff;
 use crate::failure::failed;
-use crate::jitter::Jitter;
+use crate::pace::Pace;
 use crate::source::{MAX_PEERS_PER_UPDATE, SourceContext};
 
 /// The largest number of hosts of one topology.
@@ -78,10 +76,9 @@ type Listing = Vec<(String, u16)>;
 pub(crate) struct EpmdHosts {
     book: Book,
     epmd_port: u16,
-    interval: Option<Duration>,
-    jitter: Jitter,
-    backoff: Backoff,
-    due: Option<Instant>,
+    pace: Pace,
+    /// Whether one whole round is enough.
+    once: bool,
     /// All that was asked for has been said, and nothing is to be asked again.
     finished: bool,
     unsaid: VecDeque<Update>,
@@ -94,10 +91,8 @@ impl EpmdHosts {
         Self {
             book: Book::new(context.own().clone()),
             epmd_port: context.epmd_port(),
-            interval,
-            jitter: context.jitter(),
-            backoff: Backoff::default(),
-            due: None,
+            pace: Pace::new(interval.unwrap_or_default(), context),
+            once: interval.is_none(),
             finished: false,
             unsaid: VecDeque::new(),
         }
@@ -116,13 +111,11 @@ impl EpmdHosts {
             if self.finished {
                 std::future::pending::<()>().await;
             }
-            if let Some(due) = self.due {
-                tokio::time::sleep_until(due).await;
-            }
+            self.pace.wait().await;
             let hosts = match list() {
                 Ok(hosts) => hosts,
                 Err(update) => {
-                    self.due = Some(Instant::now() + self.backoff.failed());
+                    self.pace.went(false);
                     return update;
                 }
             };
@@ -134,15 +127,9 @@ impl EpmdHosts {
     fn read(&mut self, answers: Vec<(String, Result<Listing, AskError>)>) {
         let answered = answers.iter().any(|(_, answer)| answer.is_ok());
         let complete = answers.iter().all(|(_, answer)| answer.is_ok());
-        let pause = match self.interval {
-            Some(interval) if answered => self.jitter.spread(interval),
-            _ => self.backoff.failed(),
-        };
-        if answered {
-            self.backoff.reset();
-        }
-        self.due = Some(Instant::now() + pause);
-        self.finished = complete && self.interval.is_none();
+        // Without an interval there is nothing but the back-off to wait for those that are missing.
+        self.pace.went(answered && !self.once);
+        self.finished = complete && self.once;
         self.unsaid.extend(self.book.read(answers));
     }
 }

@@ -7,16 +7,13 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use enmesh_membership::Update;
-use tokio::time::Instant;
 
-use crate::backoff::Backoff;
 use crate::config::{
     ConfigError, DEFAULT_POLLING_INTERVAL, Field, Fields, POLLING_INTERVAL_ALLOWED, StrategyConfig,
-    duration_text, words_text,
+    check_polling_interval, duration_text, words_text,
 };
 use crate::failure::failed;
-use crate::jitter::Jitter;
-use crate::local_epmd::check_polling_interval;
+use crate::pace::Pace;
 use crate::peer_list::{End, parse, shown};
 use crate::source::{Source, SourceContext, SourceError};
 use run::{Run, RunError};
@@ -100,7 +97,7 @@ impl StrategyConfig for ExecConfig {
     }
 
     fn source(&self, context: &SourceContext) -> Result<Box<dyn Source>, SourceError> {
-        Ok(Box::new(ExecSource::new(self.clone(), context.jitter())))
+        Ok(Box::new(ExecSource::new(self.clone(), context)))
     }
 }
 
@@ -108,21 +105,17 @@ impl StrategyConfig for ExecConfig {
 #[derive(Debug)]
 struct ExecSource {
     config: ExecConfig,
-    jitter: Jitter,
-    due: Option<Instant>,
-    backoff: Backoff,
+    pace: Pace,
     running: Option<Run>,
     /// A run of which enough is known and whose process may not have ended yet.
     ending: Option<Run>,
 }
 
 impl ExecSource {
-    fn new(config: ExecConfig, jitter: Jitter) -> Self {
+    fn new(config: ExecConfig, context: &SourceContext) -> Self {
         Self {
+            pace: Pace::new(config.polling_interval, context),
             config,
-            jitter,
-            due: None,
-            backoff: Backoff::default(),
             running: None,
             ending: None,
         }
@@ -137,9 +130,7 @@ impl ExecSource {
         let printed = match &mut self.running {
             Some(run) => run.output().await,
             None => {
-                if let Some(due) = self.due {
-                    tokio::time::sleep_until(due).await;
-                }
+                self.pace.wait().await;
                 match Run::start(&self.config.command, self.config.timeout) {
                     Ok(run) => self.running.insert(run).output().await,
                     Err(error) => Err(error),
@@ -148,13 +139,7 @@ impl ExecSource {
         };
         self.ending = self.running.take();
         let update = self.read(printed);
-        let pause = if matches!(update, Update::Failed(_)) {
-            self.backoff.failed()
-        } else {
-            self.backoff.reset();
-            self.jitter.spread(self.config.polling_interval)
-        };
-        self.due = Some(Instant::now() + pause);
+        self.pace.went(!matches!(update, Update::Failed(_)));
         update
     }
 

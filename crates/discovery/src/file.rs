@@ -11,10 +11,10 @@ use tokio::io::AsyncReadExt as _;
 use tokio::time::Instant;
 
 use crate::config::{
-    ConfigError, Field, Fields, POLLING_INTERVAL_ALLOWED, StrategyConfig, duration_text,
+    ConfigError, Field, Fields, POLLING_INTERVAL_ALLOWED, StrategyConfig, check_polling_interval,
+    duration_text,
 };
 use crate::failure::failed;
-use crate::local_epmd::check_polling_interval;
 use crate::peer_list::{End, MAX_TEXT_BYTES, PeerListError, parse};
 use crate::source::{Source, SourceContext, SourceError};
 

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use crate::config::{ConfigError, Field, Fields, StrategyConfig, duration_text};
+use crate::config::{
+    ConfigError, Field, Fields, StrategyConfig, check_polling_interval, duration_text,
+};
 use crate::dns_keys::{Nameservers, PortFrom, take_interval};
 use crate::dns_poll::{check_basename, check_query};
-use crate::local_epmd::check_polling_interval;
 use crate::source::{Source, SourceContext, SourceError};
 
 const SERVICE_ALLOWED: &str =

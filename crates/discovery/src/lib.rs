@@ -38,6 +38,7 @@ mod kubernetes;
 mod kubernetes_dns;
 mod kubernetes_dns_srv;
 mod local_epmd;
+mod pace;
 mod peer_list;
 mod postgres;
 mod probe;

@@ -8,16 +8,14 @@ use std::time::Duration;
 use enmesh_epmd::EpmdError;
 use enmesh_identity::{NodeName, PeerAddr};
 use enmesh_membership::{FailureKind, Update};
-use tokio::time::Instant;
 
-use crate::backoff::Backoff;
 use crate::config::{
     ConfigError, DEFAULT_POLLING_INTERVAL, Field, Fields, POLLING_INTERVAL_ALLOWED, StrategyConfig,
-    duration_text, is_polling_interval,
+    check_polling_interval, duration_text,
 };
 use crate::epmd_hosts::is_remote_shell;
 use crate::failure::failed;
-use crate::jitter::Jitter;
+use crate::pace::Pace;
 use crate::source::{MAX_PEERS_PER_UPDATE, Source, SourceContext, SourceError};
 
 /// The longest that one question may take.
@@ -66,27 +64,12 @@ impl StrategyConfig for LocalEpmdConfig {
     }
 }
 
-/// Refuses an interval that would hammer, or as good as never ask.
-pub(crate) fn check_polling_interval(interval: Duration) -> Result<(), ConfigError> {
-    if is_polling_interval(interval) {
-        return Ok(());
-    }
-    Err(ConfigError::BadValue {
-        key: "polling_interval",
-        value: duration_text(interval),
-        allowed: POLLING_INTERVAL_ALLOWED,
-    })
-}
-
 /// Asks the local epmd at each interval.
 #[derive(Debug)]
 pub(crate) struct LocalEpmdSource {
     own: NodeName,
     epmd: SocketAddr,
-    interval: Duration,
-    jitter: Jitter,
-    due: Option<Instant>,
-    backoff: Backoff,
+    pace: Pace,
     /// Whether the last good answer named anybody but us.
     had_peers: bool,
 }
@@ -96,27 +79,15 @@ impl LocalEpmdSource {
         Self {
             own: context.own().clone(),
             epmd: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), context.epmd_port()),
-            interval: config.polling_interval,
-            jitter: context.jitter(),
-            due: None,
-            backoff: Backoff::default(),
+            pace: Pace::new(config.polling_interval, context),
             had_peers: false,
         }
     }
 
     async fn poll(&mut self) -> Update {
-        if let Some(due) = self.due {
-            tokio::time::sleep_until(due).await;
-        }
+        self.pace.wait().await;
         let answer = enmesh_epmd::names(self.epmd, TIMEOUT).await;
-        let pause = match &answer {
-            Ok(_) => {
-                self.backoff.reset();
-                self.jitter.spread(self.interval)
-            }
-            Err(_) => self.backoff.failed(),
-        };
-        self.due = Some(Instant::now() + pause);
+        self.pace.went(answer.is_ok());
         self.read(answer)
     }
 

@@ -15,9 +15,8 @@ use enmesh_identity::NodeName;
 
 use crate::config::{
     ConfigError, DEFAULT_POLLING_INTERVAL, Field, Fields, POLLING_INTERVAL_ALLOWED, StrategyConfig,
-    duration_text,
+    check_polling_interval, duration_text,
 };
-use crate::local_epmd::check_polling_interval;
 use crate::source::{Source, SourceContext, SourceError};
 
 const BASENAME_ALLOWED: &str = "the part of the nodes' names before the @, as in web";

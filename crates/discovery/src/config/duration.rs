@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::ConfigError;
+
 /// How long a polling strategy waits between two look-ups where nothing is said.
 pub(crate) const DEFAULT_POLLING_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -37,9 +39,16 @@ pub(crate) fn duration_text(duration: Duration) -> String {
     }
 }
 
-/// Whether `interval` is one that a polling strategy takes.
-pub(crate) fn is_polling_interval(interval: Duration) -> bool {
-    (MIN_POLLING_INTERVAL..=MAX_POLLING_INTERVAL).contains(&interval)
+/// Refuses an interval that would hammer, or as good as never ask.
+pub(crate) fn check_polling_interval(interval: Duration) -> Result<(), ConfigError> {
+    if (MIN_POLLING_INTERVAL..=MAX_POLLING_INTERVAL).contains(&interval) {
+        return Ok(());
+    }
+    Err(ConfigError::BadValue {
+        key: "polling_interval",
+        value: duration_text(interval),
+        allowed: POLLING_INTERVAL_ALLOWED,
+    })
 }
 
 #[cfg(test)]

@@ -138,6 +138,24 @@ fn many_dead_hosts_make_a_short_text() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn without_an_interval_a_host_that_stays_dead_is_asked_ever_more_seldom() {
+    let mut epmds = EpmdHosts::new(&SourceContext::new("own@h".parse().unwrap()), None);
+    let mut last = Duration::ZERO;
+    for _ in 0..8 {
+        epmds.read(vec![good("h1", &[("a", 1)]), dead("h2")]);
+        let begin = tokio::time::Instant::now();
+        epmds.pace.wait().await;
+        last = begin.elapsed();
+    }
+    assert!(
+        last >= Duration::from_secs(15) && !epmds.finished,
+        "{last:?}"
+    );
+    epmds.read(vec![good("h1", &[("a", 1)]), good("h2", &[("b", 2)])]);
+    assert!(epmds.finished);
+}
+
 proptest! {
     /// Replayed at a reader's, the updates give what the last answer of each host says.
     #[test]

@@ -6,6 +6,10 @@ use enmesh_membership::FailureKind;
 use super::*;
 use crate::TopologyConfig;
 
+fn context() -> SourceContext {
+    SourceContext::new("own@h".parse().unwrap()).with_jitter(crate::Jitter::NONE)
+}
+
 fn source(script: &str) -> ExecSource {
     let config = ExecConfig::new(["sh", "-c", script]);
     let config = ExecConfig {
@@ -13,7 +17,7 @@ fn source(script: &str) -> ExecSource {
         timeout: Duration::from_secs(5),
         ..config
     };
-    ExecSource::new(config, Jitter::NONE)
+    ExecSource::new(config, &context())
 }
 
 /// The names of a whole list, or the kind and text of a failure.
@@ -76,7 +80,7 @@ async fn a_failed_run_is_told_with_what_it_said() {
         text.starts_with("what sh printed: line 1: `nonsense`"),
         "{text}"
     );
-    let mut absent = ExecSource::new(ExecConfig::new(["/no/such/program"]), Jitter::NONE);
+    let mut absent = ExecSource::new(ExecConfig::new(["/no/such/program"]), &context());
     assert_eq!(
         next(&mut absent).await.unwrap_err().0,
         FailureKind::NotFound

@@ -12,10 +12,9 @@ use super::name_rules::{self, CLUSTER_DOMAIN, CLUSTER_DOMAIN_ALLOWED, NAME_TEMPL
 use super::template::NameTemplate;
 use crate::config::{
     ConfigError, DEFAULT_POLLING_INTERVAL, Field, Fields, POLLING_INTERVAL_ALLOWED, StrategyConfig,
-    duration_text,
+    check_polling_interval, duration_text,
 };
 use crate::dns_poll::{check_basename, check_query};
-use crate::local_epmd::check_polling_interval;
 use crate::source::{Source, SourceContext, SourceError};
 
 const BASENAME: &str = "kubernetes_node_basename";

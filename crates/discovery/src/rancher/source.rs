@@ -2,16 +2,13 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::time::Duration;
 
 use enmesh_identity::NodeName;
 use enmesh_membership::Update;
-use tokio::time::Instant;
 
 use super::{RancherConfig, answer, fetch, place};
-use crate::backoff::Backoff;
 use crate::failure::failed;
-use crate::jitter::Jitter;
+use crate::pace::Pace;
 use crate::source::{Source, SourceContext};
 
 #[derive(Debug)]
@@ -19,10 +16,7 @@ pub(super) struct RancherSource {
     own: NodeName,
     basename: String,
     url: String,
-    interval: Duration,
-    jitter: Jitter,
-    due: Option<Instant>,
-    backoff: Backoff,
+    pace: Pace,
 }
 
 impl RancherSource {
@@ -31,17 +25,12 @@ impl RancherSource {
             own: context.own().clone(),
             basename: config.node_basename.clone(),
             url: config.metadata_url.clone(),
-            interval: config.polling_interval,
-            jitter: context.jitter(),
-            due: None,
-            backoff: Backoff::default(),
+            pace: Pace::new(config.polling_interval, context),
         }
     }
 
     async fn poll(&mut self) -> Update {
-        if let Some(due) = self.due {
-            tokio::time::sleep_until(due).await;
-        }
+        self.pace.wait().await;
         let place = place(&self.url).expect("the configuration was validated");
         let update = match fetch::get(place).await {
             Ok(body) => answer::read(&body, &self.basename, &self.own),
@@ -50,13 +39,7 @@ impl RancherSource {
                 failed(error.kind(), text)
             }
         };
-        let pause = if matches!(update, Update::Failed(_)) {
-            self.backoff.failed()
-        } else {
-            self.backoff.reset();
-            self.jitter.spread(self.interval)
-        };
-        self.due = Some(Instant::now() + pause);
+        self.pace.went(!matches!(update, Update::Failed(_)));
         update
     }
 }
