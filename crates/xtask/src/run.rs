@@ -1,8 +1,10 @@
 //! Child processes of the chores: their output is passed on as it comes.
 
+use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, bail};
 
@@ -49,6 +51,50 @@ pub(crate) fn cargo(root: &Path, arguments: &str) -> Command {
 /// Runs `command` to its end, passes its output on, and adds up its tests in `totals`.
 pub(crate) fn run(command: Command, totals: &mut Totals) -> anyhow::Result<()> {
     run_into(&mut std::io::stdout().lock(), command, totals)
+}
+
+/// Runs all of `commands`, `at_once` of them side by side, and passes on the output of each when it
+/// has ended. Fails with the first that failed; the others run to their end.
+pub(crate) fn run_side_by_side(
+    commands: Vec<Command>,
+    at_once: usize,
+    totals: &mut Totals,
+) -> anyhow::Result<()> {
+    run_side_by_side_into(&Mutex::new(std::io::stdout()), commands, at_once, totals)
+}
+
+fn run_side_by_side_into(
+    own: &Mutex<impl Write + Send>,
+    commands: Vec<Command>,
+    at_once: usize,
+    totals: &mut Totals,
+) -> anyhow::Result<()> {
+    let waiting = Mutex::new(VecDeque::from(commands));
+    let next = || waiting.lock().ok()?.pop_front();
+    let worker = || {
+        let (mut counted, mut failure) = (Totals::default(), None);
+        while let Some(command) = next() {
+            let mut output = Vec::new();
+            let outcome = run_into(&mut output, command, &mut counted);
+            let mut own = own.lock().unwrap_or_else(PoisonError::into_inner);
+            let told = own.write_all(&output);
+            failure = failure.or(outcome.and(told.map_err(Into::into)).err());
+        }
+        (counted, failure)
+    };
+    let ended: Vec<_> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..at_once).map(|_| scope.spawn(worker)).collect();
+        workers.into_iter().map(|worker| worker.join()).collect()
+    });
+    let mut first = None;
+    for worker in ended {
+        let Ok((counted, failure)) = worker else {
+            bail!("a thread that waited for commands has died");
+        };
+        totals.add(counted);
+        first = first.or(failure);
+    }
+    first.map_or(Ok(()), Err)
 }
 
 fn run_into(own: &mut impl Write, mut command: Command, totals: &mut Totals) -> anyhow::Result<()> {
@@ -111,6 +157,31 @@ mod tests {
                 passed: 15,
                 failed: 2
             }
+        );
+    }
+
+    #[test]
+    fn commands_side_by_side_all_run_and_one_failure_is_enough() {
+        let shell = |script: &str| {
+            let mut command = Command::new("sh");
+            command.args(["-c", script]);
+            command
+        };
+        let result = "echo 'test result: ok. 1 passed; 0 failed'";
+        let failing = format!("{result}; exit 3");
+        let mut totals = Totals::default();
+        let commands = [result, &failing, result].map(shell).into();
+        let own = Mutex::new(Vec::new());
+        assert!(run_side_by_side_into(&own, commands, 2, &mut totals).is_err());
+        assert_eq!(totals.passed, 3);
+        let commands = vec![shell(result)];
+        assert!(run_side_by_side_into(&own, commands, 2, &mut totals).is_ok());
+        let told = String::from_utf8(own.into_inner().unwrap()).unwrap();
+        assert_eq!(
+            told.lines()
+                .filter(|line| line.starts_with("test result"))
+                .count(),
+            4
         );
     }
 
