@@ -1,6 +1,7 @@
 //! `enmesh discover` as a program: its forms, its exit codes, and how it ends.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -226,4 +227,41 @@ fn a_signal_ends_it_while_its_output_is_stuck() {
     assert!(line.contains("\"added\""), "{line}");
     running.signal("TERM");
     assert_eq!(running.ended().code(), Some(0));
+}
+
+/// In many pods HTTPS_PROXY is set, for others than the API server.
+#[test]
+fn a_proxy_of_the_environment_does_not_come_between_us_and_kubernetes() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        let body = "{\"metadata\":{\"resourceVersion\":\"1\"},\"items\":[{\"metadata\":{\"name\":\"p\"},\
+                    \"status\":{\"podIP\":\"10.0.0.2\"}}]}";
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+        while let Ok((mut socket, _)) = listener.accept() {
+            let mut request = [0; 4096];
+            let _ = socket.read(&mut request).unwrap();
+            socket.write_all((head.clone() + body).as_bytes()).unwrap();
+        }
+    });
+    let directory = tempfile::tempdir().unwrap();
+    let text = format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: c\n\
+         clusters: [{{name: c, cluster: {{server: 'http://{server}'}}}}]\n\
+         contexts: [{{name: c, context: {{cluster: c}}}}]\n"
+    );
+    let kubeconfig = private_file(directory.path(), "config", &text);
+    let topology = "strategy=kubernetes kubernetes_selector=app=web \
+                    kubernetes_ip_lookup_mode=pods kubernetes_node_basename=web";
+    let mut command = enmesh(&["discover", "--output", "names", topology]);
+    command
+        .env("KUBECONFIG", kubeconfig)
+        .env("HTTPS_PROXY", "http://127.0.0.1:1");
+    let output = command.output().unwrap();
+    assert_eq!(
+        String::from_utf8(output.stdout).unwrap(),
+        "web@10.0.0.2\n",
+        "{}",
+        String::from_utf8(output.stderr).unwrap()
+    );
 }

@@ -19,6 +19,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// What the only cluster, user and context of a pod are called.
 const NAME: &str = "pod";
 
+/// Stands where a cluster has no proxy: kube would take that of HTTPS_PROXY then, whatever NO_PROXY
+/// says of the API server, and a pod in a company's network often has that variable.
+const NO_PROXY: &str = "http://no-proxy.invalid";
+
 /// Why there is no API server to ask.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ApiError {
@@ -55,6 +59,12 @@ pub(super) enum ApiError {
          server that nobody verified; name the CA by certificate-authority instead"
     )]
     Insecure { paths: String },
+    /// The kubeconfig has a proxy between us and the cluster. Its address may hold a password.
+    #[error(
+        "the kubeconfig {paths} has a proxy-url, and proxies are not supported; name an API server \
+         that can be reached, by server of the kubeconfig or by kubernetes_master"
+    )]
+    Proxy { paths: String },
     /// The address has no TLS.
     #[error("{uri} is not https and not on this machine, and a token is not sent in the clear")]
     Clear { uri: Uri },
@@ -137,13 +147,23 @@ async fn from_kubeconfig(files: &[PathBuf], context: Option<&str>) -> Result<Con
         let next = Kubeconfig::read_from(path).map_err(unusable)?;
         merged = merged.merge(next).map_err(unusable)?;
     }
+    for cluster in &mut merged.clusters {
+        if let Some(cluster) = &mut cluster.cluster {
+            let named = cluster.proxy_url.take().filter(|url| !url.is_empty());
+            cluster.proxy_url = named.or_else(|| Some(NO_PROXY.to_owned()));
+        }
+    }
     let options = KubeConfigOptions {
         context: context.map(str::to_owned),
         ..KubeConfigOptions::default()
     };
-    let config = Config::from_custom_kubeconfig(merged, &options)
+    let mut config = Config::from_custom_kubeconfig(merged, &options)
         .await
         .map_err(unusable)?;
+    let proxy = config.proxy_url.take();
+    if proxy.is_some_and(|proxy| proxy != Uri::from_static(NO_PROXY)) {
+        return Err(ApiError::Proxy { paths });
+    }
     if config.accept_invalid_certs {
         return Err(ApiError::Insecure { paths });
     }
@@ -169,6 +189,7 @@ async fn from_account(
     let cluster = Cluster {
         server: Some(uri.to_string()),
         certificate_authority: Some(path("ca.crt")),
+        proxy_url: Some(NO_PROXY.to_owned()),
         ..Cluster::default()
     };
     // Given as a file, the token is read again for each request.
@@ -204,6 +225,7 @@ async fn from_account(
     let mut config = Config::from_custom_kubeconfig(files, &options)
         .await
         .map_err(unusable)?;
+    config.proxy_url = None;
     // Given as a file as well, the CA is read again when it is replaced.
     config.root_cert_file = Some(account.join("ca.crt"));
     let namespace = std::fs::read_to_string(account.join("namespace")).unwrap_or_default();

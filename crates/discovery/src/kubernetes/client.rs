@@ -6,13 +6,16 @@
 
 use std::time::Duration;
 
+use hyper_rustls::builderstates::WantsSchemes;
 use hyper_rustls::{FixedServerNameResolver, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as Http;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use kube::client::middleware::AuthLayer;
 use kube::client::{Body, ClientBuilder, ConfigExt as _};
 use kube::{Client, Config};
 use rustls_pki_types::ServerName;
+use tokio::sync::oneshot;
 use tower::{BoxError, ServiceBuilder};
 
 use super::transport::Bounds;
@@ -35,21 +38,56 @@ pub(super) enum ClientError {
         /// What stands there.
         name: String,
     },
+    /// The system has no thread for the kubeconfig's command.
+    #[error("the command of the kubeconfig's user cannot be waited for")]
+    Thread(#[source] std::io::Error),
+    /// Whoever waited for the kubeconfig's command has ended without a word.
+    #[error("nobody knows what became of the command of the kubeconfig's user")]
+    Died,
 }
 
-/// A client of the API server within `bounds`. Nothing is asked yet.
-pub(super) fn client(api: Config, bounds: &Bounds) -> Result<Client, ClientError> {
-    if api.proxy_url.is_some() {
-        // This says that proxies are left out.
-        return Ok(ClientBuilder::try_from(api)?.with_layer(bounds).build());
+/// Who we are to the server, and whom we take for it.
+struct Credentials {
+    tls: HttpsConnectorBuilder<WantsSchemes>,
+    auth: Option<AuthLayer>,
+}
+
+impl Credentials {
+    /// Runs the command that a kubeconfig may have for a token or a certificate, and waits for it.
+    fn read(api: &Config) -> Result<Self, ClientError> {
+        let tls = HttpsConnectorBuilder::new().with_tls_config(api.rustls_client_config()?);
+        let auth = api.auth_layer()?;
+        Ok(Self { tls, auth })
     }
+
+    /// The same, with such a command in a thread of its own: it may take long, or for ever, and
+    /// then neither hinders others nor our end.
+    async fn find(api: Config) -> Result<(Config, Self), ClientError> {
+        let user = &api.auth_info;
+        if user.exec.is_none() && user.auth_provider.is_none() {
+            let found = Self::read(&api)?;
+            return Ok((api, found));
+        }
+        let (sender, receiver) = oneshot::channel();
+        let read = move || {
+            let found = Self::read(&api);
+            // Nobody waits any more where the topology was taken away.
+            let _ = sender.send(found.map(|found| (api, found)));
+        };
+        let thread = std::thread::Builder::new().name("kubeconfig-exec".to_owned());
+        thread.spawn(read).map_err(ClientError::Thread)?;
+        receiver.await.unwrap_or(Err(ClientError::Died))
+    }
+}
+
+/// A client of the API server within `bounds`. The server is not asked for anything yet.
+pub(super) async fn client(api: Config, bounds: &Bounds) -> Result<Client, ClientError> {
+    let (api, Credentials { tls, auth }) = Credentials::find(api).await?;
     let mut connector = HttpConnector::new();
     connector.enforce_http(false);
     connector.set_nodelay(true);
     connector.set_connect_timeout(api.connect_timeout);
-    let secure = HttpsConnectorBuilder::new()
-        .with_tls_config(api.rustls_client_config()?)
-        .https_or_http();
+    let secure = tls.https_or_http();
     let secure = match &api.tls_server_name {
         None => secure,
         Some(name) => match ServerName::try_from(name.clone()) {
@@ -64,7 +102,7 @@ pub(super) fn client(api: Config, bounds: &Bounds) -> Result<Client, ClientError
         .build(secure.enable_all_versions().wrap_connector(connector));
     let service = ServiceBuilder::new()
         .layer(api.base_uri_layer())
-        .option_layer(api.auth_layer()?)
+        .option_layer(auth)
         .layer(api.extra_headers_layer()?)
         .map_err(BoxError::from)
         .service(http);

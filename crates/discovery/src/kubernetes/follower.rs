@@ -1,9 +1,11 @@
 //! One namespace: sessions one after the other, with a back-off between them.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use enmesh_membership::SourceFailure;
+use enmesh_membership::{FailureKind, SourceFailure};
 use tokio::time::Instant;
 
 use super::config::KubernetesConfig;
@@ -19,6 +21,10 @@ const STABLE_AFTER: Duration = Duration::from_secs(10);
 
 /// The longest wait that a server's Retry-After can make of a shorter one.
 const LONGEST_ADVICE: Duration = Duration::from_secs(30);
+
+/// How long a session may take to be opened before somebody is told; only a kubeconfig's command for
+/// a token takes any time. It is waited for all the same: a second one would hang likewise.
+const OPENING_PATIENCE: Duration = Duration::from_secs(30);
 
 /// What all namespaces of a topology have in common.
 #[derive(Clone, Debug)]
@@ -53,9 +59,22 @@ pub(super) struct Follower {
     told_of_lookup: Option<Lookup>,
 }
 
+type Opening = Pin<Box<dyn Future<Output = Result<Session, SourceFailure>> + Send>>;
+
 enum State {
     Waiting(Option<Instant>),
+    /// And when somebody is told that it takes so long.
+    Opening(Opening, Instant),
     Open(Box<Session>),
+}
+
+/// What the user of a command that hangs is told.
+fn stuck() -> SourceFailure {
+    let text = format!(
+        "the command by which the kubeconfig's user gets a token has not ended within \
+         {OPENING_PATIENCE:?}; try it by hand: it may wait for somebody to type"
+    );
+    SourceFailure::new(FailureKind::TimedOut, text)
 }
 
 impl Follower {
@@ -82,15 +101,24 @@ impl Follower {
                     }
                     let question = Question {
                         lookup: self.order.current(),
-                        namespace: self.namespace.as_deref(),
+                        namespace: self.namespace.clone(),
                         empty_is_an_answer: self.order.trusts_empty(),
                     };
-                    match Session::open(&self.plan, &question).await {
-                        Ok(session) => {
+                    let opening = Box::pin(Session::open(Arc::clone(&self.plan), question));
+                    self.state = State::Opening(opening, Instant::now() + OPENING_PATIENCE);
+                    continue;
+                }
+                State::Opening(opening, deadline) => {
+                    match tokio::time::timeout_at(*deadline, opening).await {
+                        Ok(Ok(session)) => {
                             self.state = State::Open(Box::new(session));
                             continue;
                         }
-                        Err(failure) => End::Failed(failure, None),
+                        Ok(Err(failure)) => End::Failed(failure, None),
+                        Err(_) => {
+                            *deadline = Instant::now() + OPENING_PATIENCE;
+                            return Heard::Failed(stuck());
+                        }
                     }
                 }
                 State::Open(session) => match session.next().await {

@@ -46,10 +46,11 @@ const SLICES_PER_PAGE: u32 = 25;
 type Events = Pin<Box<dyn Stream<Item = watcher::Result<Event>> + Send>>;
 
 /// What a session is to ask for.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Question<'q> {
+#[derive(Clone, Debug)]
+pub(super) struct Question {
     pub(super) lookup: Lookup,
-    pub(super) namespace: Option<&'q str>,
+    /// None is the one that the account or the kubeconfig's context names.
+    pub(super) namespace: Option<String>,
     /// Whether a list without any object says that nobody is there.
     pub(super) empty_is_an_answer: bool,
 }
@@ -100,10 +101,11 @@ enum Whole {
 }
 
 impl Session {
-    /// Finds the API server. Nothing is asked of it yet.
-    pub(super) async fn open(plan: &Plan, question: &Question<'_>) -> Result<Self, SourceFailure> {
-        let config = &plan.config;
-        let mut api = locate(config, &plan.environment, question.namespace, &plan.domain)
+    /// Finds the API server. Nothing is asked of it yet, but a command that the kubeconfig names may
+    /// be run, so this may take long; dropping it does not end the command.
+    pub(super) async fn open(plan: Arc<Plan>, question: Question) -> Result<Self, SourceFailure> {
+        let (config, namespace) = (&plan.config, question.namespace.as_deref());
+        let mut api = locate(config, &plan.environment, namespace, &plan.domain)
             .await
             .map_err(|error| SourceFailure::new(FailureKind::Other, chain(&error)))?;
         let namespace = api.default_namespace.clone();
@@ -112,7 +114,7 @@ impl Session {
             .filter(|_| api.auth_info.token.is_none())
             .map(PathBuf::from);
         let bounds = Bounds::new(token_file);
-        let client = client(api, &bounds).map_err(|error| {
+        let client = client(api, &bounds).await.map_err(|error| {
             let text = format!(
                 "cannot set up a client of the Kubernetes API ({})",
                 chain(&error)

@@ -205,3 +205,116 @@ async fn a_server_that_nobody_verified_gets_no_token() {
         Some(8001)
     );
 }
+
+/// A kubeconfig of two clusters, of which `near` is the current one.
+fn of_two_contexts(folder: &Path) -> PathBuf {
+    let path = folder.join("two");
+    let text = "apiVersion: v1\nkind: Config\ncurrent-context: near\n\
+         clusters: [{name: n, cluster: {server: 'https://127.0.0.1:1'}},\n\
+         {name: f, cluster: {server: 'https://127.0.0.1:2'}}]\n\
+         users: [{name: n, user: {token: near-token}}, {name: f, user: {token: far-token}}]\n\
+         contexts: [{name: near, context: {cluster: n, user: n}},\n\
+         {name: far, context: {cluster: f, user: f, namespace: there}},\n\
+         {name: broken, context: {cluster: gone, user: f}}]\n";
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+fn with_context(kubeconfig: Option<&Path>, context: &str) -> KubernetesConfig {
+    KubernetesConfig {
+        kubeconfig: kubeconfig.map(Path::to_owned),
+        kubeconfig_context: Some(context.to_owned()),
+        ..KubernetesConfig::default()
+    }
+}
+
+#[tokio::test]
+async fn a_context_names_the_cluster_the_user_and_the_namespace() {
+    use kube::config::AuthInfo;
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = of_two_contexts(folder.path());
+    let has_token = |auth: &AuthInfo, expected: &str| {
+        let text = serde_json::to_string(auth).unwrap();
+        assert!(text.contains(expected), "{text}");
+    };
+    let nowhere = Environment::default();
+    let api = found(&with_context(Some(&path), "far"), &nowhere).await;
+    assert_eq!(api.cluster_url.port_u16(), Some(2));
+    assert_eq!(api.default_namespace, "there");
+    has_token(&api.auth_info, "far-token");
+    let current = KubernetesConfig {
+        kubeconfig_context: None,
+        ..with_context(Some(&path), "far")
+    };
+    let api = found(&current, &nowhere).await;
+    assert_eq!(api.cluster_url.port_u16(), Some(1));
+    assert_eq!(api.default_namespace, "default");
+    has_token(&api.auth_info, "near-token");
+}
+
+#[tokio::test]
+async fn a_context_makes_a_kubeconfig_go_before_the_service_account() {
+    let account = account();
+    let folder = tempfile::tempdir().unwrap();
+    let two = of_two_contexts(folder.path());
+    let other = kubeconfig(folder.path(), "https://127.0.0.1:3", "");
+    // Of several files the first that has a value counts, as for kubectl.
+    let paths = std::env::join_paths([&other, &two]).unwrap();
+    let mut environment: Vec<_> = vec![
+        ("KUBERNETES_SERVICE_HOST", "10.96.0.1"),
+        ("KUBECONFIG", paths.to_str().unwrap()),
+    ];
+    let config = KubernetesConfig {
+        kubeconfig_context: Some("far".to_owned()),
+        ..config(account.path())
+    };
+    let api = found(&config, &environment.iter().copied().collect()).await;
+    assert_eq!(api.cluster_url.port_u16(), Some(2));
+    environment.pop();
+    let text = refusal(&config, &environment.into_iter().collect()).await;
+    assert!(text.contains("there is no kubeconfig"), "{text}");
+}
+
+#[tokio::test]
+async fn a_context_that_is_not_there_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = of_two_contexts(folder.path());
+    for (context, word) in [("elsewhere", "elsewhere"), ("broken", "gone")] {
+        let config = with_context(Some(&path), context);
+        let error = locate(&config, &Environment::default(), None, "cluster.local")
+            .await
+            .unwrap_err();
+        let text = crate::kubernetes::failure::chain(&error);
+        assert!(text.contains(word) && text.contains("two"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_is_refused_without_its_password() {
+    let folder = tempfile::tempdir().unwrap();
+    for (more, refused) in [
+        (", proxy-url: 'http://me:hush@10.0.0.1:3128'", true),
+        (", proxy-url: 'socks5://10.0.0.1'", true),
+        (", proxy-url: ''", false),
+        ("", false),
+    ] {
+        let path = kubeconfig(folder.path(), "https://10.0.0.1", more);
+        let config = KubernetesConfig {
+            kubeconfig: Some(path),
+            ..KubernetesConfig::default()
+        };
+        let outcome = locate(&config, &Environment::default(), None, "cluster.local").await;
+        match outcome {
+            Ok(api) => assert!(!refused && api.proxy_url.is_none(), "{more}"),
+            Err(error) => {
+                let text = format!("{error} {error:?}");
+                assert!(
+                    refused && text.contains("proxies are not supported"),
+                    "{text}"
+                );
+                assert!(!text.contains("hush"), "{text}");
+            }
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! What the real API server cannot easily be made to show.
 
+mod credentials;
 mod lookups;
 mod names;
 mod server;
