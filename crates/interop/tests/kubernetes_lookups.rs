@@ -1,8 +1,10 @@
-//! Every lookup on the real API: what each reads, what stands in for it, and what it tells of pods that end.
+//! Every lookup on the real API: what each reads, what stands in for it, and what it tells of pods that end. Pods have an
+//! IPv4 and an IPv6 address, so each stands in two slices all the time.
 
 #[path = "kubernetes_lookups/follower.rs"]
 mod follower;
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use enmesh_interop::{Access, Cluster, poll_until};
@@ -20,10 +22,11 @@ const AT_ONCE: Duration = Duration::from_secs(1);
 const SILENCE_NOTICED: Duration = Duration::from_secs(60);
 const MODES: [&str; 3] = ["endpointslices", "endpoints", "pods"];
 const OUTSIDE: &str = "web@10.10.0.1";
+const OUTSIDE_SIX: &str = "web@fd00:10:10::1";
 
 #[test]
 fn every_lookup_tells_the_pods_and_follows_their_end() {
-    let cluster = Cluster::start().unwrap();
+    let cluster = Cluster::start_dual_stack().unwrap();
     for namespace in [NAMESPACE, OTHER] {
         cluster.create_namespace(namespace).unwrap();
         cluster.apply(&service(namespace)).unwrap();
@@ -59,6 +62,7 @@ fn service(namespace: &str) -> Value {
         "metadata": {"name": "web", "namespace": namespace, "labels": labels},
         "spec": {
             "clusterIP": "None",
+            "ipFamilyPolicy": "RequireDualStack",
             "selector": labels,
             "publishNotReadyAddresses": true,
             "ports": [{"name": "dist", "port": 9100}],
@@ -201,52 +205,36 @@ impl Story {
         self.cluster.kubectl(args).unwrap();
     }
 
-    /// The node has one family; the slice of the other one is what its controller would write.
+    /// Whose own host part is of one family dials that one; Endpoints know the first alone.
     fn a_dual_stack_pod_is_one(&self, both: &[&str]) {
-        let path = "jsonpath={.metadata.uid}";
+        let path = "jsonpath={.items[*].addressType}";
         let args = [
             "get",
-            "pod",
-            "web-1",
+            "endpointslices",
             "--namespace",
             NAMESPACE,
             "--output",
             path,
         ];
-        let uid = self.cluster.kubectl(args).unwrap();
-        let labels = json!({"app": "web", "kubernetes.io/service-name": "web"});
-        let target =
-            json!({"kind": "Pod", "namespace": NAMESPACE, "name": "web-1", "uid": uid.trim()});
-        let slice = json!({
-            "apiVersion": "discovery.k8s.io/v1",
-            "kind": "EndpointSlice",
-            "metadata": {"name": "web-six", "namespace": NAMESPACE, "labels": labels},
-            "addressType": "IPv6",
-            "endpoints": [{"addresses": ["fd00::1"], "targetRef": target}],
-            "ports": [{"name": "dist", "port": 9100}],
-        });
-        let mut before = self.follow("kubernetes_selector=app=web");
-        before.until_it_knows(both);
-        self.cluster.apply(&slice).unwrap();
-        let mut after = self.follow("kubernetes_selector=app=web");
-        after.until_it_knows(both);
-        // Whoever's own host part is of the other family dials that one.
-        let six = format!("{} kubernetes_selector=app=web", self.reader);
-        let mut six = self.follow_as("web@fd00::9", &six);
-        six.until("it knows the other family", |follower| {
-            follower.known.len() == 2 && follower.known.contains_key("web@fd00::1")
-        });
-        before.listen(Duration::from_secs(1));
-        assert_eq!(before.names(), both);
-        let args = [
-            "delete",
-            "endpointslice",
-            "web-six",
-            "--namespace",
-            NAMESPACE,
-        ];
-        self.cluster.kubectl(args).unwrap();
-        six.until_it_knows(both);
+        let families = self.cluster.kubectl(args).unwrap();
+        let families: BTreeSet<&str> = families.split_whitespace().collect();
+        assert_eq!(families, BTreeSet::from(["IPv4", "IPv6"]));
+        let path = "jsonpath={range .items[*]}web@{.status.podIPs[1].ip} {end}";
+        let args = ["get", "pods", "--namespace", NAMESPACE, "--output", path];
+        let sixes = self.cluster.kubectl(args).unwrap();
+        let mut sixes: Vec<&str> = sixes.split_whitespace().collect();
+        sixes.sort_unstable();
+        assert!(sixes.len() == 2 && sixes.iter().all(|name| name.contains("@fd00:")));
+        for mode in MODES {
+            let keys = format!("kubernetes_selector=app=web kubernetes_ip_lookup_mode={mode}");
+            let mut four = self.follow(&keys);
+            four.until_it_knows(both);
+            let mut six = self.follow_as(OUTSIDE_SIX, &format!("{} {keys}", self.reader));
+            six.until_it_knows(if mode == "endpoints" { both } else { &sixes });
+            for follower in [&mut four, &mut six] {
+                assert_eq!(follower.listen(Duration::from_millis(300)), 0, "{mode}");
+            }
+        }
     }
 
     /// At rest a watch costs no request, and the history behind it may be thrown away.

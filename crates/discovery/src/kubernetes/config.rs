@@ -27,7 +27,7 @@ const FIELD_SELECTOR_ALLOWED: &str =
     "a field selector, as in spec.nodeName=node1; slices and endpoints know metadata.name alone";
 pub(super) const NAMESPACE: &str = "kubernetes_namespace";
 const NAMESPACE_ALLOWED: &str =
-    "1 to 32 namespaces separated by commas, each 1 to 63 of a-z, 0-9 and -";
+    "1 to 32 different namespaces separated by commas, each 1 to 63 of a-z, 0-9 and -";
 const SERVICE_NAME: &str = "kubernetes_service_name";
 const SERVICE_NAME_ALLOWED: &str = "the name of a Service: 1 to 63 of a-z, 0-9 and -";
 const CLUSTER_NAME: &str = "kubernetes_cluster_name";

@@ -11,6 +11,7 @@ use super::daemon::Daemon;
 use super::image::{Image, Layer};
 use super::node::Node;
 use super::run::{Run, RunLock};
+use super::settings::Families;
 use super::{certificates, settings};
 use crate::process::{poll_until, run};
 
@@ -36,15 +37,17 @@ impl Cluster {
         run: &Run,
         programs: PathBuf,
         lifetime: Lifetime,
+        families: Families,
         lock: Option<RunLock>,
     ) -> Result<Self> {
         certificates::write_all(&run.keys())?;
-        let node = Node::start(run, lifetime)?;
+        let node = Node::start(run, lifetime, families)?;
         let cluster = Self {
             run: run.clone(),
             node,
             programs,
             lifetime,
+            families,
             _lock: lock,
         };
         cluster.write_settings()?;
@@ -70,14 +73,14 @@ impl Cluster {
         fs::create_dir_all(self.file("network"))?;
         fs::write(
             self.file("network/10-enmesh.conflist"),
-            settings::network(folder).to_string(),
+            settings::network(folder, self.families).to_string(),
         )?;
         fs::write(self.file("containerd.toml"), settings::containerd(folder))?;
         let kubelet = settings::kubelet(folder, &keys, &self.run.cgroup());
         fs::write(self.file("kubelet.json"), kubelet.to_string())?;
         fs::write(
             self.file("kube-proxy.json"),
-            settings::kube_proxy(&keys).to_string(),
+            settings::kube_proxy(&keys, self.families).to_string(),
         )?;
         fs::write(self.file("Corefile"), settings::corefile(&keys))?;
         Ok(())
@@ -88,7 +91,7 @@ impl Cluster {
     }
 
     pub(super) fn launch_api(&self) -> Result<()> {
-        self.launch(API, &settings::api_server(&self.keys()))
+        self.launch(API, &settings::api_server(&self.keys(), self.families))
     }
 
     pub(super) fn wait_api(&self) -> Result<()> {
@@ -133,7 +136,7 @@ impl Cluster {
                 "--hostname-override",
                 settings::NODE_NAME,
                 "--node-ip",
-                settings::NODE_ADDRESS,
+                &self.families.node_addresses(),
             ]);
         Daemon::start(&folder, KUBELET, kubelet)?;
         let mut proxy = self.node.command_inside(self.programs.join("kube-proxy"));

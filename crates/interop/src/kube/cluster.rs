@@ -15,6 +15,7 @@ use super::daemon::Daemon;
 use super::image::Image;
 use super::node::Node;
 use super::run::{Run, RunLock};
+use super::settings::Families;
 use crate::process::{bound_command, run, stdout_of};
 
 /// How long a cluster goes on.
@@ -47,23 +48,38 @@ pub struct Cluster {
     pub(super) node: Node,
     pub(super) programs: PathBuf,
     pub(super) lifetime: Lifetime,
+    pub(super) families: Families,
     pub(super) _lock: Option<RunLock>,
 }
 
 impl Cluster {
     /// A cluster of the caller's own, for a test; it ends when this is dropped.
     pub fn start() -> Result<Self> {
+        Self::start_with(Families::Four)
+    }
+
+    /// The same with an IPv4 and an IPv6 address for each pod, and for each Service that wants both.
+    pub fn start_dual_stack() -> Result<Self> {
+        Self::start_with(Families::Both)
+    }
+
+    fn start_with(families: Families) -> Result<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self::up(
+        Self::up_with(
             &format!("t{}-{number}", std::process::id()),
             Lifetime::Attached,
+            families,
         )
     }
 
     /// Starts the cluster `name` and waits until its node is ready. First it builds and installs what is missing, and takes
     /// away what crashed runs have left.
     pub fn up(name: &str, lifetime: Lifetime) -> Result<Self> {
+        Self::up_with(name, lifetime, Families::Four)
+    }
+
+    fn up_with(name: &str, lifetime: Lifetime, families: Families) -> Result<Self> {
         ensure!(
             rustix::process::geteuid().is_root(),
             "a cluster needs root: namespaces, mounts and containers do"
@@ -79,7 +95,7 @@ impl Cluster {
             lock.is_some() && !run.is_detached(),
             "a cluster {name} is up already"
         );
-        Self::boot(&run, programs, lifetime, lock).or_else(|error| {
+        Self::boot(&run, programs, lifetime, families, lock).or_else(|error| {
             // What has failed is told by the error with its logs; the rest would only be in the way.
             run.clean().context(error.to_string())?;
             Err(error)
@@ -99,6 +115,7 @@ impl Cluster {
             programs: build_kube()?,
             run,
             lifetime,
+            families: Families::Four,
             _lock: None,
         })
     }

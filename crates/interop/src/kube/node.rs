@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use super::cluster::Lifetime;
 use super::daemon::{Daemon, children};
 use super::run::Run;
-use super::settings::NODE_ADDRESS;
+use super::settings::{Families, NODE_ADDRESS};
 use crate::process::poll_until;
 
 /// The box's own process among the run's daemons.
@@ -29,13 +29,13 @@ pub(super) struct Node {
 
 impl Node {
     /// Makes the box of a run.
-    pub(super) fn start(run: &Run, lifetime: Lifetime) -> Result<Self> {
+    pub(super) fn start(run: &Run, lifetime: Lifetime, families: Families) -> Result<Self> {
         let folder = run.folder();
         for name in ["var-lib", "var-log"] {
             fs::create_dir_all(folder.join(name))?;
         }
         let script = folder.join("node.sh");
-        fs::write(&script, init_script(run))?;
+        fs::write(&script, init_script(run, families))?;
         let mut command = lifetime.command("unshare");
         command
             .args([
@@ -123,9 +123,10 @@ impl Node {
 ///
 /// The shell reaps what containers leave behind. An empty bridge stands for the network card: kubelet refuses a loopback
 /// address and a kernel need not have dummy devices. The kubelet wants its control group to exist, in each hierarchy of version 1.
-fn init_script(run: &Run) -> String {
+fn init_script(run: &Run, families: Families) -> String {
     let folder = run.folder().display();
     let cgroup = run.cgroup();
+    let second = families.network_script();
     format!(
         "set -e
 mount --make-rshared /
@@ -137,6 +138,7 @@ ip link add node0 type bridge
 ip address add {NODE_ADDRESS}/24 dev node0
 ip link set node0 up
 ip route add default dev node0
+{second}
 echo 1 > /proc/sys/net/ipv4/ip_forward
 if [ -e /sys/fs/cgroup/cgroup.procs ]; then hierarchies=/sys/fs/cgroup; else hierarchies=$(echo /sys/fs/cgroup/*/); fi
 for hierarchy in $hierarchies; do mkdir -p $hierarchy/{cgroup}; done

@@ -15,10 +15,49 @@ pub(super) const DNS_SERVICE_ADDRESS: &str = "10.96.0.10";
 /// The sandbox image as containerd knows it.
 pub(super) const PAUSE_IMAGE: &str = "enmesh-test/pause:1";
 
+/// The node's second address, where pods have both families.
+const NODE_ADDRESS_SIX: &str = "fd00:10:10::1";
 const API_SERVER: &str = "https://10.10.0.1:6443";
 const POD_RANGE: &str = "10.244.0.0/24";
 const SERVICE_RANGE: &str = "10.96.0.0/16";
+const POD_RANGE_SIX: &str = "fd00:10:244::/64";
+const SERVICE_RANGE_SIX: &str = "fd00:10:96::/112";
 const CLUSTER_DOMAIN: &str = "cluster.local";
+
+/// The families of the addresses that pods and Services have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Families {
+    Four,
+    /// IPv4 first.
+    Both,
+}
+
+impl Families {
+    /// What Kubernetes calls a pair: the one of IPv4, a comma, that of IPv6.
+    fn pair(self, four: &str, six: &str) -> String {
+        match self {
+            Self::Four => four.to_owned(),
+            Self::Both => format!("{four},{six}"),
+        }
+    }
+
+    /// The node's addresses.
+    pub(super) fn node_addresses(self) -> String {
+        self.pair(NODE_ADDRESS, NODE_ADDRESS_SIX)
+    }
+
+    /// What the node's first process does for its second address.
+    pub(super) fn network_script(self) -> String {
+        match self {
+            Self::Four => String::new(),
+            Self::Both => format!(
+                "ip -6 address add {NODE_ADDRESS_SIX}/64 dev node0 nodad
+ip -6 route add default dev node0
+echo 1 > /proc/sys/net/ipv6/conf/all/forwarding"
+            ),
+        }
+    }
+}
 
 /// A kubeconfig with a client certificate of `folder`.
 pub(super) fn kubeconfig(folder: &Path, client: &str) -> Value {
@@ -61,14 +100,15 @@ pub(super) fn etcd(data: &Path) -> Vec<String> {
 }
 
 /// The API server; `keys` is the folder of the certificates.
-pub(super) fn api_server(keys: &Path) -> Vec<String> {
+pub(super) fn api_server(keys: &Path, families: Families) -> Vec<String> {
+    let services = families.pair(SERVICE_RANGE, SERVICE_RANGE_SIX);
     let file = |name: &str| keys.join(name).display().to_string();
     vec![
         "--etcd-servers=http://127.0.0.1:2379".into(),
         format!("--bind-address={NODE_ADDRESS}"),
         format!("--advertise-address={NODE_ADDRESS}"),
         "--secure-port=6443".into(),
-        format!("--service-cluster-ip-range={SERVICE_RANGE}"),
+        format!("--service-cluster-ip-range={services}"),
         "--authorization-mode=Node,RBAC".into(),
         format!("--client-ca-file={}", file("ca.crt")),
         format!("--tls-cert-file={}", file("apiserver.crt")),
@@ -156,12 +196,12 @@ pub(super) fn kubelet(run: &Path, keys: &Path, cgroup: &str) -> Value {
 }
 
 /// KubeProxyConfiguration.
-pub(super) fn kube_proxy(keys: &Path) -> Value {
+pub(super) fn kube_proxy(keys: &Path, families: Families) -> Value {
     json!({
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",
         "mode": "nftables",
-        "clusterCIDR": POD_RANGE,
+        "clusterCIDR": families.pair(POD_RANGE, POD_RANGE_SIX),
         "hostnameOverride": NODE_NAME,
         "clientConnection": {"kubeconfig": keys.join("proxy.kubeconfig")},
         "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
@@ -171,7 +211,13 @@ pub(super) fn kube_proxy(keys: &Path) -> Value {
 }
 
 /// The network plugin's configuration: one bridge, addresses from a file.
-pub(super) fn network(run: &Path) -> Value {
+pub(super) fn network(run: &Path, families: Families) -> Value {
+    let range = |range: &str| json!([{ "subnet": range }]);
+    let (mut ranges, mut routes) = (vec![range(POD_RANGE)], vec![json!({"dst": "0.0.0.0/0"})]);
+    if families == Families::Both {
+        ranges.push(range(POD_RANGE_SIX));
+        routes.push(json!({"dst": "::/0"}));
+    }
     json!({
         "cniVersion": "1.0.0",
         "name": "enmesh",
@@ -184,8 +230,8 @@ pub(super) fn network(run: &Path) -> Value {
             "ipam": {
                 "type": "host-local",
                 "dataDir": run.join("addresses"),
-                "ranges": [[{"subnet": POD_RANGE}]],
-                "routes": [{"dst": "0.0.0.0/0"}],
+                "ranges": ranges,
+                "routes": routes,
             },
         }],
     })
