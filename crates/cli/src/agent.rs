@@ -12,7 +12,7 @@ use crate::config::{
     RunConfig, load_cookie, read_file,
 };
 use crate::exit::Failure;
-use crate::reload::Reloads;
+use crate::reload::{Reloads, Seen};
 use crate::service;
 
 /// What `agent` takes. Values stay texts here: flags, environment and file are parsed on one road.
@@ -130,11 +130,12 @@ impl AgentOptions {
 
 /// Steers the node until a signal has ended us.
 pub(crate) fn run(options: &AgentOptions, environment: &Environment) -> Result<(), Failure> {
+    let seen = Seen::look(options.config.as_deref());
     let config = options.read(environment)?;
     let say = |failure: &Failure| tracing::error!(error = %failure, "agent failed");
     service::serve(config, say, async |config| {
         let read = || options.read(environment);
-        let reloads = Reloads::listen(options.config.as_deref(), &config, read)?;
+        let reloads = Reloads::listen(seen, &config, read)?;
         let node = node_name(&config, environment)?;
         let agent = agent(&config, node.clone(), options, environment)?;
         tracing::info!(%node, "agent started");

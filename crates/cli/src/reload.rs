@@ -34,6 +34,18 @@ pub(crate) struct Reloads<R> {
     read: R,
 }
 
+/// What stands in the file, seen before the configuration was first read: so no change, however
+/// early it comes, goes unnoticed.
+#[derive(Debug)]
+pub(crate) struct Seen(Option<(PathBuf, Option<Vec<u8>>)>);
+
+impl Seen {
+    /// Looks at the file at `path`, if the configuration is in one.
+    pub(crate) fn look(path: Option<&Path>) -> Self {
+        Self(path.map(|path| (path.to_owned(), content(path))))
+    }
+}
+
 /// A configuration that is right, read again.
 #[derive(Debug)]
 pub(crate) struct Reload {
@@ -44,16 +56,13 @@ pub(crate) struct Reload {
 }
 
 impl<R: FnMut() -> Result<RunConfig, ConfigErrors>> Reloads<R> {
-    /// Takes over SIGHUP; `config` is what was read of `path`, if there is a file, before. Needs a
-    /// tokio runtime.
-    pub(crate) fn listen(
-        path: Option<&Path>,
-        config: &RunConfig,
-        read: R,
-    ) -> Result<Self, Failure> {
+    /// Takes over SIGHUP; `config` is what was read after the file was `seen`. Needs a tokio
+    /// runtime.
+    pub(crate) fn listen(seen: Seen, config: &RunConfig, read: R) -> Result<Self, Failure> {
+        let (path, content) = seen.0.unzip();
         Ok(Self {
-            path: path.map(Path::to_owned),
-            watched: path.and_then(content).map(Watched::new),
+            path,
+            watched: content.flatten().map(Watched::new),
             hangups: Hangups::listen()?,
             next_look: Instant::now() + EVERY,
             settings: settings(config),

@@ -10,7 +10,7 @@ use crate::config::{
     load_cookie, read_file,
 };
 use crate::exit::Failure;
-use crate::reload::Reloads;
+use crate::reload::{Reloads, Seen};
 use crate::service;
 
 /// What `run` takes. Values stay texts here: flags, environment and file are parsed on one road.
@@ -167,11 +167,12 @@ impl RunOptions {
 
 /// Runs a member until a signal has ended it.
 pub(crate) fn run(options: &RunOptions, environment: &Environment) -> Result<(), Failure> {
+    let seen = Seen::look(options.config.as_deref());
     let config = options.read(environment)?;
     let say = |failure: &Failure| tracing::error!(error = %failure, "member failed");
     service::serve(config, say, async |config| {
         let read = || options.read(environment);
-        let reloads = Reloads::listen(options.config.as_deref(), &config, read)?;
+        let reloads = Reloads::listen(seen, &config, read)?;
         let builder = builder(config, environment)?;
         let starting = async {
             let started = builder.start().await;

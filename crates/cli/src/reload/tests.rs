@@ -50,6 +50,22 @@ fn the_keys_that_differ_are_named_and_topologies_are_none_of_them() {
     assert_eq!(same, [""; 0]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_file_that_changes_between_the_first_reading_and_the_watch_is_read_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("enmesh.toml");
+    std::fs::write(&path, "name = 'a@h'").unwrap();
+    let seen = Seen::look(Some(&path));
+    let first = config(&[("name", "a@h")], &[]);
+    std::fs::write(&path, "# now with a topology").unwrap();
+    let read = || Ok(config(&[("name", "a@h")], &["strategy=local_epmd"]));
+    let mut reloads = Reloads::listen(seen, &first, read).unwrap();
+    // Time stands still while anybody is busy: this is no wait for a slow machine.
+    let next = tokio::time::timeout(10 * EVERY, reloads.next());
+    let reload = next.await.unwrap();
+    assert_eq!((reload.cause, reload.topologies.len()), ("file", 1));
+}
+
 #[cfg(unix)]
 #[test]
 fn a_pipe_is_not_watched() {
