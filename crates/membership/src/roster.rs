@@ -159,7 +159,7 @@ impl Roster {
             .collect();
         for name in due {
             self.leaving.remove(&name);
-            self.due.insert(name);
+            self.give_up(name);
         }
     }
 
@@ -237,6 +237,15 @@ impl Roster {
             .find(|status| status.name == name)
     }
 
+    /// Has the live link closed of who has left; if a source names it again and that only has to
+    /// settle, not before it is known whether it does.
+    fn give_up(&mut self, name: NodeName) {
+        match self.topologies.settles_at(&name) {
+            Some(at) => drop(self.leaving.insert(name, at)),
+            None => drop(self.due.insert(name)),
+        }
+    }
+
     fn note_changes(&mut self, now: Instant, changed: Vec<NodeName>) {
         for name in changed {
             if self.topologies.merged(&name).is_some() {
@@ -251,9 +260,7 @@ impl Roster {
                             self.leaving.entry(name.clone()).or_insert(at);
                         }
                     }
-                    Prune::Immediate => {
-                        self.due.insert(name.clone());
-                    }
+                    Prune::Immediate => self.give_up(name.clone()),
                 }
             }
             self.dirty.insert(name);

@@ -1,5 +1,7 @@
 //! Watches every node and finds the first broken promise.
 
+mod said;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use enmesh_identity::{Creation, NodeName, PeerAddr};
@@ -7,9 +9,11 @@ use enmesh_membership::{
     Connection, ConnectionId, DownReason, LinkId, Plan, Prune, Roster, Sighting, Standing, Update,
 };
 
+use self::said::Said;
 use crate::SimConfig;
 use crate::event::{Micros, SECOND};
 use crate::network::PORT;
+use crate::node::topology_name;
 use crate::violation::{Promise, Violation};
 
 /// How long a wanted peer may wait for its first dial: it is put off for a quarter of a second if
@@ -42,7 +46,9 @@ struct Watched {
     /// Dials in the window that began then.
     dials: BTreeMap<NodeName, (Micros, u32)>,
     /// Whom each topology names by its positive words.
-    topologies: Vec<BTreeSet<NodeName>>,
+    topologies: Vec<Said>,
+    /// When it went on after it had been stopped.
+    thawed_at: Option<Micros>,
     /// Who is not to be dialled, as the plan was told.
     silent: BTreeSet<NodeName>,
     /// Whether the plan was told that we are being ended.
@@ -58,6 +64,11 @@ impl Watched {
     /// Whether only the user can want this peer dialled.
     fn may_not_dial(&self, peer: &NodeName) -> bool {
         self.is_draining || self.silent.contains(peer)
+    }
+
+    /// Whether a source says that the peer is there.
+    fn is_named(&self, peer: &NodeName) -> bool {
+        self.topologies.iter().any(|said| said.names(peer))
     }
 }
 
@@ -104,9 +115,9 @@ impl Watch {
     }
 
     /// The node begins a new life.
-    pub(crate) fn born(&mut self, node: usize, topologies: usize) {
+    pub(crate) fn born(&mut self, node: usize, topologies: usize, window: Micros) {
         self.nodes[node] = Watched {
-            topologies: vec![BTreeSet::new(); topologies],
+            topologies: (0..topologies).map(|_| Said::new(window)).collect(),
             ..Watched::default()
         };
     }
@@ -225,10 +236,7 @@ impl Watch {
         let Some(up) = watched.up.values().find(|up| up.link == link) else {
             return;
         };
-        let is_named = watched
-            .topologies
-            .iter()
-            .any(|names| names.contains(&up.name));
+        let is_named = watched.is_named(&up.name);
         let name = up.name.clone();
         let is_right = match reason {
             DownReason::Superseded => true,
@@ -257,6 +265,12 @@ impl Watch {
         } else if reason == DownReason::Superseded {
             self.nodes[node].superseded.push(name);
         }
+    }
+
+    /// Roster and plan are about to be told that their time has come.
+    pub(crate) fn time_passes(&mut self, node: usize) {
+        let topologies = &mut self.nodes[node].topologies;
+        topologies.iter_mut().for_each(|it| it.expire(self.now));
     }
 
     /// Roster and plan have just been told that their time has come.
@@ -320,31 +334,34 @@ impl Watch {
 
     /// The node was stopped for a while: what it did not do then is no fault of its own.
     pub(crate) fn thawed(&mut self, node: usize) {
+        self.nodes[node].thawed_at = Some(self.now);
         self.nodes[node].waiting.clear();
     }
 
     /// A source is about to say this.
     pub(crate) fn update(&mut self, node: usize, topology: usize, update: &Update) {
         let own = &self.names[node];
-        let names = &mut self.nodes[node].topologies[topology];
-        match update {
-            Update::Snapshot(present) => {
-                *names = present.iter().map(|seen| seen.name().clone()).collect();
-            }
-            Update::Changed { present, gone } => {
-                names.retain(|name| !gone.contains(name));
-                names.extend(present.iter().map(|seen| seen.name().clone()));
-            }
-            Update::Draining(_) | Update::Failed(_) => {}
-        }
-        names.remove(own);
+        self.nodes[node].topologies[topology].update(self.now, own, update);
     }
 
-    /// Whether the roster holds exactly those whom the topologies' positive words name.
+    /// Another source is about to answer for this topology.
+    pub(crate) fn replaced(&mut self, node: usize, topology: usize, roster: &Roster) {
+        let counted = counted(roster, topology);
+        self.nodes[node].topologies[topology].replaced(self.now, counted);
+    }
+
+    /// Whether the roster holds exactly those whom the topologies' positive words name, as soon as
+    /// their windows let them count and no sooner.
     pub(crate) fn roster(&mut self, node: usize, roster: &Roster) {
-        let named: BTreeSet<_> = self.nodes[node].topologies.iter().flatten().collect();
-        let held = roster.peers().map(|(peer, _)| peer.name().clone());
-        if !held.eq(named.into_iter().cloned()) {
+        let now = self.now;
+        let watched = &mut self.nodes[node];
+        // Timers that came due while it was stopped are handled within this moment.
+        let is_thawing = watched.thawed_at.is_some_and(|at| now <= at + 1);
+        let mut is_right = true;
+        for (topology, said) in watched.topologies.iter_mut().enumerate() {
+            is_right &= said.may_count(now, counted(roster, topology)) || is_thawing;
+        }
+        if !is_right {
             let how = format!(
                 "the roster of {} is not what its sources said",
                 self.names[node]
@@ -402,8 +419,8 @@ impl Watch {
         }
         for peer in std::mem::take(&mut self.nodes[node].given_up) {
             let watched = &self.nodes[node];
-            let is_named = watched.topologies.iter().any(|names| names.contains(&peer));
-            if is_named && !watched.up.contains_key(&peer) {
+            let has_left = watched.left.contains_key(&peer);
+            if watched.is_named(&peer) && !has_left && !watched.up.contains_key(&peer) {
                 let how = format!(
                     "{} gives up its dial of {peer} for a claim",
                     self.names[node]
@@ -457,4 +474,12 @@ impl Watch {
     fn involved(&self, node: usize, peer: &NodeName) -> Vec<usize> {
         std::iter::once(node).chain(self.index_of(peer)).collect()
     }
+}
+
+/// Who counts of those whom a topology names.
+fn counted(roster: &Roster, topology: usize) -> BTreeSet<NodeName> {
+    let name = topology_name(topology);
+    let peers = roster.peers();
+    let named = peers.filter(|(_, topologies)| topologies.contains(&name));
+    named.map(|(peer, _)| peer.name().clone()).collect()
 }

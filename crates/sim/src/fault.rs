@@ -44,6 +44,8 @@ pub enum FaultKind {
     SourceRestless,
     /// Sources say that we are being ended, are not, are …
     SourceDraining,
+    /// Sources are replaced again and again by others, which fail or tell of single peers first.
+    SourceReplaced,
     /// Sources do not answer for a long time.
     SourceSlow,
     /// A node starts with another cookie, which is put right while it runs.
@@ -58,7 +60,7 @@ pub enum FaultKind {
 
 impl FaultKind {
     /// All kinds.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Delay,
         Self::Loss,
         Self::Reorder,
@@ -76,6 +78,7 @@ impl FaultKind {
         Self::SourceFlapping,
         Self::SourceRestless,
         Self::SourceDraining,
+        Self::SourceReplaced,
         Self::SourceSlow,
         Self::WrongCookie,
         Self::Impostor,
@@ -101,6 +104,7 @@ impl FaultKind {
                 | Self::SourceFlapping
                 | Self::SourceRestless
                 | Self::SourceDraining
+                | Self::SourceReplaced
                 | Self::SourceSlow
         )
     }

@@ -45,6 +45,8 @@ pub(crate) struct Birth {
     pub(crate) topologies: Vec<Vec<PeerAddr>>,
     /// How long it takes at most until a source is asked.
     pub(crate) spread: Micros,
+    /// For how long what a source says must stay the same before it counts.
+    pub(crate) window: Micros,
 }
 
 /// A running node.
@@ -85,6 +87,7 @@ impl Process {
             visible,
             topologies,
             spread,
+            window,
         } = birth;
         let creation = Creation::from_seed(out.rng.random());
         let local = LocalNode {
@@ -104,12 +107,17 @@ impl Process {
             prune,
             ..RosterConfig::new(name.clone())
         });
-        for topology in 0..topologies.len() {
+        let has_window = !out.plants(Plant::NoWindows);
+        for name in (0..topologies.len()).map(topology_name) {
             roster
-                .add_topology(topology_name(topology))
+                .add_topology(name.clone())
                 .expect("names are distinct and few");
+            if has_window {
+                let window = std::time::Duration::from_micros(window);
+                roster.set_stabilisation_window(out.instant(), &name, window);
+            }
         }
-        out.watch.born(node, topologies.len());
+        out.watch.born(node, topologies.len(), window);
         let pids = Arc::new(Pids::new(&name, creation));
         let process = Self {
             node,
@@ -164,6 +172,7 @@ impl Process {
     /// The time has come that roster and plan wanted to be told of.
     fn timer(&mut self, out: &mut Outside) {
         self.timer_at = Micros::MAX;
+        out.watch.time_passes(self.node);
         self.roster.handle_timeout(out.instant());
         self.plan.handle_timeout(out.instant());
         self.settle(out);
@@ -285,6 +294,6 @@ impl Process {
     }
 }
 
-fn topology_name(topology: usize) -> TopologyName {
+pub(crate) fn topology_name(topology: usize) -> TopologyName {
     format!("t{topology}").parse().expect("a plain name")
 }

@@ -31,6 +31,10 @@ pub(crate) enum Plant {
     LostWants,
     /// The plan is not told that we are being ended. Always.
     LostDrains,
+    /// Whom a source named that is replaced is forgotten at once. Always.
+    ReplacingForgets,
+    /// What the sources say counts at once, whatever their windows. Always.
+    NoWindows,
     /// The plan takes everybody for ready. Always.
     LostStandings,
     /// A dial is given up because somebody claims the peer's name.

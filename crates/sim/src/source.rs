@@ -58,27 +58,16 @@ impl Source {
         let update = match fault {
             Some(FaultKind::SourceEmpty) => Update::Snapshot(Vec::new()),
             Some(FaultKind::SourceFlapping) if self.is_odd => Update::Snapshot(Vec::new()),
-            Some(FaultKind::SourcePartial) if self.is_odd => {
-                let present = truth()
-                    .filter(|_| rng.random_bool(0.5))
-                    .map(Into::into)
-                    .collect();
-                Update::Changed {
-                    present,
-                    gone: Vec::new(),
-                }
-            }
+            Some(FaultKind::SourcePartial) if self.is_odd => some(truth(), rng),
             Some(FaultKind::SourcePartial) => {
                 Update::snapshot(truth().filter(|_| rng.random_bool(0.5)))
             }
-            Some(FaultKind::SourceFailed) => {
-                let kind = [
-                    FailureKind::Forbidden,
-                    FailureKind::TimedOut,
-                    FailureKind::Empty,
-                ][rng.random_range(0..3)];
-                Update::Failed(SourceFailure::new(kind, "the source is down"))
-            }
+            Some(FaultKind::SourceFailed) => failure(rng),
+            Some(FaultKind::SourceReplaced) => match rng.random_range(0..4) {
+                0 => failure(rng),
+                1 => Update::snapshot(truth()),
+                _ => some(truth(), rng),
+            },
             Some(FaultKind::SourceWrong) => Update::snapshot(self.wrong(rng)),
             Some(FaultKind::SourceRestless) => {
                 Update::snapshot(truth().map(|peer| restless(peer, rng)))
@@ -110,6 +99,25 @@ impl Source {
         }
         wrong
     }
+}
+
+/// Half of them, and nothing about the others.
+fn some(truth: impl Iterator<Item = PeerAddr>, rng: &mut SmallRng) -> Update {
+    let half = truth.filter(|_| rng.random_bool(0.5));
+    Update::Changed {
+        present: half.map(Into::into).collect(),
+        gone: Vec::new(),
+    }
+}
+
+/// No answer.
+fn failure(rng: &mut SmallRng) -> Update {
+    let kind = [
+        FailureKind::Forbidden,
+        FailureKind::TimedOut,
+        FailureKind::Empty,
+    ][rng.random_range(0..3)];
+    Update::Failed(SourceFailure::new(kind, "the source is down"))
 }
 
 /// The peer, with a standing and a life by chance.

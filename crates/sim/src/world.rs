@@ -21,7 +21,7 @@ use crate::{Promise, Stats, Violation};
 
 /// In which time after the last fault everybody must be connected with everybody: a silent loss
 /// is noticed (15 s), the longest back-off passes (12.5 s), a dial fails (7 s), sources are asked
-/// again (6 s), and the handshake is made.
+/// again (6 s), their answers settle (1 s), and the handshake is made.
 pub const HEAL_WITHIN: Duration = Duration::from_secs(42);
 
 /// The shortest run: it needs time for faults, for healing and for quiet.
@@ -33,6 +33,8 @@ const SHUTDOWN: Micros = 3 * SECOND;
 const QUIET: Micros = 6 * SECOND;
 /// When the first fault comes at the earliest.
 const FIRST_FAULT: Micros = 2 * SECOND;
+/// The longest stabilisation window.
+const MAX_WINDOW: Micros = SECOND;
 /// How many impostors there may be.
 const IMPOSTORS: usize = 2;
 /// After how long a machine tries again to open a connection.
@@ -114,6 +116,8 @@ pub(crate) struct World {
     is_lopsided: bool,
     /// How long it takes until everybody has started and asked its sources.
     spread: Micros,
+    /// The stabilisation window of every topology.
+    window: Micros,
     end: Micros,
     healed_at: Micros,
 }
@@ -163,6 +167,10 @@ impl World {
         } else {
             vec![peers]
         };
+        let window = match rng.random_bool(0.4) {
+            true => rng.random_range(SECOND / 5..=MAX_WINDOW),
+            false => 0,
+        };
         let mut world = Self {
             out,
             machines,
@@ -174,6 +182,7 @@ impl World {
             end,
             healed_at,
             spread,
+            window,
         };
         world.schedule(&mut rng, config.is_calm);
         world
@@ -249,6 +258,7 @@ impl World {
             visible: self.visible,
             topologies,
             spread: self.spread,
+            window: self.window,
         };
         let process = Process::new(birth, &mut self.out);
         self.out.note(&[node], || {

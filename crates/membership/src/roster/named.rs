@@ -176,6 +176,12 @@ impl Topology {
         [settling, self.inherited.until].into_iter().flatten().min()
     }
 
+    /// When the set that has to settle counts, if it names the peer.
+    pub(super) fn settles_at(&self, name: &NodeName) -> Option<Instant> {
+        let settling = self.settling.as_ref()?;
+        settling.peers.contains_key(name).then_some(settling.due)
+    }
+
     /// The set as the source said last, whether it counts or not.
     fn newest(&self) -> &BTreeMap<NodeName, Sighting> {
         match &self.settling {

@@ -150,6 +150,12 @@ impl Topologies {
         self.list.iter().filter_map(Topology::deadline).min()
     }
 
+    /// When it is known at the latest whether the peer counts that was named last by a set that
+    /// does not count yet; `None` if there is none.
+    pub(super) fn settles_at(&self, name: &NodeName) -> Option<Instant> {
+        self.list.iter().filter_map(|it| it.settles_at(name)).max()
+    }
+
     fn get_mut(&mut self, name: &TopologyName) -> Option<&mut Topology> {
         self.list.iter_mut().find(|topology| topology.name == *name)
     }

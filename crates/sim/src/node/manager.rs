@@ -37,13 +37,21 @@ impl Process {
                 format!("a source of {} lies: {lie:?}", self.name)
             });
         }
+        let name = topology_name(topology);
+        if lie == Some(FaultKind::SourceReplaced) && out.rng.random_bool(0.5) {
+            self.roster.replace_source(&name);
+            out.watch.replaced(self.node, topology, &self.roster);
+            if out.plants(Plant::ReplacingForgets) {
+                let nobody = Update::Snapshot(Vec::new());
+                self.roster.handle_update(out.instant(), &name, nobody);
+            }
+        }
         for mut update in updates {
             out.watch.update(self.node, topology, &update);
             if matches!(update, Update::Failed(_)) && out.plants(Plant::FailureEmptiesRoster) {
                 update = Update::Snapshot(Vec::new());
             }
-            self.roster
-                .handle_update(out.instant(), &topology_name(topology), update);
+            self.roster.handle_update(out.instant(), &name, update);
         }
         out.watch.roster(self.node, &self.roster);
         let every = match lie {

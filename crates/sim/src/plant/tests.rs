@@ -69,6 +69,16 @@ fn a_failure_that_removes_somebody_is_found() {
 }
 
 #[test]
+fn a_replacement_that_forgets_is_found() {
+    check(Plant::ReplacingForgets, Promise::FailureRemovesNobody);
+}
+
+#[test]
+fn a_window_that_is_not_kept_is_found() {
+    check(Plant::NoWindows, Promise::FailureRemovesNobody);
+}
+
+#[test]
 fn a_link_closed_for_leaving_is_found() {
     check(Plant::LeaveClosesLink, Promise::LeavingIsNotClosing);
 }

@@ -199,3 +199,38 @@ proptest! {
         prop_assert_eq!(world.roster.deadline(), None);
     }
 }
+
+#[test]
+fn who_is_named_again_and_only_has_to_settle_is_not_cut_off_meanwhile() {
+    let mut world = settled(Prune::Grace, &["a@h", "b@h"]);
+    world.update("t", snapshot(&["b@h"]));
+    world.pass(WINDOW);
+    assert_eq!(world.told(), ["-a@h"]);
+    // It is back a moment before its grace is over.
+    world.pass(Duration::from_secs(15) - WINDOW / 2);
+    world.update("t", snapshot(&["a@h", "b@h"]));
+    world.pass(WINDOW / 2);
+    assert_eq!(world.told(), [""; 0]);
+    world.pass(WINDOW / 2);
+    assert_eq!(world.told(), ["+a@h"]);
+    assert_eq!(world.roster.deadline(), None);
+}
+
+#[test]
+fn who_is_gone_again_before_it_has_settled_is_cut_off() {
+    let mut world = settled(Prune::Immediate, &["a@h", "b@h"]);
+    world.roster.add_topology(topology("u")).unwrap();
+    let now = world.now;
+    world
+        .roster
+        .set_stabilisation_window(now, &topology("u"), WINDOW * 2);
+    world.update("t", snapshot(&["b@h"]));
+    world.pass(WINDOW / 2);
+    world.update("u", snapshot(&["a@h"]));
+    world.pass(WINDOW / 2);
+    assert_eq!(world.told(), ["-a@h"], "another one names it, not for long");
+    world.update("u", snapshot(&[]));
+    world.pass(WINDOW * 2);
+    assert_eq!(world.told(), ["xa@h"]);
+    assert_eq!(world.roster.deadline(), None);
+}
