@@ -70,7 +70,7 @@ pub struct KubernetesConfig {
     /// Key `kubernetes_field_selector`: a further selector, by fields; none by default. libcluster
     /// has no such key.
     pub field_selector: Option<String>,
-    /// Key `kubernetes_namespace`: 1 to 32 namespaces, separated by commas; by default that of the
+    /// Key `kubernetes_namespace`: 1 to 32 different namespaces, separated by commas; by default that of the
     /// service account, else that of the kubeconfig's context, else `default`. One that cannot be
     /// read removes nobody and hinders no other.
     pub namespaces: Vec<String>,
