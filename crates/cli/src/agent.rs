@@ -8,8 +8,8 @@ use enmesh::{EpmdMode, NodeName, Steering};
 use enmesh_agent::{Agent, AgentBuilder};
 
 use crate::config::{
-    ConfigError, ConfigErrors, CookieSource, Environment, Flags, Layer, Merged, Origin, Raw,
-    RunConfig, load_cookie, read_file,
+    ConfigError, ConfigErrors, CookieSource, Environment, Flags, Layer, Origin, RunConfig,
+    load_cookie,
 };
 use crate::exit::Failure;
 use crate::reload::{Reloads, Seen};
@@ -95,18 +95,16 @@ pub(crate) struct AgentOptions {
 impl AgentOptions {
     /// The configuration, of all roads, as they are now.
     fn read(&self, environment: &Environment) -> Result<RunConfig, ConfigErrors> {
-        let file = self.config.as_deref();
-        let file = file.map(|path| read_file(path, environment)).transpose()?;
         let flags = Flags {
             settings: self.layer(),
             topologies: &self.topology,
             cookies: &[],
         };
-        Merged::new(flags, environment, file).read(environment)
+        flags.read(self.config.as_deref(), environment)
     }
 
     fn layer(&self) -> Layer {
-        [
+        Flags::layer([
             ("name", &self.node),
             ("cookie_file", &self.cookie_file),
             ("epmd", &self.epmd),
@@ -121,10 +119,7 @@ impl AgentOptions {
             ("on_event", &self.on_event),
             ("log_format", &self.log_format),
             ("log_level", &self.log_level),
-        ]
-        .into_iter()
-        .filter_map(|(key, text)| Some((key, Raw::new(text.clone()?, Origin::Flag))))
-        .collect()
+        ])
     }
 }
 
@@ -229,15 +224,14 @@ mod tests {
     use super::*;
 
     fn check(node: Option<&str>, release_node: &str, wanted: Result<&str, &str>) {
-        let flag = node.map(|node| ("name", Raw::new(node.to_owned(), Origin::Flag)));
         let flags = Flags {
-            settings: flag.into_iter().collect(),
+            settings: Flags::layer([("name", &node.map(str::to_owned))]),
             ..Flags::default()
         };
         let environment: Environment = [("RELEASE_NODE".to_owned(), release_node.to_owned())]
             .into_iter()
             .collect();
-        let config = Merged::new(flags, &environment, None).read(&environment);
+        let config = flags.read(None, &environment);
         match (node_name(&config.unwrap(), &environment), wanted) {
             (Ok(name), Ok(wanted)) => assert_eq!(name.as_str(), wanted),
             (Err(error), Err(wanted)) => {

@@ -15,7 +15,7 @@ use enmesh_discovery::{Source, SourceContext, TopologyConfig};
 use enmesh_identity::NodeName;
 use enmesh_membership::TopologyName;
 
-use crate::config::{Environment, Flags, Layer, Merged, Origin, Raw, read_file};
+use crate::config::{Environment, Flags, Layer};
 use crate::exit::Failure;
 use crate::log;
 use crate::runtime;
@@ -104,15 +104,12 @@ struct Asked {
 impl DiscoverOptions {
     fn layer(&self) -> Layer {
         let log_level = Some(self.log_level.clone());
-        [
+        Flags::layer([
             ("name", &self.name),
             ("epmd_port", &self.epmd_port),
             ("log_format", &self.log_format),
             ("log_level", &log_level),
-        ]
-        .into_iter()
-        .filter_map(|(key, text)| Some((key, Raw::new(text.clone()?, Origin::Flag))))
-        .collect()
+        ])
     }
 
     /// Whether the topologies are names of those of the file; strings have an equals sign.
@@ -131,11 +128,6 @@ pub(crate) fn run(options: &DiscoverOptions, environment: &Environment) -> Resul
     if options.watch && options.output.is_some_and(|output| output != Output::Json) {
         return Err(DiscoverError::WatchIsJson.into());
     }
-    let file = options
-        .config
-        .as_deref()
-        .map(|path| read_file(path, environment))
-        .transpose()?;
     let are_names = options.are_names()?;
     let strings = if are_names {
         &[]
@@ -147,7 +139,7 @@ pub(crate) fn run(options: &DiscoverOptions, environment: &Environment) -> Resul
         topologies: strings,
         cookies: &[],
     };
-    let config = Merged::new(flags, environment, file).read(environment)?;
+    let config = flags.read(options.config.as_deref(), environment)?;
     let names = if are_names {
         options.topologies.as_slice()
     } else {

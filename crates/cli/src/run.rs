@@ -5,10 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use enmesh::Node;
 
-use crate::config::{
-    ConfigError, ConfigErrors, Environment, Flags, Layer, Merged, Origin, Raw, RunConfig,
-    load_cookie, read_file,
-};
+use crate::config::{ConfigError, ConfigErrors, Environment, Flags, Layer, RunConfig, load_cookie};
 use crate::exit::Failure;
 use crate::reload::{Reloads, Seen};
 use crate::service;
@@ -120,14 +117,12 @@ pub(crate) struct RunOptions {
 impl RunOptions {
     /// The configuration, of all roads, as they are now.
     fn read(&self, environment: &Environment) -> Result<RunConfig, ConfigErrors> {
-        let file = self.config.as_deref();
-        let file = file.map(|path| read_file(path, environment)).transpose()?;
         let flags = Flags {
             settings: self.layer(),
             topologies: &self.topology,
             cookies: &self.cookie_for,
         };
-        Merged::new(flags, environment, file).read(environment)
+        flags.read(self.config.as_deref(), environment)
     }
 
     fn layer(&self) -> Layer {
@@ -137,7 +132,7 @@ impl RunOptions {
             _ => None,
         };
         let echo = self.echo.then(|| "true".to_owned());
-        [
+        Flags::layer([
             ("name", &self.name),
             ("cookie_file", &self.cookie_file),
             ("allow", &self.allow),
@@ -158,10 +153,7 @@ impl RunOptions {
             ("on_event", &self.on_event),
             ("log_format", &self.log_format),
             ("log_level", &self.log_level),
-        ]
-        .into_iter()
-        .filter_map(|(key, text)| Some((key, Raw::new(text.clone()?, Origin::Flag))))
-        .collect()
+        ])
     }
 }
 

@@ -9,9 +9,7 @@ use enmesh::{Builder, ConnectError, Node, NodeName, RpcError, Term};
 use enmesh_identity::PeerAddr;
 
 use crate::agent;
-use crate::config::{
-    Environment, Flags, Layer, Merged, Origin, Raw, RunConfig, load_cookie, read_file,
-};
+use crate::config::{Environment, Flags, RunConfig, load_cookie};
 use crate::exit::Failure;
 
 /// How long a node may take to answer what it is asked.
@@ -48,27 +46,19 @@ impl VisitOptions {
         environment: &Environment,
         topologies: &[String],
     ) -> Result<RunConfig, Failure> {
-        let file = self
-            .config
-            .as_deref()
-            .map(|path| read_file(path, environment))
-            .transpose()?;
-        let settings: Layer = [
+        let settings = Flags::layer([
             ("name", &self.name),
             ("cookie_file", &self.cookie_file),
             ("epmd", &self.epmd),
             ("epmd_port", &self.epmd_port),
             ("dist_port", &self.dist_port),
-        ]
-        .into_iter()
-        .filter_map(|(key, text)| Some((key, Raw::new(text.clone()?, Origin::Flag))))
-        .collect();
+        ]);
         let flags = Flags {
             settings,
             topologies,
             ..Flags::default()
         };
-        Ok(Merged::new(flags, environment, file).read(environment)?)
+        Ok(flags.read(self.config.as_deref(), environment)?)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::Path;
 use std::time::Duration;
 
 use enmesh::{Allowed, AutoConnect, EpmdMode, OnLeave, Prune, TlsConfig};
@@ -13,7 +14,7 @@ use tracing_subscriber::filter::LevelFilter;
 use super::cookie::CookieSource;
 use super::environment::Environment;
 use super::error::{ConfigError, ConfigErrors, Origin};
-use super::file::FileLayer;
+use super::file::{FileLayer, read_file};
 use super::peer_cookie::{self, PeerCookie};
 use super::setting::{self, KEYS, Key, LogFormat, TOPOLOGY_VARIABLE};
 use super::topology;
@@ -81,6 +82,26 @@ pub(crate) struct Flags<'a> {
     pub(crate) topologies: &'a [String],
     /// Cookies for single peers, as `NODE=FILE`.
     pub(crate) cookies: &'a [String],
+}
+
+impl Flags<'_> {
+    /// The layer of these flags; those that were not given are not in it.
+    pub(crate) fn layer<const N: usize>(flags: [(&'static str, &Option<String>); N]) -> Layer {
+        flags
+            .into_iter()
+            .filter_map(|(key, text)| Some((key, Raw::new(text.clone()?, Origin::Flag))))
+            .collect()
+    }
+
+    /// What they, the environment and the file, if there is one, come to now.
+    pub(crate) fn read(
+        self,
+        file: Option<&Path>,
+        environment: &Environment,
+    ) -> Result<RunConfig, ConfigErrors> {
+        let file = file.map(|path| read_file(path, environment)).transpose()?;
+        Merged::new(self, environment, file).read(environment)
+    }
 }
 
 impl Merged {

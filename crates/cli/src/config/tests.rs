@@ -20,7 +20,7 @@ fn environment(pairs: &[(&str, &str)]) -> Environment {
 fn flags(pairs: &[(&'static str, &str)]) -> Layer {
     pairs
         .iter()
-        .map(|(key, text)| (*key, Raw::new((*text).to_owned(), Origin::Flag)))
+        .flat_map(|(key, text)| Flags::layer([(*key, &Some((*text).to_owned()))]))
         .collect()
 }
 

@@ -1,13 +1,13 @@
 //! What a new configuration changes.
 
-use crate::config::{Environment, Flags, Merged, Origin, Raw};
+use crate::config::{Environment, Flags};
 
 use super::*;
 
 fn config(pairs: &[(&'static str, &str)], topologies: &[&str]) -> RunConfig {
     let settings = pairs
         .iter()
-        .map(|(key, text)| (*key, Raw::new((*text).to_owned(), Origin::Flag)));
+        .flat_map(|(key, text)| Flags::layer([(*key, &Some((*text).to_owned()))]));
     let topologies: Vec<_> = topologies.iter().map(|text| (*text).to_owned()).collect();
     let flags = Flags {
         settings: settings.collect(),
@@ -15,9 +15,7 @@ fn config(pairs: &[(&'static str, &str)], topologies: &[&str]) -> RunConfig {
         cookies: &[],
     };
     let environment = Environment::default();
-    Merged::new(flags, &environment, None)
-        .read(&environment)
-        .unwrap()
+    flags.read(None, &environment).unwrap()
 }
 
 #[test]
