@@ -270,7 +270,7 @@ impl StrategyConfig for DnsClusterConfig {
         };
 
         if self.queries.is_empty() {
-            return Ok(Box::new(Nobody));
+            return Ok(Box::<Nobody>::default());
         }
         let question = |query: &DnsClusterQuery| Question {
             name: QueryName::Searched(query.name.clone()),
@@ -299,16 +299,23 @@ impl StrategyConfig for DnsClusterConfig {
     }
 }
 
-/// The source of `:ignore`: it never has anything to say.
+/// The source of `:ignore`: nobody is there, and nothing else is ever said.
 #[cfg(feature = "dns")]
-#[derive(Debug)]
-struct Nobody;
+#[derive(Debug, Default)]
+struct Nobody {
+    said: bool,
+}
 
 #[cfg(feature = "dns")]
 impl Source for Nobody {
     fn next(
         &mut self,
     ) -> std::pin::Pin<Box<dyn Future<Output = enmesh_membership::Update> + Send + '_>> {
-        Box::pin(std::future::pending())
+        Box::pin(async {
+            if std::mem::replace(&mut self.said, true) {
+                std::future::pending::<()>().await;
+            }
+            enmesh_membership::Update::Snapshot(Vec::new())
+        })
     }
 }

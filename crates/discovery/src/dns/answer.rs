@@ -100,7 +100,23 @@ pub(super) struct Asker {
     pub(super) epmd_port: u16,
 }
 
+impl Asker {
+    /// Whether our own name holds an address of IPv4, or of IPv6; neither where it holds none.
+    pub(super) fn is_v4(&self) -> Option<bool> {
+        self.own.host().as_ip().map(|ip| ip.is_ipv4())
+    }
+}
+
 impl Asked {
+    /// The answer for addresses of IPv4, else for those of IPv6, if they were asked for.
+    pub(super) fn of_family(&self, v4: bool) -> Option<&Answer<IpAddr>> {
+        if v4 {
+            self.a.as_ref()
+        } else {
+            self.aaaa.as_ref()
+        }
+    }
+
     pub(super) fn found_any(&self) -> bool {
         is_found(self.a.as_ref()) || is_found(self.aaaa.as_ref()) || is_found(self.srv.as_ref())
     }
@@ -267,7 +283,7 @@ impl Question {
         match self.families {
             Families::V4 => true,
             Families::V6 => false,
-            Families::Both => asker.own.host().as_ip().is_none_or(|ip| ip.is_ipv4()),
+            Families::Both => asker.is_v4().unwrap_or(true),
         }
     }
 }
@@ -283,12 +299,7 @@ struct Gathering {
 impl Gathering {
     /// The addresses that answer the question itself, and what they lack.
     fn addresses(&mut self, asked: &Asked, asker: &Asker) -> BTreeSet<IpAddr> {
-        let own = asker.own.host().as_ip().map(|ip| ip.is_ipv4());
-        let of_ours = match own {
-            Some(true) => asked.a.as_ref(),
-            Some(false) => asked.aaaa.as_ref(),
-            None => None,
-        };
+        let of_ours = asker.is_v4().and_then(|v4| asked.of_family(v4));
         let answers = if is_found(of_ours) {
             [of_ours, None]
         } else {

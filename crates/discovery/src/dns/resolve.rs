@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use enmesh_membership::FailureKind;
+use futures::future::join_all;
 use futures::{StreamExt as _, stream};
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ResolverConfig, ResolverOpts};
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 use super::answer::{Addresses, Answer, Asked, Asker, FollowUps, Followed, Reading, Service, Why};
@@ -19,11 +21,10 @@ use super::search::candidates;
 /// The longest that one round takes, all questions with their follow-ups together.
 pub(super) const ROUND_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How many questions are worked on at once.
-const QUESTIONS_AT_ONCE: usize = 4;
-
-/// How many follow-ups of one question are asked at once.
+/// How many follow-ups of one question are asked at once, and how many of all together. Questions
+/// do not wait for each other: one that nobody answers would keep the others from being asked.
 const FOLLOW_UPS_AT_ONCE: usize = 16;
+const FOLLOW_UPS_IN_ALL: usize = 64;
 
 /// The longest chain of aliases before an SRV record that is followed.
 const MAX_ALIASES: usize = 8;
@@ -57,11 +58,14 @@ struct Resolver {
     ndots: usize,
 }
 
-/// A question, and the candidate that answered it last. While that one fails, no other name is put
-/// in its place.
+/// A question, and what it has taught.
 struct Asking {
     question: Question,
+    /// The candidate that answered first. What other names say while it is silent, empty or gone
+    /// removes nobody: a wildcard further down the search list answers for every name.
     answered: Option<Name>,
+    /// Whether there ever was an address of our own family.
+    had_ours: bool,
 }
 
 impl Lookups {
@@ -69,6 +73,7 @@ impl Lookups {
         let questions = plan.questions.iter().map(|question| Asking {
             question: question.clone(),
             answered: None,
+            had_ours: false,
         });
         Self {
             questions: questions.collect(),
@@ -95,15 +100,10 @@ impl Lookups {
             resolver: &resolver,
             lookup_timeout: self.lookup_timeout,
             round_ends: Instant::now() + ROUND_TIMEOUT,
+            follow_ups: Semaphore::new(FOLLOW_UPS_IN_ALL),
         };
         let questions = self.questions.iter_mut();
-        let asking: Vec<_> = questions
-            .map(|asking| asking.read(&client, asker))
-            .collect();
-        let readings: Vec<_> = stream::iter(asking)
-            .buffered(QUESTIONS_AT_ONCE)
-            .collect()
-            .await;
+        let readings = join_all(questions.map(|asking| asking.read(&client, asker))).await;
         if readings.iter().any(|reading| reading.missing.is_some()) {
             // The system's configuration may have changed under us, as it does with a network.
             self.resolver = None;
@@ -136,31 +136,45 @@ impl Lookups {
 
 impl Asking {
     async fn read(&mut self, client: &Client<'_>, asker: &Asker) -> Reading {
-        let asked = self.ask(client).await;
+        let (asked, stand_in) = self.ask(client, asker).await;
         let follow_ups = self.question.follow_ups(&asked, asker);
         let followed = client.follow(self.question.families, follow_ups).await;
-        self.question.read(&asked, &followed, asker)
+        let mut reading = self.question.read(&asked, &followed, asker);
+        let missing = stand_in.or_else(|| self.lost_family(&asked, asker));
+        reading.missing = reading.missing.or(missing);
+        reading
     }
 
-    /// Asks one candidate after the other until one has an answer.
-    async fn ask(&mut self, client: &Client<'_>) -> Asked {
+    /// Asks one candidate after the other until one has an answer; with it comes what is to be
+    /// said where that one stands in for another.
+    async fn ask(&mut self, client: &Client<'_>, asker: &Asker) -> (Asked, Option<Why>) {
         let candidates = candidates(
             &self.question.name,
             &client.resolver.search,
             client.resolver.ndots,
         );
-        let pinned = self.answered.iter();
+        // Where the search list has changed, the name may be out of reach.
+        let known = self.answered.take_if(|known| candidates.contains(known));
+        self.answered.clone_from(&known);
+        let others = candidates
+            .iter()
+            .filter(|name| Some(*name) != known.as_ref());
         let mut last = Asked::default();
         let mut absent = false;
-        for (place, name) in pinned.chain(&candidates).enumerate() {
-            let mut asked = client.ask_all(&self.question, name).await;
+        for name in known.iter().chain(others) {
+            let mut asked = client.ask_all(&self.question, name, asker).await;
+            let stand_in = known.as_ref().filter(|known| *known != name);
             if asked.found_any() {
-                self.answered = Some(name.clone());
-                return asked;
+                let stand_in = stand_in.map(|known| {
+                    let text = format!("{known} has no more records, and {name} has some");
+                    Why::new(FailureKind::NotFound, text)
+                });
+                self.answered.get_or_insert_with(|| name.clone());
+                return (asked, stand_in);
             }
-            let pinned_failed = place == 0 && self.answered.is_some() && asked.failed_any();
-            if pinned_failed {
-                return asked;
+            // While it fails, no other name is put in its place.
+            if known.as_ref() == Some(name) && asked.failed_any() {
+                return (asked, None);
             }
             if absent {
                 asked.after_absent_names(self.question.name.shown());
@@ -168,8 +182,22 @@ impl Asking {
             absent |= asked.is_absent();
             last = worse(last, asked);
         }
-        self.answered = None;
-        last
+        (last, None)
+    }
+
+    /// What is to be said where only the other family has addresses any more: our own peers have
+    /// not become those.
+    fn lost_family(&mut self, asked: &Asked, asker: &Asker) -> Option<Why> {
+        let v4 = asker.is_v4()?;
+        let ours = asked.of_family(v4)?;
+        self.had_ours |= matches!(ours, Answer::Found { .. });
+        let is_empty = matches!(ours, Answer::NoData | Answer::NoName);
+        let has_others = matches!(asked.of_family(!v4), Some(Answer::Found { .. }));
+        (self.had_ours && is_empty && has_others).then(|| {
+            let name = self.question.name.shown();
+            let text = format!("{name} has only addresses of the other family any more");
+            Why::new(FailureKind::Empty, text)
+        })
     }
 }
 
@@ -194,24 +222,31 @@ struct Client<'a> {
     resolver: &'a Resolver,
     lookup_timeout: Duration,
     round_ends: Instant,
+    follow_ups: Semaphore,
 }
 
 impl Client<'_> {
-    /// Asks for all types of a question together.
-    async fn ask_all(&self, question: &Question, name: &Name) -> Asked {
-        let (a, aaaa, srv) = futures::join!(
-            wanted(question.records.a, || self.ask(
-                name,
-                RecordType::A,
-                records::address
-            )),
-            wanted(question.records.aaaa, || self.ask(
-                name,
-                RecordType::AAAA,
-                records::address
-            )),
-            wanted(question.records.srv, || self.ask_srv(name)),
-        );
+    /// Asks for all types of a question together, except that addresses of the family that we do
+    /// not have are asked for only where there are none of ours.
+    async fn ask_all(&self, question: &Question, name: &Name, asker: &Asker) -> Asked {
+        let records = question.records;
+        let v4 = || self.ask(name, RecordType::A, records::address);
+        let v6 = || self.ask(name, RecordType::AAAA, records::address);
+        let addresses = async {
+            match asker.is_v4().filter(|_| records.a && records.aaaa) {
+                None => futures::join!(wanted(records.a, v4), wanted(records.aaaa, v6)),
+                Some(true) => match v4().await {
+                    found @ Answer::Found { .. } => (Some(found), None),
+                    other => (Some(other), Some(v6().await)),
+                },
+                Some(false) => match v6().await {
+                    found @ Answer::Found { .. } => (None, Some(found)),
+                    other => (Some(v4().await), Some(other)),
+                },
+            }
+        };
+        let ((a, aaaa), srv) =
+            futures::join!(addresses, wanted(records.srv, || self.ask_srv(name)));
         Asked { a, aaaa, srv }
     }
 
@@ -261,10 +296,12 @@ impl Client<'_> {
     /// Looks up what is needed to name the peers.
     async fn follow(&self, families: Families, follow_ups: FollowUps) -> Followed {
         let targets = stream::iter(follow_ups.targets).map(async |target| {
+            let _turn = self.follow_ups.acquire().await;
             let addresses = self.ask_target(families, &target).await;
             (target, addresses)
         });
         let addresses = stream::iter(follow_ups.addresses).map(async |ip| {
+            let _turn = self.follow_ups.acquire().await;
             let mut name = Name::from(ip);
             name.set_fqdn(true);
             let answer = self

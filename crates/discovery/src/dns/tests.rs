@@ -20,8 +20,12 @@ fn source(server: &Server, query: &str) -> DnsSource {
 }
 
 fn source_of(server: &Server, questions: Vec<Question>) -> DnsSource {
+    source_as("own@host.test", server, questions)
+}
+
+fn source_as(own: &str, server: &Server, questions: Vec<Question>) -> DnsSource {
     let plan = plan(questions);
-    let context = SourceContext::new("own@host.test".parse().unwrap());
+    let context = SourceContext::new(own.parse().unwrap());
     let nameservers = server.address().to_string().parse().unwrap();
     let setup = move || {
         let (config, _) = asking(&nameservers)?;
@@ -61,6 +65,19 @@ fn check_snapshot(update: &Update, expected: &[&str]) {
             assert_eq!(names, expected);
         }
         other => panic!("{other:?} is no snapshot"),
+    }
+}
+
+/// A part of an answer: it adds, and removes nobody.
+#[track_caller]
+fn check_part(update: &Update, expected: &[&str]) {
+    match update {
+        Update::Changed { present, gone } => {
+            let names: Vec<_> = present.iter().map(|peer| peer.name().as_str()).collect();
+            assert_eq!(names, expected);
+            assert_eq!(*gone, []);
+        }
+        other => panic!("{other:?}"),
     }
 }
 
@@ -212,11 +229,70 @@ async fn the_search_list_is_honoured_and_kept_to() {
     server.set("web.", RecordType::A, Say::Answer(5, vec!["192.0.2.1"]));
     server.set(second, RecordType::A, Say::Code(ResponseCode::ServFail));
     check_failed(&next(&mut source).await, FailureKind::Unreachable);
-    // Once it is gone for good, the list is searched again.
+    // Nor does one that answers in its place remove anybody, such as a wildcard, however long.
     server.set(second, RecordType::A, Say::Code(ResponseCode::NXDomain));
     server.set(second, RecordType::AAAA, Say::Code(ResponseCode::NXDomain));
     server.set("web.", RecordType::AAAA, Say::Nothing);
-    check_snapshot(&next(&mut source).await, &["node@192.0.2.1"]);
+    for _ in 0..3 {
+        check_part(&next(&mut source).await, &["node@192.0.2.1"]);
+    }
+    server.set("web.", RecordType::A, Say::Nothing);
+    check_failed(&next(&mut source).await, FailureKind::Empty);
+    server.set("web.", RecordType::A, Say::Answer(5, vec!["192.0.2.1"]));
+    check_part(&next(&mut source).await, &["node@192.0.2.1"]);
+    server.set(second, RecordType::A, Say::Answer(5, vec!["10.0.0.2"]));
+    check_snapshot(&next(&mut source).await, &["node@10.0.0.2"]);
+}
+
+/// A name server that leaves AAAA without an answer would else hold up every round.
+#[tokio::test]
+async fn the_family_that_we_do_not_have_is_asked_for_where_there_is_none_of_ours() {
+    let server = Server::start().await;
+    let (ours, others) = (RecordType::A, RecordType::AAAA);
+    server.set("web.test.", ours, Say::Answer(5, vec!["10.0.0.1"]));
+    server.set("web.test.", others, Say::Silence);
+    let questions = vec![Question::addresses("web.test.", "node")];
+    let mut source = source_as("own@10.0.0.9", &server, questions);
+    check_snapshot(&next(&mut source).await, &["node@10.0.0.1"]);
+    assert!(server.asked().iter().all(|(_, kind)| *kind == ours));
+    // An empty answer removes nobody, whatever the other family has.
+    server.set("web.test.", ours, Say::Nothing);
+    server.set("web.test.", others, Say::Answer(5, vec!["fd00::1"]));
+    for _ in 0..2 {
+        check_part(&next(&mut source).await, &["node@fd00::1"]);
+    }
+    server.set("web.test.", ours, Say::Answer(5, vec!["10.0.0.2"]));
+    check_snapshot(&next(&mut source).await, &["node@10.0.0.2"]);
+}
+
+#[tokio::test]
+async fn those_who_never_had_our_family_are_found_by_the_other_one() {
+    let server = Server::start().await;
+    server.set("web.test.", RecordType::A, Say::Answer(5, vec!["10.0.0.1"]));
+    server.set("web.test.", RecordType::AAAA, Say::Nothing);
+    let questions = vec![Question::addresses("web.test.", "node")];
+    let mut source = source_as("own@fd00::9", &server, questions);
+    check_snapshot(&next(&mut source).await, &["node@10.0.0.1"]);
+}
+
+/// One after the other they would take 20 s, and the last ones would never be asked.
+#[tokio::test]
+async fn questions_that_nobody_answers_do_not_hold_up_each_other() {
+    let server = Server::start().await;
+    let names: Vec<String> = (0..31).map(|number| format!("s{number}.test.")).collect();
+    for name in &names {
+        for kind in [RecordType::A, RecordType::AAAA] {
+            server.set(name, kind, Say::Silence);
+        }
+    }
+    server.addresses("web.test.", &["10.0.0.1"]);
+    let names = names.iter().map(String::as_str).chain(["web.test."]);
+    let questions = names.map(|name| Question::addresses(name, "node"));
+    let mut source = source_of(&server, questions.collect());
+    let since = Instant::now();
+    check_part(&next(&mut source).await, &["node@10.0.0.1"]);
+    let took = since.elapsed();
+    assert!(took < Duration::from_secs(4), "{took:?}");
 }
 
 #[tokio::test]

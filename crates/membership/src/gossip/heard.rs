@@ -21,6 +21,10 @@ pub const MAX_GOSSIP_PEERS: usize = MAX_PEERS;
 /// After how long a silent name may make room for another one.
 const FORGOTTEN: Duration = Duration::from_secs(3600);
 
+/// A full table is searched for such a name at most this often: a search looks at every name, and
+/// whoever makes names up must not have us search for each.
+const SEARCH_INTERVAL: Duration = Duration::from_millis(10);
+
 /// How many incarnations of one name are told apart; one more displaces the one that was heard
 /// of longest ago.
 const MAX_LIVES: usize = 4;
@@ -46,6 +50,8 @@ pub(super) struct Heard {
     untold: BTreeSet<NodeName>,
     /// When somebody may have fallen silent; never later than that.
     look_at: Option<Instant>,
+    /// When a full table was searched last.
+    searched: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -198,6 +204,11 @@ impl Heard {
     /// Gives up the name that has not been heard for longest. Those that left have no place in the
     /// roster any more, so they go first.
     fn forget_one(&mut self, now: Instant) -> bool {
+        let just_now = |at: Instant| now.saturating_duration_since(at) < SEARCH_INTERVAL;
+        if self.searched.is_some_and(just_now) {
+            return false;
+        }
+        self.searched = Some(now);
         let forgettable = self.peers.iter().filter(|(_, peer)| {
             let silence = now.saturating_duration_since(peer.heard);
             match peer.state {

@@ -28,18 +28,6 @@ fn check_peers(update: &Update, expected: &[&str]) {
     assert_eq!(shown, expected);
 }
 
-#[track_caller]
-fn check_part(update: &Update, expected: &[&str]) {
-    match update {
-        Update::Changed { present, gone } => {
-            let names: Vec<_> = present.iter().map(|peer| peer.name().as_str()).collect();
-            assert_eq!(names, expected);
-            assert_eq!(*gone, []);
-        }
-        other => panic!("{other:?}"),
-    }
-}
-
 #[tokio::test]
 async fn a_service_s_targets_are_host_names() {
     let server = Server::start().await;

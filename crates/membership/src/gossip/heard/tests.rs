@@ -301,3 +301,21 @@ fn names_are_bounded() {
         );
     }
 }
+
+/// Whoever makes names up costs a full table one search in ten milliseconds.
+#[test]
+fn a_full_table_is_searched_now_and_then() {
+    let mut story = Story::new();
+    for number in 0..MAX_GOSSIP_PEERS {
+        let name = name(&format!("n{number}@b"));
+        story.heard.unsigned(story.now, &name);
+    }
+    story.pass(3600);
+    for (millis, expected) in [(0, 1), (9, 0), (1, 1), (10, 1)] {
+        story.now += Duration::from_millis(millis);
+        let newcomer = |number| name(&format!("new{number}at{millis}@b"));
+        let mut hear = |number| story.heard.unsigned(story.now, &newcomer(number));
+        let counted = (0..3).filter(|number| hear(*number) == Hearing::Counted);
+        assert_eq!(counted.count(), expected, "{millis} ms later");
+    }
+}
