@@ -49,6 +49,7 @@ pub(crate) struct Sources {
     tasks: TaskTracker,
     said: mpsc::Sender<Said>,
     stop: CancellationToken,
+    hush: CancellationToken,
     followed: Vec<Followed>,
     last_source: u64,
 }
@@ -66,7 +67,7 @@ struct Followed {
 struct Ends {
     /// The node, or its part in the topology, is over: the source says goodbye.
     left: CancellationToken,
-    /// Another source takes its place: it ends without a word.
+    /// Another source takes its place, here or in another process: it ends without a word.
     replaced: CancellationToken,
 }
 
@@ -84,6 +85,7 @@ impl Sources {
             tasks,
             said,
             stop,
+            hush: CancellationToken::new(),
             followed: Vec::new(),
             last_source: 0,
         };
@@ -96,7 +98,7 @@ impl Sources {
         roster.add_topology(config.name.clone()).unwrap();
         let ends = Ends {
             left: self.stop.child_token(),
-            replaced: CancellationToken::new(),
+            replaced: self.hush.child_token(),
         };
         self.followed.push(Followed {
             config,
@@ -223,6 +225,11 @@ impl Sources {
         Ok(changes)
     }
 
+    /// Ends all sources without a word: the node that they speak of goes on.
+    pub(crate) fn end_without_goodbye(&self) {
+        self.hush.cancel();
+    }
+
     /// How each fares, in order.
     pub(crate) fn statuses(&self, roster: &Roster) -> Vec<TopologyStatus> {
         let status = |config: &TopologyConfig| {
@@ -251,7 +258,7 @@ impl Sources {
         self.last_source += 1;
         let ends = Ends {
             left: self.stop.child_token(),
-            replaced: CancellationToken::new(),
+            replaced: self.hush.child_token(),
         };
         let follower = Follower {
             topology: config.clone(),

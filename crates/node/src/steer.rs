@@ -148,6 +148,10 @@ impl<C: Connector> Steer<C> {
                 }
             }
         }
+        // A goodbye is the node's own, and it may outlive us.
+        if !self.hold.is_draining && !self.hold.is_leaving {
+            self.sources.end_without_goodbye();
+        }
         inputs.stop.cancel();
         self.tasks.shutdown().await;
     }

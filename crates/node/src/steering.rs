@@ -175,7 +175,8 @@ impl Steering {
         answered.await.ok()
     }
 
-    /// Stops to steer, with a goodbye of the sources that know one; every link stays.
+    /// Stops to steer; every link stays. Sources say goodbye for the node only where it is known to
+    /// end, by [`Change::Leaving`](crate::Change::Leaving) or by a source: else it goes on, and somebody may steer it again.
     pub async fn shutdown(&self) {
         self.shared.stop.cancel();
         self.shared.ended.cancelled().await;
@@ -251,6 +252,7 @@ impl SteeringBuilder {
     /// Outside of a runtime of tokio's.
     pub fn start(self, connector: impl Connector) -> Result<Steering, StartError> {
         let (stop, ended) = (CancellationToken::new(), CancellationToken::new());
+        let over = CancellationToken::new();
         let services = TaskTracker::new();
         let context = SourceContext::new(self.name.clone())
             .with_epmd_port(self.epmd_port)
@@ -259,7 +261,7 @@ impl SteeringBuilder {
         config.prune = self.prune;
         config.grace = self.prune_grace;
         let mut roster = Roster::new(config);
-        let (mut sources, updates) = Sources::new(context, services.clone(), stop.child_token());
+        let (mut sources, updates) = Sources::new(context, services.clone(), over.clone());
         sources.set(&mut roster, Instant::now(), self.topologies)?;
         let (publisher, subscriptions) = events::channel();
         let plan = Plan::new(PlanConfig::new(self.name.clone(), rand::random()));
@@ -276,7 +278,9 @@ impl SteeringBuilder {
         tokio::spawn(async move {
             // Also on a panic: whoever waits for the end must not wait for ever.
             let _end = end;
+            let sources_end = over.drop_guard();
             steer.run(inputs).await;
+            drop(sources_end);
             services.close();
             let _ = tokio::time::timeout(SHUTDOWN_GRACE, services.wait()).await;
         });

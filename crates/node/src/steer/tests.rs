@@ -5,7 +5,9 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use enmesh_discovery::SourceContext;
-use enmesh_membership::{PlanConfig, Prune, RosterConfig, Sighting, TopologyName, Update};
+use enmesh_membership::{
+    GossipPacket, GossipSecret, PlanConfig, Prune, RosterConfig, Sighting, TopologyName, Update,
+};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::task::TaskTracker;
 
@@ -363,4 +365,49 @@ async fn the_end_of_steering_is_no_nodedown() {
     assert_eq!(bench.events.next().await, None);
     bench.task.await.unwrap();
     assert_eq!(bench.fake.calls.lock().unwrap().len(), 1);
+}
+
+/// A goodbye for a node that goes on would have others prune it.
+#[tokio::test]
+async fn only_for_a_node_that_ends_goodbye_is_said() {
+    for leaves in [false, true] {
+        let ear = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let port = ear.local_addr().unwrap().port();
+        let topology = format!(
+            "strategy=gossip broadcast_only=true if_addr=127.0.0.2 multicast_addr=127.0.0.1 \
+             port={port} secret=s"
+        );
+        let (changes, told) = unbounded_channel();
+        let fake = Arc::new(Fake {
+            changes: Mutex::new(Some(told)),
+            ..Fake::default()
+        });
+        let steering = crate::Steering::builder("own@h".parse().unwrap())
+            .topology(topology.parse().unwrap())
+            .on_leave(OnLeave::Disconnect)
+            .start(Shared(Arc::clone(&fake)))
+            .unwrap();
+        let mut packet = [0; 1500];
+        let heard = tokio::time::timeout(Duration::from_secs(20), ear.recv(&mut packet));
+        let hello = heard.await.expect("a heartbeat comes").unwrap();
+        assert!(!is_goodbye(&packet[..hello]));
+        if leaves {
+            changes.send(Change::Leaving).unwrap();
+            while fake.calls.lock().unwrap().is_empty() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+        steering.shutdown().await;
+        let mut goodbyes = 0;
+        while let Ok(length) = ear.try_recv(&mut packet) {
+            goodbyes += usize::from(is_goodbye(&packet[..length]));
+        }
+        assert_eq!(goodbyes > 0, leaves);
+    }
+}
+
+fn is_goodbye(packet: &[u8]) -> bool {
+    let plain = GossipSecret::new("s").open(packet).unwrap();
+    let packet = GossipPacket::decode(&plain).unwrap();
+    matches!(packet, GossipPacket::Goodbye { .. })
 }
