@@ -9,10 +9,14 @@ use tracing::{info, warn};
 
 use crate::session::Session;
 
+/// Where the node keeps for us what we have written: an application's environment, which needs no
+/// such application. By it an agent that was killed is cleaned up after by the next one.
+const NOTE: (&str, &str) = ("enmesh_agent", "hosts");
+
 /// The hosts that we have written into the node's table, `inet_db`.
 #[derive(Debug, Default)]
 pub(crate) struct Hosts {
-    /// By name. Bounded by the peers that the plan knows.
+    /// By name. Bounded by the peers that the plan knows, and those that the node had before us.
     written: Mutex<BTreeMap<String, Written>>,
 }
 
@@ -21,9 +25,72 @@ struct Written {
     address: IpAddr,
     /// For whose sake.
     peers: BTreeSet<NodeName>,
+    /// By an agent before us, for peers that are still connected. Whether a topology of ours knows
+    /// them is not said, so that it goes with them.
+    is_inherited: bool,
 }
 
 impl Hosts {
+    /// Takes over what the node has from an agent before us, or from ourselves before we lost it:
+    /// for the sake of `present` it stays, the rest is taken back.
+    pub(crate) async fn take_over(&self, session: &Session, present: &BTreeSet<&NodeName>) {
+        let taken = self.try_take_over(session, present).await;
+        if let Err(error) = taken
+            && !matches!(error, RpcError::NoConnection)
+        {
+            warn!(%error, "what was written into the node's table of hosts cannot be taken over");
+        }
+    }
+
+    async fn try_take_over(
+        &self,
+        session: &Session,
+        present: &BTreeSet<&NodeName>,
+    ) -> Result<(), RpcError> {
+        let noted = noted(session).await?;
+        let mut written = self.written.lock().await;
+        let mut stale = BTreeSet::new();
+        for (host, address, mut peers) in noted {
+            if written.get(&host).is_some_and(|it| it.address == address) {
+                continue;
+            }
+            peers.retain(|peer| present.contains(peer));
+            if peers.is_empty() || written.contains_key(&host) {
+                stale.insert(address);
+                continue;
+            }
+            let entry = Written {
+                address,
+                peers,
+                is_inherited: true,
+            };
+            written.insert(host, entry);
+        }
+        if stale.is_empty() {
+            return Ok(());
+        }
+        for &address in &stale {
+            session.delete_host(address).await?;
+        }
+        note(session, &written).await?;
+        for address in stale {
+            write(session, &written, address).await?;
+        }
+        Ok(())
+    }
+
+    /// The node has lost `peer`. What is here for the sake of a topology stays.
+    pub(crate) async fn lost(&self, session: &Session, peer: &NodeName) {
+        let is_inherited = {
+            let written = self.written.lock().await;
+            let entry = written.get(peer.host().as_str());
+            entry.is_some_and(|it| it.is_inherited)
+        };
+        if is_inherited {
+            self.take_back(Some(session), peer).await;
+        }
+    }
+
     /// Makes sure that the node finds `peer` where its topology says that it is. What goes wrong is
     /// said; then the node goes by what it knows.
     pub(crate) async fn tell(&self, session: &Session, peer: &PeerAddr) {
@@ -52,21 +119,27 @@ impl Hosts {
         if known.contains(&address) {
             if let Some(entry) = written.get_mut(host).filter(|it| it.address == address) {
                 entry.peers.insert(peer.clone());
+                entry.is_inherited = false;
+                note(session, &written).await?;
             }
             return Ok(());
         }
-        let was_first = put_file_first(session).await?;
+        put_file_first(session).await?;
         let old = written.remove(host);
-        let mut stale: BTreeSet<_> = old.iter().map(|old| old.address).collect();
-        // What an agent before us has written counts before DNS, and would go on counting.
-        stale.extend(known.into_iter().filter(|_| was_first));
-        for old in stale {
-            session.delete_host(old).await?;
-            write(session, &written, old).await?;
+        if let Some(old) = &old {
+            session.delete_host(old.address).await?;
+            write(session, &written, old.address).await?;
         }
         let mut peers = old.map(|old| old.peers).unwrap_or_default();
         peers.insert(peer.clone());
-        written.insert(host.to_owned(), Written { address, peers });
+        let entry = Written {
+            address,
+            peers,
+            is_inherited: false,
+        };
+        written.insert(host.to_owned(), entry);
+        // Noted first: whoever comes after us must find all that there is.
+        note(session, &written).await?;
         write(session, &written, address).await?;
         info!(%peer, %address, "the node was told the peer's address, for it cannot look it up");
         Ok(())
@@ -86,8 +159,10 @@ impl Hosts {
         let address = entry.address;
         written.remove(host.as_str());
         if let Some(session) = session {
-            // A node that cannot be asked any more loses its table with its life.
-            let _ = session.delete_host(address).await;
+            // One that cannot be asked now has noted it, and is asked when we are attached again.
+            if session.delete_host(address).await.is_ok() {
+                let _ = note(session, &written).await;
+            }
             let _ = write(session, &written, address).await;
         }
     }
@@ -96,6 +171,53 @@ impl Hosts {
     pub(crate) async fn forget_all(&self) {
         self.written.lock().await.clear();
     }
+}
+
+/// Has the node keep what we have written, for whoever comes after us.
+async fn note(session: &Session, written: &BTreeMap<String, Written>) -> Result<(), RpcError> {
+    let entries = written.iter().map(|(host, entry)| {
+        let peers = entry.peers.iter().map(|peer| Term::charlist(peer.as_str()));
+        Term::tuple([
+            Term::charlist(host),
+            address_term(entry.address),
+            Term::List(peers.collect()),
+        ])
+    });
+    let (application, key) = NOTE;
+    let args = vec![
+        Term::atom(application),
+        Term::atom(key),
+        Term::List(entries.collect()),
+    ];
+    session.call("application", "set_env", args).await.map(drop)
+}
+
+/// What the node has kept; without what is no entry of ours.
+async fn noted(session: &Session) -> Result<Vec<(String, IpAddr, BTreeSet<NodeName>)>, RpcError> {
+    let (application, key) = NOTE;
+    let args = vec![Term::atom(application), Term::atom(key)];
+    let kept = session.call("application", "get_env", args).await?;
+    Ok(match kept.as_tuple() {
+        Some([_, entries]) => read_note(entries),
+        _ => Vec::new(),
+    })
+}
+
+fn read_note(entries: &Term) -> Vec<(String, IpAddr, BTreeSet<NodeName>)> {
+    let read = |entry: &Term| {
+        let [host, address, peers] = entry.as_tuple()? else {
+            return None;
+        };
+        let peers = peers.as_list()?.iter();
+        let peers = peers.filter_map(|peer| peer.to_charlist_text()?.parse().ok());
+        Some((
+            host.to_charlist_text()?,
+            address_of(address)?,
+            peers.collect(),
+        ))
+    };
+    let entries = entries.as_list().unwrap_or_default();
+    entries.iter().filter_map(read).collect()
 }
 
 /// Writes who is at `address`, if anybody is: the table has all names of an address in one entry.
@@ -127,20 +249,19 @@ async fn look_up(session: &Session, host: &str, like: IpAddr) -> Result<Vec<IpAd
     Ok(addresses.iter().filter_map(address_of).collect())
 }
 
-/// Has the node look into its own table before it asks anybody; whether it did so before.
-async fn put_file_first(session: &Session) -> Result<bool, RpcError> {
+/// Has the node look into its own table before it asks anybody.
+async fn put_file_first(session: &Session) -> Result<(), RpcError> {
     let lookup = vec![Term::atom("lookup")];
     let old = session.call("inet_db", "res_option", lookup).await?;
     let old = old.as_list().unwrap_or_default();
     if old.first().is_some_and(|first| first.is_atom("file")) {
-        return Ok(true);
+        return Ok(());
     }
     let file = Term::atom("file");
     let rest = old.iter().filter(|it| **it != file).cloned();
     let new = std::iter::once(file.clone()).chain(rest).collect();
     let args = vec![Term::List(new)];
-    session.call("inet_db", "set_lookup", args).await?;
-    Ok(false)
+    session.call("inet_db", "set_lookup", args).await.map(drop)
 }
 
 /// An address as Erlang has it: a tuple of four bytes, or of eight numbers of 16 bits.

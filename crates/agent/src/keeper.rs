@@ -71,10 +71,9 @@ impl Keeper {
                     if let End::Unwanted = self.hold(begun, creation).await {
                         return;
                     }
-                    if began.elapsed() >= STABLE {
-                        continue;
-                    }
-                    tokio::time::sleep(Duration::from_millis(200)).await;
+                    let is_stable = began.elapsed() >= STABLE;
+                    let pause = self.waiting.lost(is_stable);
+                    tokio::time::sleep(pause).await;
                     continue;
                 }
                 Err(obstacle) => obstacle,
@@ -84,7 +83,19 @@ impl Keeper {
                 let _ = self.changes.send(Change::Ended).await;
             }
             let pause = self.waiting.failed(&self.shared.settings.node, obstacle);
-            tokio::time::sleep(pause).await;
+            self.wait(pause).await;
+        }
+    }
+
+    /// Waits, but not after the cookie's file has become another one.
+    async fn wait(&mut self, pause: Duration) {
+        let until = tokio::time::Instant::now() + pause;
+        loop {
+            let next = until.min(tokio::time::Instant::now() + LOOK_EVERY);
+            tokio::time::sleep_until(next).await;
+            if next == until || self.cookies.look(&self.shared.settings) {
+                return;
+            }
         }
     }
 
@@ -121,6 +132,10 @@ impl Keeper {
             if self.changes.send(Change::Ended).await.is_err() {
                 return End::Unwanted;
             }
+        }
+        if let Heard::Change(Change::Everybody(present)) = &first {
+            let present = present.iter().map(|peer| &peer.name).collect();
+            self.shared.hosts.take_over(&session, &present).await;
         }
         self.shared.session.send_replace(Some(Arc::clone(&session)));
         if let Heard::Change(change) = first
@@ -159,6 +174,9 @@ impl Keeper {
             };
             match message.term().ok().as_ref().and_then(follower::heard) {
                 Some(Heard::Change(change)) => {
+                    if let Change::Down { name, .. } = &change {
+                        self.shared.hosts.lost(session, name).await;
+                    }
                     if self.changes.send(change).await.is_err() {
                         return End::Unwanted;
                     }

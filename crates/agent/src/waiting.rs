@@ -11,6 +11,10 @@ const FIRST: Duration = Duration::from_millis(100);
 /// The longest pause.
 const LONGEST: Duration = Duration::from_secs(5);
 
+/// The longest pause after the node has refused our cookie: it writes an error into its own log
+/// each time, and only another cookie helps.
+const LONGEST_REFUSED: Duration = Duration::from_secs(60);
+
 /// Why we are not attached to the node.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Obstacle {
@@ -37,6 +41,14 @@ impl Obstacle {
                 DialFailure::Refused | DialFailure::NotRegistered
             ))
         )
+    }
+
+    /// The longest pause before it is tried again.
+    fn longest_pause(&self) -> Duration {
+        match self {
+            Self::Link(Failure::WrongCookie) => LONGEST_REFUSED,
+            _ => LONGEST,
+        }
     }
 
     fn hint(&self) -> &'static str {
@@ -71,16 +83,15 @@ impl Obstacle {
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
     attempts: u32,
+    /// How often in a row the node was lost soon after we were attached to it.
+    losses: u32,
     said: Option<Obstacle>,
 }
 
 impl Waiting {
     /// Notes an attempt that failed; says why if that is news. Returns how long to wait.
     pub(crate) fn failed(&mut self, node: &NodeName, obstacle: Obstacle) -> Duration {
-        let pause = FIRST
-            .saturating_mul(1 << self.attempts.min(16))
-            .min(LONGEST);
-        self.attempts = self.attempts.saturating_add(1);
+        let pause = next_pause(&mut self.attempts, obstacle.longest_pause());
         if self.said.as_ref() == Some(&obstacle) {
             debug!(%node, reason = %obstacle, "still waiting for the node");
         } else {
@@ -91,11 +102,29 @@ impl Waiting {
         pause
     }
 
+    /// Notes that the node is lost. Returns how long to wait: ever longer if it never stays for
+    /// long.
+    pub(crate) fn lost(&mut self, was_stable: bool) -> Duration {
+        if was_stable {
+            self.losses = 0;
+            return Duration::ZERO;
+        }
+        next_pause(&mut self.losses, LONGEST)
+    }
+
     /// Notes that we are attached.
     pub(crate) fn attached(&mut self, node: &NodeName, agent: &NodeName, release: &str) {
-        *self = Self::default();
+        self.attempts = 0;
+        self.said = None;
         info!(%node, agent = %agent, otp = release, "attached to the node");
     }
+}
+
+/// Each is twice as long as the one before.
+fn next_pause(count: &mut u32, longest: Duration) -> Duration {
+    let pause = FIRST.saturating_mul(1 << (*count).min(16));
+    *count = count.saturating_add(1);
+    pause.min(longest)
 }
 
 #[cfg(test)]
@@ -114,5 +143,26 @@ mod tests {
         for _ in 0..1000 {
             assert_eq!(waiting.failed(&node, obstacle()), LONGEST);
         }
+        // The node writes an error into its log for each wrong cookie.
+        let refused = Obstacle::Link(Failure::WrongCookie);
+        assert_eq!(waiting.failed(&node, refused), LONGEST_REFUSED);
+    }
+
+    #[test]
+    fn a_node_that_never_stays_is_waited_for_ever_longer() {
+        let node: NodeName = "a@h".parse().unwrap();
+        let mut waiting = Waiting::default();
+        let pauses: Vec<_> = (0..8)
+            .map(|_| {
+                waiting.attached(&node, &node, "27");
+                waiting.lost(false).as_millis()
+            })
+            .collect();
+        assert_eq!(pauses, [100, 200, 400, 800, 1600, 3200, 5000, 5000]);
+        assert_eq!(waiting.lost(true), Duration::ZERO);
+        assert_eq!(waiting.lost(false), FIRST);
+        // Each time the node is looked for anew, it is at once.
+        let obstacle = Obstacle::Link(Failure::Dial(DialFailure::Refused));
+        assert_eq!(waiting.failed(&node, obstacle), FIRST);
     }
 }

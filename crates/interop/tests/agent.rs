@@ -29,6 +29,7 @@ for_each_release! {
     crate::cases::a_new_cookie_is_taken as a_new_cookie_is_taken,
     crate::cases::a_second_agent_waits as a_second_agent_waits,
     crate::names::names_that_dns_does_not_know as names_that_dns_does_not_know,
+    crate::names::what_a_killed_agent_wrote_is_taken_back as what_a_killed_agent_wrote,
     crate::names::nodes_that_speak_tls as nodes_that_speak_tls,
     crate::leaving::single_nodes_are_not_cut_where_that_cuts_more as single_nodes_are_not_cut,
     crate::leaving::a_node_that_is_told_to_leave as a_node_that_is_told_to_leave,

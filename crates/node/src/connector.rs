@@ -136,7 +136,8 @@ pub enum Change {
     /// What held the links has ended, so that nobody is connected; until [`Change::Everybody`] it
     /// cannot act.
     Ended,
-    /// Whoever holds the links is about to end: nobody is to be connected any more.
+    /// Whoever holds the links is about to end: nobody is to be connected any more, until that has
+    /// come as [`Change::Ended`].
     Leaving,
 }
 

@@ -184,7 +184,11 @@ impl<C: Connector> Steer<C> {
             }
             Change::Away => self.change_hold(|hold| hold.is_away = true),
             Change::Ended => {
-                self.change_hold(|hold| hold.is_away = true);
+                // Whoever was about to end has ended, and the next one is not.
+                self.change_hold(|hold| {
+                    hold.is_away = true;
+                    hold.is_leaving = false;
+                });
                 self.everybody(Vec::new());
             }
             Change::Leaving => {

@@ -88,6 +88,42 @@ pub(crate) fn names_that_dns_does_not_know(otp: Otp) {
     );
 }
 
+/// The node itself keeps what was written into it, so that the next agent knows.
+pub(crate) fn what_a_killed_agent_wrote_is_taken_back(otp: Otp) {
+    let place = Place::new(otp);
+    let mut a = place.beam(A);
+    let mut b = place.beam(B);
+    let peers = format!("{A} 127.0.0.4\n{B} 127.0.0.5\n{C} 127.0.0.6\n");
+    let file = place.write("peers", &peers);
+    let topology = format!("strategy=file name=pods polling_interval=200 path={file}");
+    let args = ["--topology", &topology[..]];
+    let unknown = "inet:getaddr(\"web-2.web.test\", inet)";
+    // What the user wrote is nobody's to take back.
+    let own = "inet_db:add_host({127,0,0,9}, [\"own.web.test\"])";
+    assert_eq!(a.eval(own).unwrap(), "ok");
+    let agent = place.agent(A, &args);
+    agent.connected(0, B);
+    says(&mut a, unknown, "{ok,{127,0,0,6}}");
+    drop(agent);
+
+    // One who never came has left while no agent ran; one who has left too is still connected.
+    place.write("peers", &format!("{A} 127.0.0.4\n"));
+    let agent = place.agent(A, &args);
+    agent.connected(0, B);
+    says(&mut a, unknown, "{error,nxdomain}");
+    assert_eq!(a.eval(ADDRESS).unwrap(), "{ok,{127,0,0,5}}");
+    b.kill9().unwrap();
+    agent.disconnected(0, B);
+    says(&mut a, ADDRESS, "{error,nxdomain}");
+    says(
+        &mut a,
+        "application:get_env(enmesh_agent, hosts)",
+        "{ok,[]}",
+    );
+    let own = "inet:getaddr(\"own.web.test\", inet)";
+    assert_eq!(a.eval(own).unwrap(), "{ok,{127,0,0,9}}");
+}
+
 /// Over TLS the agent shows its node's own certificate, whose host is that of both.
 pub(crate) fn nodes_that_speak_tls(otp: Otp) {
     const A: &str = "a@web-0.example";

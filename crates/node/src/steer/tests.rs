@@ -347,11 +347,22 @@ async fn whoever_is_being_ended_dials_nobody_and_leaves_if_told_to() {
         let draining = said(Update::Draining(false));
         bench.updates.send(draining).await.unwrap();
         assert_eq!(bench.event().await, "+c@h");
-        // The connector's own word is for good.
+        // The connector's own word counts as long as whoever it is of lives.
         bench.tells(Change::Leaving);
         bench.tells(down("a@h", 1, DownReason::Disconnect));
         assert_eq!(bench.event().await, "-a@h disconnect");
+        bench.tells(Change::Away);
+        bench.tells(Change::Everybody(vec![peer("b@h", 2), peer("c@h", 3)]));
         assert!(bench.is_quiet().await);
+        // A preStop hook also runs before a container is started anew, and its agent stays.
+        bench.tells(Change::Ended);
+        let mut gone = [bench.event().await, bench.event().await];
+        gone.sort();
+        assert_eq!(gone, ["-b@h connection_closed", "-c@h connection_closed"]);
+        bench.tells(nobody());
+        let mut back = [bench.event().await, bench.event().await];
+        back.sort();
+        assert_eq!(back, ["+a@h", "+c@h"]);
     }
 }
 
