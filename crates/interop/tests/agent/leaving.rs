@@ -71,6 +71,13 @@ pub(crate) fn a_node_that_is_told_to_leave(otp: Otp) {
             sees(&mut a, &[B, C]);
             assert_eq!(nodedowns(&mut b), "[]");
             assert_eq!(agent.count("node disconnected"), 0);
+            // Its container was only to be started anew, and the sidecar stayed.
+            let mark = agent.mark();
+            a.kill9().unwrap();
+            drop(a);
+            let mut a = place.beam(A);
+            agent.attached(mark);
+            sees(&mut a, &[B, C, "d@127.0.0.4"]);
         } else {
             sees(&mut a, &[]);
             for peer in [B, C] {
