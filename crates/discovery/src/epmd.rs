@@ -146,7 +146,7 @@ mod tests {
 
     /// libcluster, epmd_test.exs: "starts GenServer and connects nodes".
     #[tokio::test(start_paused = true)]
-    async fn the_list_is_said_once() {
+    async fn starts_gen_server_and_connects_nodes() {
         let mut source = source(None);
         assert_eq!(names(source.next().await), ["foo@bar"]);
         let again = tokio::time::timeout(Duration::from_secs(86_400), source.next()).await;
@@ -155,7 +155,7 @@ mod tests {
 
     /// libcluster, epmd_test.exs: "reconnects every time the configured timeout was reached".
     #[tokio::test(start_paused = true)]
-    async fn the_list_is_said_again_after_each_timeout() {
+    async fn reconnects_every_time_the_configured_timeout_was_reached() {
         let begin = Instant::now();
         let mut source = source(Some(Duration::from_millis(500)));
         for round in 0..3 {

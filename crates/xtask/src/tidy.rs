@@ -1,6 +1,7 @@
 //! `cargo xtask tidy`: the rules of this repository that no compiler checks.
 
 mod arrows;
+mod cases;
 mod layout;
 mod source;
 
@@ -55,6 +56,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
 /// Every breach in the repository at `root`, sorted, with paths relative to it.
 fn check(root: &Path) -> anyhow::Result<Vec<Finding>> {
     let mut findings = arrows::check(root)?;
+    findings.extend(cases::check(root)?);
     findings.extend(layout::check(root)?);
     findings.extend(source::check(root)?);
     findings.sort();

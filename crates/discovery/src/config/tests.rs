@@ -179,19 +179,23 @@ fn a_value_out_of_range_is_named_with_the_range() {
     }
 }
 
-/// libcluster, dns_poll_test.exs: "does not connect to anything with missing config params".
-#[test]
-fn dns_needs_a_name_and_a_basename() {
-    for text in [
-        "strategy=dns_poll query=web",
-        "strategy=dns_poll node_basename=web",
-    ] {
-        let error = text.parse::<TopologyConfig>().unwrap_err();
-        assert!(
-            matches!(error, ConfigError::MissingKey { .. }),
-            "{text}: {error}"
-        );
-    }
+/// libcluster, app_test.exs: "start/2 calls strategy with right arguments". The functions to connect,
+/// disconnect and list are a connector, one for all topologies.
+#[tokio::test]
+async fn start_calls_strategy_with_right_arguments() {
+    let table = r#"
+        name = "test"
+        strategy = "Cluster.Strategy.Epmd"
+        hosts = ["foo@bar"]"#;
+    let topology = from_table(table).unwrap();
+    assert_eq!(topology.name.as_str(), "test");
+    let context = crate::SourceContext::new("own@host".parse().unwrap());
+    let mut source = topology.source(&context).unwrap();
+    let foo = "foo@bar".parse::<enmesh_identity::NodeName>().unwrap();
+    assert_eq!(
+        source.next().await,
+        enmesh_membership::Update::snapshot([foo])
+    );
 }
 
 #[test]

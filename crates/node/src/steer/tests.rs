@@ -1,6 +1,8 @@
 //! A connector whose links are a set, beside the real roster and plan.
 
-use std::collections::BTreeSet;
+mod libcluster;
+
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -18,7 +20,7 @@ use crate::events::{self, Events, Subscriptions};
 #[derive(Debug, Default)]
 struct Fake {
     calls: Mutex<Vec<String>>,
-    refused: Mutex<BTreeSet<String>>,
+    refused: Mutex<BTreeMap<String, Failure>>,
     keeps_links: bool,
     changes: Mutex<Option<UnboundedReceiver<Change>>>,
 }
@@ -34,9 +36,9 @@ impl Connector for Shared {
         self.0.calls.lock().unwrap().push(format!("connect {name}"));
         // A call takes its time, in which changes may come.
         tokio::time::sleep(Duration::from_millis(10)).await;
-        match self.0.refused.lock().unwrap().contains(&name) {
-            true => Err(DialFailure::Refused.into()),
-            false => Ok(()),
+        match self.0.refused.lock().unwrap().get(&name) {
+            Some(failure) => Err(*failure),
+            None => Ok(()),
         }
     }
 
@@ -245,7 +247,8 @@ async fn who_came_and_went_while_being_connected_is_gone() {
 #[tokio::test]
 async fn a_refused_peer_is_tried_again_with_back_off() {
     let mut bench = Bench::plain();
-    bench.fake.refused.lock().unwrap().insert("a@h".to_owned());
+    let refused = ("a@h".to_owned(), DialFailure::Refused.into());
+    bench.fake.refused.lock().unwrap().extend([refused]);
     bench.tells(nobody());
     let began = Instant::now();
     bench.wants(&["a@h"]).await;

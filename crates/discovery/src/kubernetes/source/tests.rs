@@ -1,6 +1,7 @@
 //! What the real API server cannot easily be made to show.
 
 mod credentials;
+mod libcluster;
 mod lookups;
 mod names;
 mod server;
