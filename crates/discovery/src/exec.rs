@@ -14,7 +14,7 @@ use crate::config::{
 };
 use crate::failure::failed;
 use crate::pace::Pace;
-use crate::peer_list::{End, parse, shown};
+use crate::peer_list::{End, LeftOut, parse, shown};
 use crate::source::{Source, SourceContext, SourceError};
 use run::{Run, RunError};
 
@@ -109,6 +109,7 @@ struct ExecSource {
     running: Option<Run>,
     /// A run of which enough is known and whose process may not have ended yet.
     ending: Option<Run>,
+    left_out: LeftOut,
 }
 
 impl ExecSource {
@@ -118,6 +119,7 @@ impl ExecSource {
             config,
             running: None,
             ending: None,
+            left_out: LeftOut::default(),
         }
     }
 
@@ -143,14 +145,17 @@ impl ExecSource {
         update
     }
 
-    fn read(&self, printed: Result<Vec<u8>, RunError>) -> Update {
+    fn read(&mut self, printed: Result<Vec<u8>, RunError>) -> Update {
         let program = shown(&self.config.command[0]);
         let printed = match printed {
             Ok(printed) => printed,
             Err(error) => return failed(error.kind(), format!("{program}: {error}")),
         };
         match parse(&printed, End::Told) {
-            Ok(peers) => Update::Snapshot(peers),
+            Ok(list) => {
+                self.left_out.look(&list, &program);
+                list.into_update()
+            }
             Err(error) => failed(error.kind(), format!("what {program} printed: {error}")),
         }
     }

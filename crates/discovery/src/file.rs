@@ -15,7 +15,7 @@ use crate::config::{
     duration_text,
 };
 use crate::failure::failed;
-use crate::peer_list::{End, MAX_TEXT_BYTES, PeerListError, parse};
+use crate::peer_list::{End, LeftOut, MAX_TEXT_BYTES, PeerList, PeerListError, parse};
 use crate::source::{Source, SourceContext, SourceError};
 
 const PATH_ALLOWED: &str = "the path of a file that lists the peers";
@@ -120,6 +120,7 @@ struct FileSource {
     interval: Duration,
     due: Option<Instant>,
     said: Option<Said>,
+    left_out: LeftOut,
 }
 
 /// What was said last, so that it is not said twice.
@@ -136,6 +137,7 @@ impl FileSource {
             interval: config.polling_interval,
             due: None,
             said: None,
+            left_out: LeftOut::default(),
         }
     }
 
@@ -156,7 +158,11 @@ impl FileSource {
     async fn look(&mut self) -> Option<Update> {
         let (said, update) = match self.read().await {
             Ok(None) => return None,
-            Ok(Some((content, update))) => (Said::Content(content), update),
+            Ok(Some((content, list))) => {
+                let path = self.path.display().to_string();
+                self.left_out.look(&list, &path);
+                (Said::Content(content), list.into_update())
+            }
             Err(error) => {
                 let text = format!("{}: {error}", self.path.display());
                 (Said::Failure(text.clone()), failed(error.kind(), text))
@@ -170,7 +176,7 @@ impl FileSource {
     }
 
     /// The content and what it means; nothing if it is what was said last.
-    async fn read(&self) -> Result<Option<(Vec<u8>, Update)>, FileError> {
+    async fn read(&self) -> Result<Option<(Vec<u8>, PeerList)>, FileError> {
         let content = self.content().await?;
         if matches!(&self.said, Some(Said::Content(said)) if *said == content) {
             return Ok(None);
@@ -179,8 +185,8 @@ impl FileSource {
         if self.content().await? != content {
             return Err(FileError::Unsettled);
         }
-        let peers = parse(&content, End::Untold)?;
-        Ok(Some((content, Update::Snapshot(peers))))
+        let list = parse(&content, End::Untold)?;
+        Ok(Some((content, list)))
     }
 
     async fn content(&self) -> Result<Vec<u8>, FileError> {

@@ -5,7 +5,7 @@ mod json;
 use std::net::IpAddr;
 
 use enmesh_identity::{NodeName, PeerAddr};
-use enmesh_membership::{FailureKind, Sighting};
+use enmesh_membership::{FailureKind, Sighting, Update};
 
 use crate::source::MAX_PEERS_PER_UPDATE;
 
@@ -58,8 +58,53 @@ pub(crate) enum End {
     Untold,
 }
 
-/// The peers that `bytes` list, the first [`MAX_PEERS_PER_UPDATE`] of them.
-pub(crate) fn parse(bytes: &[u8], end: End) -> Result<Vec<Sighting>, PeerListError> {
+/// What a text lists.
+#[derive(Debug)]
+pub(crate) struct PeerList {
+    /// The first of them, at most [`MAX_PEERS_PER_UPDATE`].
+    peers: Vec<Sighting>,
+    /// How many more it lists.
+    left_out: usize,
+}
+
+impl PeerList {
+    /// A list that was cut is a part of the whole, and a part removes nobody.
+    pub(crate) fn into_update(self) -> Update {
+        let present = self.peers;
+        match self.left_out {
+            0 => Update::Snapshot(present),
+            _ => Update::Changed {
+                present,
+                gone: Vec::new(),
+            },
+        }
+    }
+}
+
+/// Says that a list is too long, once for each number of those who are left out.
+#[derive(Debug, Default)]
+pub(crate) struct LeftOut(usize);
+
+impl LeftOut {
+    /// Looks at a list that came from `source`.
+    pub(crate) fn look(&mut self, list: &PeerList, source: &str) {
+        if self.is_news(list.left_out) {
+            tracing::warn!(
+                source,
+                left_out = list.left_out,
+                "it lists more than the {MAX_PEERS_PER_UPDATE} peers that a topology holds; the \
+                 first are taken, and nobody leaves while it does"
+            );
+        }
+    }
+
+    fn is_news(&mut self, left_out: usize) -> bool {
+        std::mem::replace(&mut self.0, left_out) != left_out && left_out > 0
+    }
+}
+
+/// The peers that `bytes` list.
+pub(crate) fn parse(bytes: &[u8], end: End) -> Result<PeerList, PeerListError> {
     if bytes.len() > MAX_TEXT_BYTES {
         return Err(PeerListError::TooLong);
     }
@@ -71,8 +116,9 @@ pub(crate) fn parse(bytes: &[u8], end: End) -> Result<Vec<Sighting>, PeerListErr
         Some(b'{') => json::objects(text).map_err(PeerListError::Json)?,
         _ => lines(text, end)?,
     };
+    let left_out = peers.len().saturating_sub(MAX_PEERS_PER_UPDATE);
     peers.truncate(MAX_PEERS_PER_UPDATE);
-    Ok(peers)
+    Ok(PeerList { peers, left_out })
 }
 
 fn lines(text: &str, end: End) -> Result<Vec<Sighting>, PeerListError> {

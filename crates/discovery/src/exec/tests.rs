@@ -192,3 +192,13 @@ proptest::proptest! {
         proptest::prop_assert_eq!(read, topology);
     }
 }
+
+/// A list that is cut is a part of the whole: who is left out has not left.
+#[tokio::test]
+async fn too_long_a_list_removes_nobody() {
+    let mut source = source("seq -f 'a%g@h' 10001");
+    match source.next().await {
+        Update::Changed { present, gone } => assert_eq!((present.len(), gone.len()), (10_000, 0)),
+        other => panic!("{other:?}"),
+    }
+}

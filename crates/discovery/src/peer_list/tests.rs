@@ -2,16 +2,22 @@ use proptest::prelude::*;
 
 use super::*;
 
+fn listed(bytes: &[u8], end: End) -> Result<Vec<Sighting>, PeerListError> {
+    parse(bytes, end).map(|list| list.peers)
+}
+
 #[track_caller]
 fn check(text: &str, expected: &[&str]) {
-    let peers = parse(text.as_bytes(), End::Untold).unwrap_or_else(|error| panic!("{error}"));
+    let peers = listed(text.as_bytes(), End::Untold).unwrap_or_else(|error| panic!("{error}"));
     let peers: Vec<_> = peers.iter().map(Sighting::to_string).collect();
     assert_eq!(peers, expected, "{text}");
 }
 
 #[track_caller]
 fn refused(text: &str, message: &str) {
-    let error = parse(text.as_bytes(), End::Untold).unwrap_err().to_string();
+    let error = listed(text.as_bytes(), End::Untold)
+        .unwrap_err()
+        .to_string();
     assert!(error.starts_with(message), "{text:?}: {error}");
 }
 
@@ -55,7 +61,7 @@ fn an_empty_text_names_nobody_and_says_nothing() {
 fn what_is_half_written_is_refused() {
     let half = "no line break ends the last line";
     refused("a@10.0.0.1\nb@10.0.0.1", half);
-    let told = parse(b"a@h\nb@h", End::Told).unwrap();
+    let told = listed(b"a@h\nb@h", End::Told).unwrap();
     assert_eq!(told.len(), 2);
     refused("[\"a@h\"", "EOF while parsing a list");
     refused("{\"name\":\"a@h\"}\n{\"na", "EOF while parsing");
@@ -89,12 +95,12 @@ fn what_is_wrong_is_named_with_its_place() {
     refused("[{\"port\":1}]", "missing field `name`");
     refused("[] []", "trailing characters");
     assert!(matches!(
-        parse(&[0xff, b'\n'], End::Told),
+        listed(&[0xff, b'\n'], End::Told),
         Err(PeerListError::NotText)
     ));
     let long = vec![b'#'; MAX_TEXT_BYTES + 1];
     assert!(matches!(
-        parse(&long, End::Told),
+        listed(&long, End::Told),
         Err(PeerListError::TooLong)
     ));
 }
@@ -103,10 +109,25 @@ fn what_is_wrong_is_named_with_its_place() {
 fn no_more_peers_are_read_than_there_may_be() {
     let line = |number: usize| format!("a{number}@h\n");
     let text: String = (0..MAX_PEERS_PER_UPDATE + 1).map(line).collect();
-    assert_eq!(
-        parse(text.as_bytes(), End::Untold).unwrap().len(),
-        MAX_PEERS_PER_UPDATE
-    );
+    let list = parse(text.as_bytes(), End::Untold).unwrap();
+    assert_eq!((list.peers.len(), list.left_out), (MAX_PEERS_PER_UPDATE, 1));
+    // Those who are left out may have been named before, and have not left.
+    match list.into_update() {
+        Update::Changed { present, gone } => {
+            assert_eq!((present.len(), gone.len()), (MAX_PEERS_PER_UPDATE, 0));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_list_that_is_too_long_is_said_once_while_it_lasts() {
+    let mut left_out = LeftOut::default();
+    let news: Vec<_> = [0, 2, 2, 3, 0, 0, 2]
+        .into_iter()
+        .map(|count| left_out.is_news(count))
+        .collect();
+    assert_eq!(news, [false, true, false, true, false, false, true]);
 }
 
 prop_compose! {
@@ -134,12 +155,12 @@ fn line(peer: &PeerAddr) -> String {
 proptest! {
     #[test]
     fn any_bytes_give_peers_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
-        let _ = parse(&bytes, End::Untold);
+        let _ = listed(&bytes, End::Untold);
     }
 
     #[test]
     fn anything_like_a_list_gives_peers_or_an_error(text in "[\\[{]?([a-z@:.\"{},\\[\\] \\n#0-9]|name|port){0,60}") {
-        let _ = parse(text.as_bytes(), End::Told);
+        let _ = listed(text.as_bytes(), End::Told);
     }
 
     #[test]
@@ -149,9 +170,9 @@ proptest! {
     ) {
         let text: String = peers.iter().map(line).collect();
         let expected: Vec<_> = peers.iter().cloned().map(Sighting::from).collect();
-        prop_assert_eq!(parse(text.as_bytes(), End::Untold).unwrap(), expected.clone());
+        prop_assert_eq!(listed(text.as_bytes(), End::Untold).unwrap(), expected.clone());
         let half = &text[..cut.index(text.len())];
-        if let Ok(some) = parse(half.as_bytes(), End::Untold) {
+        if let Ok(some) = listed(half.as_bytes(), End::Untold) {
             prop_assert!(expected.starts_with(&some));
         }
     }
