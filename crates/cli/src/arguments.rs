@@ -1,5 +1,7 @@
 //! The command line: one variant a sub-command, whose options live in the sub-command's file.
 
+use std::time::Duration;
+
 use clap::{Parser, Subcommand};
 
 use crate::agent::AgentOptions;
@@ -52,4 +54,31 @@ pub(crate) enum Command {
     Epmd(EpmdOptions),
     /// Play a scaling Deployment on this machine and watch a cluster follow it.
     Demo(DemoOptions),
+}
+
+/// The longest that a command waits for anything; no clock reaches as far as a user may write.
+const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// How long a command is to wait, as `--timeout` says it.
+pub(crate) fn patience(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(time) if time <= LONGEST_WAIT => Ok(time),
+        Ok(_) => Err("longer than a year; allowed: a time up to 365days, as in 60s".to_owned()),
+        Err(error) => Err(format!("{error}; allowed: a time up to 365days, as in 60s")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_ends_within_a_year() {
+        assert_eq!(patience("365days"), Ok(LONGEST_WAIT));
+        assert_eq!(patience("0s"), Ok(Duration::ZERO));
+        for text in ["366days", "500000000000years", "5", "", "-1s", "soon"] {
+            let error = patience(text).unwrap_err();
+            assert!(error.contains("as in 60s"), "{text}: {error}");
+        }
+    }
 }

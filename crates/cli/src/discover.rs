@@ -15,6 +15,7 @@ use enmesh_discovery::{Source, SourceContext, TopologyConfig};
 use enmesh_identity::NodeName;
 use enmesh_membership::TopologyName;
 
+use crate::arguments::patience;
 use crate::config::{Environment, Flags, Layer};
 use crate::exit::Failure;
 use crate::log;
@@ -71,7 +72,7 @@ pub(crate) struct DiscoverOptions {
     #[arg(long, value_name = "FORMAT")]
     output: Option<Output>,
     /// How long to wait for a complete answer.
-    #[arg(long, value_name = "TIME", default_value = "15s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "15s", value_parser = patience)]
     timeout: Duration,
     /// How the log on stderr looks: text or json [default: text].
     #[arg(long, value_name = "FORMAT")]

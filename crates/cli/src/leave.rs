@@ -6,6 +6,7 @@ use clap::Args;
 use enmesh::{Event, Node, Raise, RpcError, Term};
 use tokio::sync::mpsc;
 
+use crate::arguments::patience;
 use crate::config::Environment;
 use crate::exit::Failure;
 use crate::runtime;
@@ -39,7 +40,7 @@ pub(crate) struct LeaveOptions {
     #[command(flatten)]
     visit: VisitOptions,
     /// How long the member may take to end.
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = patience)]
     timeout: Duration,
 }
 

@@ -7,6 +7,7 @@ use clap::Args;
 use enmesh::{FromTerm, NodeName, Term};
 use tokio::time::{Instant, MissedTickBehavior};
 
+use crate::arguments::patience;
 use crate::config::{Environment, RunConfig};
 use crate::exit::Failure;
 use crate::runtime;
@@ -39,7 +40,7 @@ pub(crate) struct WaitOptions {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     min_peers: u32,
     /// How long to wait for them.
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = patience)]
     timeout: Duration,
     /// Do not ask the node, but join its topologies' peers for a moment.
     #[arg(long)]
