@@ -31,9 +31,6 @@ use resolve::{Lookups, Setup};
 /// The shortest time between two look-ups, however short a TTL is.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// How long a look-up may take where a strategy has no option for it.
-pub(crate) const LOOKUP_TIMEOUT: Duration = resolve::ROUND_TIMEOUT;
-
 /// Asks all questions of a plan at each interval, or sooner where a TTL says so.
 pub(crate) struct DnsSource {
     lookups: Lookups,

@@ -265,9 +265,7 @@ impl StrategyConfig for DnsClusterConfig {
 
     #[cfg(feature = "dns")]
     fn source(&self, context: &SourceContext) -> Result<Box<dyn Source>, SourceError> {
-        use crate::dns::{
-            DnsSource, Families, HostPart, LOOKUP_TIMEOUT, Plan, QueryName, Question, Records,
-        };
+        use crate::dns::{DnsSource, Families, HostPart, Plan, QueryName, Question, Records};
 
         if self.queries.is_empty() {
             return Ok(Box::<Nobody>::default());
@@ -287,7 +285,7 @@ impl StrategyConfig for DnsClusterConfig {
         let plan = Plan {
             questions: self.queries.iter().map(question).collect(),
             interval: self.polling_interval,
-            lookup_timeout: LOOKUP_TIMEOUT,
+            lookup_timeout: crate::dns_keys::LOOKUP_TIMEOUT,
             nameservers: self.nameservers.clone(),
         };
         Ok(Box::new(DnsSource::new(&plan, context)))

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::config::{
     ConfigError, Field, Fields, StrategyConfig, check_polling_interval, duration_text,
 };
-use crate::dns_keys::{Nameservers, PortFrom, take_interval};
+use crate::dns_keys::{LOOKUP_TIMEOUT, Nameservers, PortFrom, take_interval};
 use crate::dns_poll::{check_basename, check_query};
 use crate::source::{Source, SourceContext, SourceError};
 
@@ -18,7 +18,6 @@ const NODE_BASENAME_ALLOWED: &str = "the part of the node names before the @";
 const LOOKUP_TIMEOUT_ALLOWED: &str =
     "a duration from 100ms to 20s, as in 5s, or milliseconds as a bare number";
 
-const DEFAULT_LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 const MIN_LOOKUP_TIMEOUT: Duration = Duration::from_millis(100);
 const MAX_LOOKUP_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -108,7 +107,7 @@ impl StrategyConfig for DnsConfig {
             record_type,
             host_type,
             ipv6: fields.parsed("ipv6", IPV6_ALLOWED, false)?,
-            lookup_timeout: timeout.unwrap_or(DEFAULT_LOOKUP_TIMEOUT),
+            lookup_timeout: timeout.unwrap_or(LOOKUP_TIMEOUT),
             port: PortFrom::take(fields, PortFrom::Srv)?,
             node_basename: fields.text("node_basename", NODE_BASENAME_ALLOWED)?,
             polling_interval: take_interval(fields, Some("refresh_interval_ms"))?,

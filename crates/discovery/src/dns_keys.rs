@@ -19,6 +19,9 @@ pub(crate) const PORT_ALLOWED: &str = "srv (the port of the SRV record) or epmd"
 /// What a second name of a key may hold that is given by its first one too.
 const EITHER: &str = "one of polling_interval and this, which mean the same";
 
+/// How long a look-up may take where nothing else is said.
+pub(crate) const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
+
 const MAX_NAMESERVERS: usize = 8;
 const DNS_PORT: u16 = 53;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::dns_keys::{Nameservers, PortFrom};
+use crate::dns_keys::{LOOKUP_TIMEOUT, Nameservers, PortFrom};
 
 /// What a strategy wants to know.
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ impl Plan {
         Self {
             questions: vec![question],
             interval,
-            lookup_timeout: super::LOOKUP_TIMEOUT,
+            lookup_timeout: LOOKUP_TIMEOUT,
             nameservers: nameservers.clone(),
         }
     }

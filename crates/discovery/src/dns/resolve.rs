@@ -18,8 +18,9 @@ use super::plan::{Families, Plan, Question};
 use super::records;
 use super::search::candidates;
 
-/// The longest that one round takes, all questions with their follow-ups together.
-pub(super) const ROUND_TIMEOUT: Duration = Duration::from_secs(20);
+/// The longest that one round takes, all questions with their follow-ups together, unless a single
+/// look-up may take longer. Whoever asks once hears in this time what is wrong.
+const ROUND_TIMEOUT: Duration = Duration::from_secs(12);
 
 /// How many follow-ups of one question are asked at once, and how many of all together. Questions
 /// do not wait for each other: one that nobody answers would keep the others from being asked.
@@ -77,7 +78,7 @@ impl Lookups {
         });
         Self {
             questions: questions.collect(),
-            lookup_timeout: plan.lookup_timeout.min(ROUND_TIMEOUT),
+            lookup_timeout: plan.lookup_timeout,
             setup,
             resolver: None,
         }
@@ -99,7 +100,7 @@ impl Lookups {
         let client = Client {
             resolver: &resolver,
             lookup_timeout: self.lookup_timeout,
-            round_ends: Instant::now() + ROUND_TIMEOUT,
+            round_ends: Instant::now() + ROUND_TIMEOUT.max(self.lookup_timeout),
             follow_ups: Semaphore::new(FOLLOW_UPS_IN_ALL),
         };
         let questions = self.questions.iter_mut();

@@ -44,7 +44,7 @@ fn plan(questions: Vec<Question>) -> Plan {
     Plan {
         questions,
         interval: Duration::from_secs(5),
-        lookup_timeout: LOOKUP_TIMEOUT,
+        lookup_timeout: crate::dns_keys::LOOKUP_TIMEOUT,
         nameservers: Nameservers::default(),
     }
 }
@@ -275,7 +275,25 @@ async fn those_who_never_had_our_family_are_found_by_the_other_one() {
     check_snapshot(&next(&mut source).await, &["node@10.0.0.1"]);
 }
 
-/// One after the other they would take 20 s, and the last ones would never be asked.
+/// `enmesh discover` waits for 15 s, and is to say what is wrong.
+#[tokio::test(start_paused = true)]
+async fn a_server_that_does_not_answer_is_told_in_time() {
+    let server = Server::start().await;
+    for kind in [RecordType::A, RecordType::AAAA] {
+        server.set("web.test.", kind, Say::Silence);
+    }
+    let address = server.address();
+    let text = format!("strategy=dns_poll query=web.test. node_basename=node nameserver={address}");
+    let topology: crate::TopologyConfig = text.parse().unwrap();
+    let context = SourceContext::new("own@10.0.0.9".parse().unwrap());
+    let since = Instant::now();
+    let update = topology.source(&context).unwrap().next().await;
+    check_failed(&update, FailureKind::TimedOut);
+    let took = since.elapsed();
+    assert!(took < Duration::from_secs(13), "{took:?}");
+}
+
+/// One after the other they would take the whole round, and the last ones would never be asked.
 #[tokio::test]
 async fn questions_that_nobody_answers_do_not_hold_up_each_other() {
     let server = Server::start().await;
