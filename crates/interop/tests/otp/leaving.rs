@@ -12,8 +12,9 @@ const OTHER: &str = "m@127.0.0.1";
 /// How many BEAM nodes there are: enough that a link that is closed late is seen to be.
 const BEAMS: usize = 5;
 
-/// In which time all hear of it, on a machine that runs many of these at once.
-const TOGETHER: Duration = Duration::from_secs(1);
+/// In which time all hear of it, on a machine that runs many of these at once: less than the grace of
+/// the shutdown, which whoever closed one link after the other would need for a slow peer.
+const TOGETHER: Duration = Duration::from_secs(4);
 
 /// Writes down who comes and goes from now on, and when.
 fn watch(beam: &mut Beam) {
