@@ -163,9 +163,11 @@ fn agent(
     if let CookieSource::File { path, .. } = &config.cookie {
         agent = agent.cookie_file(path);
     }
-    let pod_ip = environment.get_filled("POD_IP");
-    let pod_ip = pod_ip.and_then(|text| text.parse().ok());
-    if let Some(address) = options.pod_ip.or(pod_ip) {
+    let pod_ip = match options.pod_ip {
+        Some(address) => Some(address),
+        None => pod_ip(environment)?,
+    };
+    if let Some(address) = pod_ip {
         agent = agent.pod_ip(address);
     }
     if config.epmd == EpmdMode::None {
@@ -175,6 +177,23 @@ fn agent(
         agent = agent.tls(tls.clone());
     }
     Ok(agent)
+}
+
+/// The pod's address, as Kubernetes tells it.
+fn pod_ip(environment: &Environment) -> Result<Option<IpAddr>, ConfigErrors> {
+    let Some(text) = environment.get_filled("POD_IP") else {
+        return Ok(None);
+    };
+    text.parse().map(Some).map_err(|_| {
+        ConfigError::BadValue {
+            origin: Origin::Variable("POD_IP"),
+            key: "pod_ip".to_owned(),
+            value: format!("{text:?}"),
+            reason: "it is no IP address".to_owned(),
+            allowed: "an address, as in 10.1.2.3: status.podIP of the pod".to_owned(),
+        }
+        .into()
+    })
 }
 
 /// The name of the node that is meant, as the settings or the release's own variable have it.
@@ -240,6 +259,18 @@ mod tests {
             }
             (found, wanted) => panic!("{found:?}, wanted {wanted:?}"),
         }
+    }
+
+    #[test]
+    fn a_pods_address_that_is_none_is_said() {
+        let with = |text: &str| {
+            let variable = ("POD_IP".to_owned(), text.to_owned());
+            pod_ip(&[variable].into_iter().collect())
+        };
+        assert_eq!(with("10.1.2.3").unwrap(), "10.1.2.3".parse().ok());
+        assert_eq!(with("").unwrap(), None);
+        let error = with("$(POD_IP)").unwrap_err().to_string();
+        assert!(error.contains("POD_IP"), "{error}");
     }
 
     #[test]
