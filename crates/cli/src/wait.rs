@@ -150,6 +150,7 @@ async fn ask(
             let config = options.visit.read(environment, &[])?;
             match Visit::begin(config, environment).await {
                 Ok(visit) => {
+                    why = format!("{} is connected to no more", visit.host());
                     let enough = follow(&visit, &mut seen).await;
                     visit.end().await;
                     match enough {
