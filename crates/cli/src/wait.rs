@@ -16,6 +16,9 @@ use crate::visit::{self, Visit, VisitError, VisitOptions};
 /// How often the node is asked.
 const EVERY: Duration = Duration::from_millis(250);
 
+/// The longest pause before a node that cannot be reached is tried again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(4);
+
 /// What `wait` takes.
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -145,11 +148,13 @@ async fn ask(
     deadline: Instant,
 ) -> Result<(), Failure> {
     let mut why = "the node was not asked yet".to_owned();
+    let mut pause = EVERY;
     let asking = async {
         loop {
             let config = options.visit.read(environment, &[])?;
             match Visit::begin(config, environment).await {
                 Ok(visit) => {
+                    pause = EVERY;
                     why = format!("{} is connected to no more", visit.host());
                     let enough = follow(&visit, &mut seen).await;
                     visit.end().await;
@@ -161,7 +166,9 @@ async fn ask(
                 Err(Failure::Visit(error)) => why = error.to_string(),
                 Err(failure) => return Err(failure),
             }
-            tokio::time::sleep(EVERY).await;
+            tokio::time::sleep(pause).await;
+            // A BEAM says in its log that it refused a wrong cookie, each time.
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     };
     match tokio::time::timeout_at(deadline, asking).await {

@@ -62,7 +62,7 @@ fn wrong_usage_ends_with_64() {
         &[
             "--topology",
             "carrier_pigeon",
-            "allowed: epmd, local_epmd, kubernetes",
+            "allowed: epmd, local_epmd, epmd_all, ",
         ],
     );
 }
