@@ -31,3 +31,4 @@ mod waiting;
 
 pub use agent::{Agent, AgentChanges};
 pub use builder::AgentBuilder;
+pub use reach::addresses;

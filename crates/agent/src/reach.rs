@@ -96,7 +96,7 @@ impl Neighbour {
 
 async fn connect(neighbour: &Node, settings: &AgentBuilder) -> Result<Creation, Failure> {
     let mut most_telling = Failure::Dial(DialFailure::NoSuchHost);
-    for address in addresses(settings) {
+    for address in addresses(&settings.node, settings.pod_ip) {
         let mut peer = PeerAddr::new(settings.node.clone());
         if let Some(address) = address {
             peer = peer.with_address(address);
@@ -124,16 +124,23 @@ async fn connect(neighbour: &Node, settings: &AgentBuilder) -> Result<Creation, 
     Err(most_telling)
 }
 
-/// Where to look for the node; none stands for where the host part of its name leads.
-fn addresses(settings: &AgentBuilder) -> Vec<Option<IpAddr>> {
+/// Where to look for a node that runs beside us, in this order: on loopback, at the address of our
+/// pod if it is known, and where its name says, for which `None` stands.
+///
+/// ```
+/// let node = "web@10.1.2.3".parse()?;
+/// let places = enmesh_agent::addresses(&node, None);
+/// assert_eq!(places, [Some("127.0.0.1".parse().unwrap()), None]);
+/// # Ok::<(), enmesh::NameError>(())
+/// ```
+pub fn addresses(node: &NodeName, pod_ip: Option<IpAddr>) -> Vec<Option<IpAddr>> {
     let (v4, v6) = (Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into());
-    let loopback = match settings.node.host().as_ip() {
+    let loopback = match node.host().as_ip() {
         Some(IpAddr::V4(_)) => vec![v4],
         Some(IpAddr::V6(_)) => vec![v6],
         None => vec![v4, v6],
     };
-    let pod = settings.pod_ip;
-    let near = loopback.into_iter().chain(pod).map(Some);
+    let near = loopback.into_iter().chain(pod_ip).map(Some);
     near.chain([None]).collect()
 }
 
@@ -170,7 +177,7 @@ mod tests {
         if let Some(address) = pod_ip {
             settings = settings.pod_ip(address.parse().unwrap());
         }
-        let found: Vec<_> = addresses(&settings)
+        let found: Vec<_> = addresses(&settings.node, settings.pod_ip)
             .into_iter()
             .map(|it| it.map_or("name".to_owned(), |it| it.to_string()))
             .collect();

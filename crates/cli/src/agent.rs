@@ -180,7 +180,7 @@ fn agent(
 }
 
 /// The pod's address, as Kubernetes tells it.
-fn pod_ip(environment: &Environment) -> Result<Option<IpAddr>, ConfigErrors> {
+pub(crate) fn pod_ip(environment: &Environment) -> Result<Option<IpAddr>, ConfigErrors> {
     let Some(text) = environment.get_filled("POD_IP") else {
         return Ok(None);
     };

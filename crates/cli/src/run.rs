@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use enmesh::Node;
+use enmesh::{Node, TlsConfig};
 
-use crate::config::{ConfigError, ConfigErrors, Environment, Flags, Layer, RunConfig, load_cookie};
+use crate::config::{
+    ConfigError, ConfigErrors, Environment, Flags, Layer, PeerCookie, RunConfig, load_cookie,
+};
 use crate::exit::Failure;
 use crate::reload::{Reloads, Seen};
 use crate::service;
@@ -174,6 +176,22 @@ pub(crate) fn run(options: &RunOptions, environment: &Environment) -> Result<(),
     })
 }
 
+/// The node with the cookies of single peers and the transport of its links.
+pub(crate) fn secured(
+    mut builder: enmesh::Builder,
+    cookies: Vec<PeerCookie>,
+    tls: Option<TlsConfig>,
+) -> Result<enmesh::Builder, ConfigErrors> {
+    for peer in cookies {
+        let cookie = peer.load()?;
+        builder = builder.cookie_for(peer.peer, cookie);
+    }
+    Ok(match tls {
+        Some(tls) => builder.tls(tls),
+        None => builder,
+    })
+}
+
 fn builder(config: RunConfig, environment: &Environment) -> Result<enmesh::Builder, ConfigErrors> {
     let name = config.name.ok_or(ConfigError::Missing {
         what: "the node's name",
@@ -191,15 +209,9 @@ fn builder(config: RunConfig, environment: &Environment) -> Result<enmesh::Build
         .net_ticktime(config.net_ticktime)
         .net_tickintensity(config.net_tickintensity)
         .prune(config.prune);
-    for peer in config.cookies {
-        let cookie = peer.load()?;
-        builder = builder.cookie_for(peer.peer, cookie);
-    }
+    builder = secured(builder, config.cookies, config.tls)?;
     if let Some((allowed, _)) = config.allow {
         builder = builder.allow(allowed);
-    }
-    if let Some(tls) = config.tls {
-        builder = builder.tls(tls);
     }
     Ok(config
         .topologies

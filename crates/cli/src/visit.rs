@@ -1,6 +1,6 @@
 //! A short visit to one node: what a command asks of a member or a BEAM that runs already.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,8 +9,9 @@ use enmesh::{Builder, ConnectError, Node, NodeName, RpcError, Term};
 use enmesh_identity::PeerAddr;
 
 use crate::agent;
-use crate::config::{Environment, Flags, RunConfig, load_cookie};
+use crate::config::{ConfigErrors, Environment, Flags, RunConfig, load_cookie};
 use crate::exit::Failure;
+use crate::run::secured;
 
 /// How long a node may take to answer what it is asked.
 const ANSWER_TIME: Duration = Duration::from_secs(10);
@@ -135,13 +136,7 @@ async fn start(
         .epmd(config.epmd)
         .epmd_port(config.epmd_port)
         .dist_port(config.dist_port);
-    for peer in config.cookies {
-        let cookie = peer.load()?;
-        builder = builder.cookie_for(peer.peer, cookie);
-    }
-    if let Some(tls) = config.tls {
-        builder = builder.tls(tls);
-    }
+    builder = secured(builder, config.cookies, config.tls)?;
     if topologies {
         builder = builder.looks_as(host.clone());
         builder = config
@@ -174,9 +169,10 @@ impl Visit {
         environment: &Environment,
     ) -> Result<Self, Failure> {
         let host = name(&config, environment)?;
+        let addresses = addresses(&host, environment)?;
         let node = start(&host, config, environment, false).await?;
         let visit = Self { node, host };
-        match visit.reach(&addresses(&visit.host, environment)).await {
+        match visit.reach(&addresses).await {
             Ok(()) => Ok(visit),
             Err(error) => {
                 visit.end().await;
@@ -240,18 +236,16 @@ fn name(config: &RunConfig, environment: &Environment) -> Result<NodeName, Failu
     Ok(agent::node_name(config, environment)?)
 }
 
-/// Where a node of this pod or machine can be; `None` stands for what its name says.
-fn addresses(host: &NodeName, environment: &Environment) -> Vec<Option<IpAddr>> {
+/// Where a node of this pod or machine can be, as its agent looks for it. What its name says is
+/// left out where it is among the rest.
+fn addresses(
+    host: &NodeName,
+    environment: &Environment,
+) -> Result<Vec<Option<IpAddr>>, ConfigErrors> {
+    let mut addresses = enmesh_agent::addresses(host, agent::pod_ip(environment)?);
     let spelt = host.host().as_ip();
-    let loopback = match spelt {
-        Some(ip) if ip.is_ipv6() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        _ => IpAddr::V4(Ipv4Addr::LOCALHOST),
-    };
-    let pod = environment.get("POD_IP").and_then(|ip| ip.parse().ok());
-    let mut addresses = vec![Some(loopback)];
-    addresses.extend(pod.map(Some).filter(|pod| *pod != Some(loopback)));
-    if spelt.is_none_or(|spelt| !addresses.contains(&Some(spelt))) {
-        addresses.push(None);
+    if spelt.is_some() && addresses.contains(&spelt) {
+        addresses.retain(Option::is_some);
     }
-    addresses
+    Ok(addresses)
 }

@@ -36,3 +36,13 @@ pub use peers::{Otp, ensure_release, verify_release};
 pub use postgres::{Postgres, ensure_postgres};
 pub use process::{Process, poll_until};
 pub use ratios::{Better, Measure, Ratios};
+
+/// One test of each case for each release of OTP, so that they run side by side and fail by name.
+#[macro_export]
+macro_rules! for_each_release {
+    ($($case:path as $name:ident),+ $(,)?) => {
+        mod otp_25 { $(#[test] fn $name() { $case($crate::Otp::R25); })+ }
+        mod otp_27 { $(#[test] fn $name() { $case($crate::Otp::R27); })+ }
+        mod otp_29 { $(#[test] fn $name() { $case($crate::Otp::R29); })+ }
+    };
+}

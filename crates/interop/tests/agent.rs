@@ -12,16 +12,7 @@ mod release;
 #[path = "agent/sidecar.rs"]
 mod sidecar;
 
-/// One test of each case for each release, so that they run side by side and fail by name.
-macro_rules! for_each_release {
-    ($($case:path as $name:ident),+ $(,)?) => {
-        mod otp_25 { $(#[test] fn $name() { $case(enmesh_interop::Otp::R25); })+ }
-        mod otp_27 { $(#[test] fn $name() { $case(enmesh_interop::Otp::R27); })+ }
-        mod otp_29 { $(#[test] fn $name() { $case(enmesh_interop::Otp::R29); })+ }
-    };
-}
-
-for_each_release! {
+enmesh_interop::for_each_release! {
     crate::cases::three_nodes_become_a_cluster as three_nodes_become_a_cluster,
     crate::cases::a_killed_agent_drops_no_link as a_killed_agent_drops_no_link,
     crate::cases::sigterm_touches_no_link as sigterm_touches_no_link,

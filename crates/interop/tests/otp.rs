@@ -53,16 +53,7 @@ mod users;
 #[path = "otp/visits.rs"]
 mod visits;
 
-/// One test of each case for each release, so that they run side by side and fail by name.
-macro_rules! for_each_release {
-    ($($case:path as $name:ident),+ $(,)?) => {
-        mod otp_25 { $(#[test] fn $name() { $case(enmesh_interop::Otp::R25); })+ }
-        mod otp_27 { $(#[test] fn $name() { $case(enmesh_interop::Otp::R27); })+ }
-        mod otp_29 { $(#[test] fn $name() { $case(enmesh_interop::Otp::R29); })+ }
-    };
-}
-
-for_each_release! {
+enmesh_interop::for_each_release! {
     crate::cases::each_side_dials_and_says_who_died as each_side_dials_and_says_who_died,
     crate::visits::wait_for_peers as wait_for_peers,
     crate::visits::wait_by_joining as wait_by_joining,

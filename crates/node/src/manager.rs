@@ -128,7 +128,9 @@ impl Manager {
                     Some(command) => self.handle_command(command),
                     None => break,
                 },
-                Some(said) = inputs.updates.recv() => self.handle_said(said),
+                Some(said) = inputs.updates.recv() => {
+                    self.sources.take_in(&mut self.roster, &self.records, Instant::now(), said);
+                }
                 orders = self.kernel.orders() => self.handle_orders(orders),
                 () = until(deadline) => {
                     let now = Instant::now();
@@ -188,15 +190,6 @@ impl Manager {
                     self.records.undecodable(now, &handle.peer, count);
                 }
             }
-        }
-    }
-
-    fn handle_said(&mut self, said: Said) {
-        let topology = said.topology.clone();
-        let now = Instant::now();
-        let news = self.sources.take_in(&mut self.roster, now, said);
-        if let Some(status) = self.roster.topology(&topology) {
-            self.records.source_news(&status, news);
         }
     }
 

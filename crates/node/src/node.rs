@@ -97,6 +97,16 @@ pub enum ConnectError {
     ShutDown,
 }
 
+/// What the task behind `commands` answers to a command; `None` if it has ended.
+pub(crate) async fn ask<C, T>(
+    commands: &mpsc::Sender<C>,
+    command: impl FnOnce(oneshot::Sender<T>) -> C,
+) -> Option<T> {
+    let (answer, answered) = oneshot::channel();
+    commands.send(command(answer)).await.ok()?;
+    answered.await.ok()
+}
+
 impl Node {
     /// The settings of a node called `name` in the cluster of `cookie`; then
     /// [`Builder::start`] it.
@@ -171,17 +181,12 @@ impl Node {
     /// # Errors
     /// See [`ConnectError`]. Cancelling the call leaves the attempt running.
     pub async fn connect(&self, peer: impl Into<PeerAddr>) -> Result<(), ConnectError> {
-        let (answer, answered) = oneshot::channel();
-        let command = Command::Connect {
-            peer: peer.into(),
+        let peer = peer.into();
+        let asked = ask(&self.shared.commands, |answer| Command::Connect {
+            peer,
             answer,
-        };
-        self.shared
-            .commands
-            .send(command)
-            .await
-            .map_err(|_| ConnectError::ShutDown)?;
-        answered.await.unwrap_or(Err(ConnectError::ShutDown))
+        });
+        asked.await.unwrap_or(Err(ConnectError::ShutDown))
     }
 
     /// Closes the link to `name`, as `erlang:disconnect_node/1` does; false if there is none.
@@ -195,15 +200,12 @@ impl Node {
     /// # Ok(()) }
     /// ```
     pub async fn disconnect(&self, name: &NodeName) -> bool {
-        let (answer, answered) = oneshot::channel();
-        let command = Command::Disconnect {
-            name: name.clone(),
+        let name = name.clone();
+        let asked = ask(&self.shared.commands, |answer| Command::Disconnect {
+            name,
             answer,
-        };
-        if self.shared.commands.send(command).await.is_err() {
-            return false;
-        }
-        answered.await.unwrap_or(false)
+        });
+        asked.await.unwrap_or(false)
     }
 
     /// Waits until at least `count` peers are connected; false if the node shut down first.

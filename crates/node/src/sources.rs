@@ -3,14 +3,13 @@
 use std::time::{Duration, Instant};
 
 use enmesh_discovery::{SourceContext, TopologyConfig};
-use enmesh_membership::{
-    AddTopologyError, MAX_TOPOLOGIES, Roster, SourceNews, TopologyName, Update,
-};
+use enmesh_membership::{AddTopologyError, MAX_TOPOLOGIES, Roster, TopologyName, Update};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, error, info_span};
 
+use crate::manager::records::Records;
 use crate::topologies::{TopologyChanges, TopologyError, TopologyStatus};
 
 /// How many updates of sources wait until somebody takes them.
@@ -108,13 +107,16 @@ impl Sources {
     }
 
     /// Tells the roster what a source says, if it still answers for its topology.
-    pub(crate) fn take_in(&self, roster: &mut Roster, now: Instant, said: Said) -> SourceNews {
-        let is_current = |it: &Followed| it.source == said.source;
-        match self.find(&said.topology) {
-            Some(at) if is_current(&self.followed[at]) => {
-                roster.handle_update(now, &said.topology, said.update)
-            }
-            _ => SourceNews::Nothing,
+    pub(crate) fn take_in(&self, roster: &mut Roster, records: &Records, now: Instant, said: Said) {
+        let Some(at) = self.find(&said.topology) else {
+            return;
+        };
+        if self.followed[at].source != said.source {
+            return;
+        }
+        let news = roster.handle_update(now, &said.topology, said.update);
+        if let Some(status) = roster.topology(&said.topology) {
+            records.source_news(&status, news);
         }
     }
 

@@ -140,7 +140,9 @@ impl<C: Connector> Steer<C> {
                     // The last handle is gone.
                     None => break,
                 },
-                Some(said) = inputs.updates.recv() => self.handle_said(said),
+                Some(said) = inputs.updates.recv() => {
+                    self.sources.take_in(&mut self.roster, &self.records, Instant::now(), said);
+                }
                 () = until(deadline) => {
                     let now = Instant::now();
                     self.roster.handle_timeout(now);
@@ -154,15 +156,6 @@ impl<C: Connector> Steer<C> {
         }
         inputs.stop.cancel();
         self.tasks.shutdown().await;
-    }
-
-    fn handle_said(&mut self, said: Said) {
-        let topology = said.topology.clone();
-        let now = Instant::now();
-        let news = self.sources.take_in(&mut self.roster, now, said);
-        if let Some(status) = self.roster.topology(&topology) {
-            self.records.source_news(&status, news);
-        }
     }
 
     fn handle_change(&mut self, change: Change) {

@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 use enmesh_discovery::{SourceContext, TopologyConfig};
 use enmesh_identity::{Creation, NodeName};
 use enmesh_membership::{Plan, PlanConfig, Prune, Roster, RosterConfig};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::builder::StartError;
 use crate::connector::Connector;
 use crate::events::{self, Events, Subscriptions};
+use crate::node::ask;
 use crate::sources::Sources;
 use crate::steer::{Inputs, Steer};
 use crate::topologies::{TopologyChanges, TopologyCommand, TopologyError, TopologyStatus};
@@ -149,7 +150,9 @@ impl Steering {
 
     /// How each topology fares, in the order in which they count; none once it has ended.
     pub async fn topologies(&self) -> Vec<TopologyStatus> {
-        let asked = self.ask(|answer| TopologyCommand::Statuses { answer });
+        let asked = ask(&self.shared.commands, |answer| TopologyCommand::Statuses {
+            answer,
+        });
         asked.await.unwrap_or_default()
     }
 
@@ -162,17 +165,11 @@ impl Steering {
         &self,
         topologies: Vec<TopologyConfig>,
     ) -> Result<TopologyChanges, TopologyError> {
-        let asked = self.ask(|answer| TopologyCommand::Set { topologies, answer });
+        let asked = ask(&self.shared.commands, |answer| TopologyCommand::Set {
+            topologies,
+            answer,
+        });
         asked.await.unwrap_or(Err(TopologyError::ShutDown))
-    }
-
-    async fn ask<T>(
-        &self,
-        command: impl FnOnce(oneshot::Sender<T>) -> TopologyCommand,
-    ) -> Option<T> {
-        let (answer, answered) = oneshot::channel();
-        self.shared.commands.send(command(answer)).await.ok()?;
-        answered.await.ok()
     }
 
     /// Stops to steer; every link stays. Sources say goodbye for the node only where it is known to

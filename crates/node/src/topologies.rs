@@ -6,7 +6,7 @@ use enmesh_discovery::{SourceError, TopologyConfig};
 use enmesh_membership::{AddTopologyError, Roster, SourceFailure, TopologyName};
 use tokio::sync::oneshot;
 
-use crate::node::{Command, Node};
+use crate::node::{self, Command, Node};
 use crate::sources::Sources;
 
 /// How a topology fares.
@@ -203,9 +203,7 @@ impl Node {
         &self,
         command: impl FnOnce(oneshot::Sender<T>) -> TopologyCommand,
     ) -> Option<T> {
-        let (answer, answered) = oneshot::channel();
-        let command = Command::Topologies(command(answer));
-        self.shared.commands.send(command).await.ok()?;
-        answered.await.ok()
+        let command = |answer| Command::Topologies(command(answer));
+        node::ask(&self.shared.commands, command).await
     }
 }

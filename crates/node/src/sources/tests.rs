@@ -55,7 +55,9 @@ impl World {
     }
 
     fn take_in(&mut self, said: Said) -> Vec<String> {
-        self.sources.take_in(&mut self.roster, Instant::now(), said);
+        let records = Records::default();
+        self.sources
+            .take_in(&mut self.roster, &records, Instant::now(), said);
         self.roster
             .peers()
             .map(|(peer, _)| peer.name().to_string())
