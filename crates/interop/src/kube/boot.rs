@@ -52,7 +52,7 @@ impl Cluster {
         };
         cluster.write_settings()?;
         cluster.start_etcd()?;
-        cluster.launch_api()?;
+        cluster.launch_api(&[])?;
         cluster.start_containerd()?;
         let pause = Layer::File {
             from: cluster.programs.join("pause"),
@@ -90,8 +90,10 @@ impl Cluster {
         self.launch(ETCD, &settings::etcd(&self.file("etcd")))
     }
 
-    pub(super) fn launch_api(&self) -> Result<()> {
-        self.launch(API, &settings::api_server(&self.keys(), self.families))
+    pub(super) fn launch_api(&self, more: &[String]) -> Result<()> {
+        let mut flags = settings::api_server(&self.keys(), self.families);
+        flags.extend_from_slice(more);
+        self.launch(API, &flags)
     }
 
     pub(super) fn wait_api(&self) -> Result<()> {

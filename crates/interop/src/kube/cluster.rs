@@ -175,12 +175,8 @@ impl Cluster {
     pub fn import(&self, image: &Image) -> Result<()> {
         let folder = tempfile::tempdir_in(self.run.folder())?;
         let archive = image.write_archive(folder.path())?;
-        let mut command = self.node.command_inside("ctr");
-        command
-            .arg("--address")
-            .arg(self.run.folder().join("containerd.sock"))
-            .args(["--namespace", "k8s.io", "images", "import"])
-            .arg(archive);
+        let mut command = self.ctr_command(["images", "import"]);
+        command.arg(archive);
         run(command).map(drop)
     }
 

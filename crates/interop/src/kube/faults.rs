@@ -1,6 +1,9 @@
 //! What a test does to a cluster, and looks into it for.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, Result};
 use rustix::process::Signal;
@@ -31,7 +34,12 @@ impl Cluster {
     /// The controllers and the scheduler start anew too: their own back-off, most of a minute and more on a busy machine,
     /// would stand between a change and the pods.
     pub fn start_api(&self) -> Result<()> {
-        self.launch_api()?;
+        self.start_api_with(&[])
+    }
+
+    /// The same with more flags, which count until it is killed again.
+    pub fn start_api_with(&self, flags: &[String]) -> Result<()> {
+        self.launch_api(flags)?;
         self.wait_api()?;
         for name in [CONTROLLERS, SCHEDULER] {
             self.daemon(name)?.kill_tree()?;
@@ -62,6 +70,23 @@ impl Cluster {
             .file("pod-logs")
             .join(format!("{namespace}_{pod}_{uid}"));
         MemberLog::follow(&folder.join(container).join("0.log"))
+    }
+
+    /// The folder of this run: what is put there is taken away with the cluster.
+    pub fn folder(&self) -> &Path {
+        self.run.folder()
+    }
+
+    /// A command of containerd's `ctr`, to be run by the caller: its `events` tell when each container started, to the
+    /// nanosecond.
+    pub fn ctr_command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
+        let mut command = self.node.command_inside("ctr");
+        command
+            .arg("--address")
+            .arg(self.file("containerd.sock"))
+            .args(["--namespace", "k8s.io"])
+            .args(args);
+        command
     }
 
     /// Process ids, by this machine's count, of the container's first process and its children.
