@@ -4,14 +4,17 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-use crate::agent::AgentOptions;
-use crate::check_config::CheckConfigOptions;
-use crate::demo::DemoOptions;
-use crate::discover::DiscoverOptions;
-use crate::epmd::EpmdOptions;
-use crate::leave::LeaveOptions;
-use crate::run::RunOptions;
-use crate::wait::WaitOptions;
+use crate::agent::{self, AgentOptions};
+use crate::check_config::{self, CheckConfigOptions};
+use crate::config::Environment;
+use crate::demo::{self, DemoOptions};
+use crate::discover::{self, DiscoverOptions};
+use crate::epmd::{self, EpmdOptions};
+use crate::exit::Failure;
+use crate::leave::{self, LeaveOptions};
+use crate::manifests::{self, ManifestsOptions};
+use crate::run::{self, RunOptions};
+use crate::wait::{self, WaitOptions};
 
 /// Find, join and watch clusters of Erlang, Elixir and Rust nodes.
 #[derive(Debug, Parser)]
@@ -54,6 +57,25 @@ pub(crate) enum Command {
     Epmd(EpmdOptions),
     /// Play a scaling Deployment on this machine and watch a cluster follow it.
     Demo(DemoOptions),
+    /// Print what Kubernetes needs for a cluster: Deployment, Service, Role and the rest.
+    Manifests(Box<ManifestsOptions>),
+}
+
+impl Command {
+    /// Does it, until it has ended well or a failure ends it.
+    pub(crate) fn run(self, environment: &Environment) -> Result<(), Failure> {
+        match self {
+            Self::Run(options) => run::run(&options, environment),
+            Self::Agent(options) => agent::run(&options, environment),
+            Self::CheckConfig(options) => check_config::run(&options, environment),
+            Self::Discover(options) => discover::run(&options, environment),
+            Self::Leave(options) => leave::run(&options, environment),
+            Self::Wait(options) => wait::run(&options, environment),
+            Self::Epmd(options) => epmd::run(&options),
+            Self::Demo(options) => demo::run(&options),
+            Self::Manifests(options) => manifests::run(&options),
+        }
+    }
 }
 
 /// The longest that a command waits for anything; no clock reaches as far as a user may write.

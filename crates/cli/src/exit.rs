@@ -9,6 +9,7 @@ use enmesh::StartError;
 use crate::config::ConfigErrors;
 use crate::demo::DemoError;
 use crate::discover::DiscoverError;
+use crate::manifests::SettingsError;
 use crate::visit::VisitError;
 
 /// `EX_USAGE`: the command line was wrong.
@@ -54,6 +55,9 @@ pub(crate) enum Failure {
     /// A node could not be asked or told what the command is about.
     #[error(transparent)]
     Visit(#[from] VisitError),
+    /// What is asked for cannot be deployed.
+    #[error(transparent)]
+    Manifests(#[from] SettingsError),
     /// The operating system refused something that the program cannot do without.
     #[error("{doing}: {error}")]
     System {
@@ -87,6 +91,7 @@ impl Failure {
     fn code(&self) -> u8 {
         match self {
             Self::Logged(failure) => failure.code(),
+            Self::Manifests(_) => USAGE,
             Self::Configuration(errors) if errors.is_usage() => USAGE,
             Self::Configuration(_) => CONFIGURATION,
             Self::Start { error } => match error {

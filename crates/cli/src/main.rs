@@ -10,6 +10,7 @@ mod epmd;
 mod exit;
 mod leave;
 mod log;
+mod manifests;
 mod on_event;
 mod reload;
 mod run;
@@ -23,16 +24,15 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::arguments::{Arguments, Command};
+use crate::arguments::Arguments;
 use crate::config::Environment;
-use crate::exit::Failure;
 
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return exit::of_clap(&error),
     };
-    match dispatch(arguments.command) {
+    match arguments.command.run(&Environment::of_process()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if failure.is_untold() {
@@ -40,19 +40,5 @@ fn main() -> ExitCode {
             }
             failure.exit_code()
         }
-    }
-}
-
-fn dispatch(command: Command) -> Result<(), Failure> {
-    let environment = Environment::of_process();
-    match command {
-        Command::Run(options) => run::run(&options, &environment),
-        Command::Agent(options) => agent::run(&options, &environment),
-        Command::CheckConfig(options) => check_config::run(&options, &environment),
-        Command::Discover(options) => discover::run(&options, &environment),
-        Command::Leave(options) => leave::run(&options, &environment),
-        Command::Wait(options) => wait::run(&options, &environment),
-        Command::Epmd(options) => epmd::run(&options),
-        Command::Demo(options) => demo::run(&options),
     }
 }

@@ -1,0 +1,350 @@
+//! What a set of manifests is made of, checked once.
+
+use clap::ValueEnum;
+
+/// The port of epmd.
+pub(crate) const EPMD_PORT: u16 = 4369;
+/// The fixed port of the distribution: a NetworkPolicy can name it.
+pub(crate) const DIST_PORT: u16 = 9100;
+/// The last port of the distribution where a BEAM listens: a second VM in the pod (`bin/app rpc`) takes the next one.
+pub(crate) const LAST_DIST_PORT: u16 = 9109;
+/// The port of the probes.
+pub(crate) const HTTP_PORT: u16 = 9369;
+/// The user and group of the image.
+pub(crate) const USER: u32 = 65532;
+/// The longest name: the host names of a StatefulSet's pods and the names of what belongs to them are longer than it.
+const MAX_NAME: usize = 40;
+/// The longest name of a namespace (RFC 1123, a label).
+const MAX_LABEL: usize = 63;
+
+/// What the nodes are called behind the `@`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mode {
+    /// web@10.1.2.3
+    Ip,
+    /// web@10-1-2-3.prod.pod.cluster.local
+    Dns,
+    /// web@10-1-2-3.web.prod.svc.cluster.local
+    Srv,
+    /// web@web-0.web.prod.svc.cluster.local, of a StatefulSet
+    Hostname,
+    /// web@web-6c97-6lxfk.web.prod.svc.cluster.local
+    Pod,
+}
+
+impl Mode {
+    /// The word for it, as flags and topologies have it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Ip => "ip",
+            Self::Dns => "dns",
+            Self::Srv => "srv",
+            Self::Hostname => "hostname",
+            Self::Pod => "pod",
+        }
+    }
+
+    /// Whether the names hold the Service's.
+    pub(crate) fn has_service(self) -> bool {
+        matches!(self, Self::Srv | Self::Hostname | Self::Pod)
+    }
+}
+
+/// What runs in the pods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kind {
+    /// `enmesh run`: a Rust member.
+    Member,
+    /// A BEAM of the user's, steered by `enmesh agent` as a native sidecar.
+    Agent,
+}
+
+/// How peers are looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Lookup {
+    /// The Service's EndpointSlices, watched.
+    Endpointslices,
+    /// The Service's Endpoints, watched.
+    Endpoints,
+    /// The pods themselves, watched.
+    Pods,
+    /// The first of these three that may be read and tells somebody.
+    Auto,
+    /// The Service's addresses, asked of DNS: no Role.
+    Dns,
+    /// The Service's SRV records, asked of DNS: no Role.
+    Srv,
+}
+
+impl Lookup {
+    /// The word for it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Endpointslices => "endpointslices",
+            Self::Endpoints => "endpoints",
+            Self::Pods => "pods",
+            Self::Auto => "auto",
+            Self::Dns => "dns",
+            Self::Srv => "srv",
+        }
+    }
+
+    /// Whether the Kubernetes API is read, and a Role needed.
+    pub(crate) fn asks_api(self) -> bool {
+        !matches!(self, Self::Dns | Self::Srv)
+    }
+}
+
+/// How nodes learn each other's ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Epmd {
+    /// The node's own: the one inside of a member, or the BEAM's.
+    Own,
+    /// `enmesh epmd` beside the node, as a native sidecar.
+    Sidecar,
+    /// No epmd: every node listens on [`DIST_PORT`].
+    None,
+}
+
+impl Epmd {
+    /// Whether somebody listens on [`EPMD_PORT`].
+    pub(crate) fn listens(self) -> bool {
+        self != Self::None
+    }
+}
+
+/// Where certificates come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Certificates {
+    /// The Secret NAME-tls with tls.crt, tls.key and ca.crt.
+    Secret,
+    /// cert-manager's CSI driver: one for each pod.
+    CertManager,
+}
+
+/// The user's own container.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct App {
+    /// Its image.
+    pub(crate) image: String,
+    /// Its command, or none for that of the image.
+    pub(crate) command: Vec<String>,
+    /// The ports that it serves.
+    pub(crate) ports: Vec<u16>,
+}
+
+/// What a set of manifests is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Settings {
+    /// The name of every object, and of the nodes before the `@`.
+    pub(crate) name: String,
+    /// Where it is deployed.
+    pub(crate) namespace: String,
+    /// What the nodes are called.
+    pub(crate) mode: Mode,
+    /// What runs in the pods.
+    pub(crate) kind: Kind,
+    /// How peers are looked for.
+    pub(crate) lookup: Lookup,
+    /// How ports are learned.
+    pub(crate) epmd: Epmd,
+    /// Whether links run over TLS, and with whose certificates.
+    pub(crate) tls: Option<Certificates>,
+    /// The image of enmesh.
+    pub(crate) image: String,
+    /// When it is pulled, or none for the default of Kubernetes.
+    pub(crate) pull_policy: Option<PullPolicy>,
+    /// The user's container, of kind `agent`.
+    pub(crate) app: App,
+    /// How many pods.
+    pub(crate) replicas: u32,
+    /// How many peers a ready pod has at least.
+    pub(crate) min_peers: Option<u32>,
+    /// The cluster's domain, where it is not found in the pod.
+    pub(crate) cluster_domain: Option<String>,
+    /// Whether the log is JSON.
+    pub(crate) json_log: bool,
+    /// The cookie of a Secret that is part of the manifests.
+    pub(crate) cookie: Option<String>,
+}
+
+/// When the kubelet pulls an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "PascalCase")]
+pub(crate) enum PullPolicy {
+    /// Each time.
+    Always,
+    /// Where the node has none.
+    IfNotPresent,
+    /// The node has it, or the pod does not start.
+    Never,
+}
+
+impl PullPolicy {
+    /// The word of the API.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Always => "Always",
+            Self::IfNotPresent => "IfNotPresent",
+            Self::Never => "Never",
+        }
+    }
+}
+
+/// What cannot be deployed as it was asked for.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum SettingsError {
+    /// Kubernetes would refuse the name.
+    #[error(
+        "--{flag} {value:?} cannot be a name: allowed are 1 to {longest} of a-z, 0-9 and -, with a letter \
+         first and no - at the end"
+    )]
+    Name {
+        /// Which one.
+        flag: &'static str,
+        /// What was given.
+        value: String,
+        /// How long it may be.
+        longest: usize,
+    },
+    /// The lookup finds nodes by other names than they have.
+    #[error("{what} never finds nodes of --mode {}: it names them otherwise; {next}", mode.word())]
+    LookupOfOtherNames {
+        /// The lookup.
+        what: &'static str,
+        /// The mode.
+        mode: Mode,
+        /// What would do.
+        next: &'static str,
+    },
+    /// No certificate can be for the names of all pods.
+    #[error(
+        "--tls needs names that a certificate can be for, and --mode {} makes names of addresses that nobody knows \
+         beforehand; take {next}", mode.word()
+    )]
+    NoCertificate {
+        /// The mode.
+        mode: Mode,
+        /// What would do.
+        next: &'static str,
+    },
+    /// There is nothing to steer.
+    #[error("--kind agent steers a node of yours: give its image with --app-image")]
+    NoApp,
+    /// A member is all there is.
+    #[error(
+        "--app-image, --app-command and --app-port are for --kind agent: a member is the program itself"
+    )]
+    AppOfMember,
+}
+
+impl Settings {
+    /// Whether all of it fits together.
+    pub(crate) fn check(&self) -> Result<(), SettingsError> {
+        name("name", &self.name, MAX_NAME)?;
+        name("namespace", &self.namespace, MAX_LABEL)?;
+        self.check_lookup()?;
+        self.check_certificates()?;
+        match self.kind {
+            Kind::Agent if self.app.image.is_empty() => Err(SettingsError::NoApp),
+            Kind::Member if self.app != App::default() => Err(SettingsError::AppOfMember),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_lookup(&self) -> Result<(), SettingsError> {
+        let (what, next) = match (self.lookup, self.mode) {
+            (Lookup::Dns, mode) if mode != Mode::Ip => (
+                "--lookup dns",
+                "take --mode ip, or --lookup srv with --mode srv",
+            ),
+            (Lookup::Srv, Mode::Ip | Mode::Dns) => (
+                "--lookup srv",
+                "take --mode srv, hostname or pod, or --lookup dns with --mode ip",
+            ),
+            _ => return Ok(()),
+        };
+        let mode = self.mode;
+        Err(SettingsError::LookupOfOtherNames { what, mode, next })
+    }
+
+    fn check_certificates(&self) -> Result<(), SettingsError> {
+        let next = match (self.tls, self.mode) {
+            (Some(_), Mode::Ip) => "--mode hostname",
+            (Some(Certificates::CertManager), Mode::Dns | Mode::Srv) => "--mode hostname or pod",
+            _ => return Ok(()),
+        };
+        let mode = self.mode;
+        Err(SettingsError::NoCertificate { mode, next })
+    }
+
+    /// Whether the pods are those of a StatefulSet.
+    pub(crate) fn is_stateful(&self) -> bool {
+        self.mode == Mode::Hostname
+    }
+
+    /// The name of the Secret that holds the cookie.
+    pub(crate) fn cookie_secret(&self) -> String {
+        format!("{}-cookie", self.name)
+    }
+
+    /// The topology by which peers are found. `$(POD_NAMESPACE)` is put in by the kubelet.
+    pub(crate) fn topology(&self) -> String {
+        let (name, mode) = (&self.name, self.mode.word());
+        let epmd_less = self.epmd == Epmd::None;
+        match self.lookup {
+            Lookup::Dns => {
+                format!("strategy=kubernetes_dns service={name} application_name={name}")
+            }
+            Lookup::Srv => {
+                let port = if epmd_less { " port=srv" } else { "" };
+                format!(
+                    "strategy=kubernetes_dns_srv service=_dist._tcp.{name} namespace=$(POD_NAMESPACE) \
+                     application_name={name}{port}"
+                )
+            }
+            lookup => {
+                let selector = match lookup {
+                    Lookup::Pods | Lookup::Auto => format!(" kubernetes_selector=app={name}"),
+                    _ => String::new(),
+                };
+                let service = match lookup {
+                    Lookup::Pods if !self.mode.has_service() => String::new(),
+                    _ => format!(" kubernetes_service_name={name}"),
+                };
+                let port = if epmd_less { " port=9100" } else { "" };
+                format!(
+                    "strategy=kubernetes kubernetes_ip_lookup_mode={}{selector}{service} mode={mode}{port}",
+                    lookup.word()
+                )
+            }
+        }
+    }
+}
+
+impl Lookup {
+    /// What is taken where nobody says.
+    pub(crate) fn of_mode(mode: Mode) -> Self {
+        match mode {
+            Mode::Srv => Self::Srv,
+            _ => Self::Endpointslices,
+        }
+    }
+}
+
+fn name(flag: &'static str, value: &str, longest: usize) -> Result<(), SettingsError> {
+    let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let whole = value.starts_with(|c: char| c.is_ascii_lowercase())
+        && !value.ends_with('-')
+        && value.len() <= longest
+        && value.chars().all(good);
+    if whole {
+        return Ok(());
+    }
+    let value = value.to_owned();
+    Err(SettingsError::Name {
+        flag,
+        value,
+        longest,
+    })
+}

@@ -1,0 +1,297 @@
+use clap::ValueEnum as _;
+use enmesh_discovery::TopologyConfig;
+use serde_json::Value;
+
+use super::print::{json_list, yaml_documents};
+use super::settings::{App, Certificates, Epmd, Kind, Lookup, Mode, Settings, SettingsError};
+use super::{Document, documents};
+
+fn settings() -> Settings {
+    Settings {
+        name: "web".to_owned(),
+        namespace: "prod".to_owned(),
+        mode: Mode::Ip,
+        kind: Kind::Member,
+        lookup: Lookup::Endpointslices,
+        epmd: Epmd::Own,
+        tls: None,
+        image: "enmesh:1".to_owned(),
+        pull_policy: None,
+        app: App::default(),
+        replicas: 3,
+        min_peers: None,
+        cluster_domain: None,
+        json_log: false,
+        cookie: None,
+    }
+}
+
+/// Every mix of settings that fits together.
+fn product() -> Vec<Settings> {
+    let mut all = Vec::new();
+    for &mode in Mode::value_variants() {
+        for &lookup in Lookup::value_variants() {
+            for epmd in [Epmd::Own, Epmd::Sidecar, Epmd::None] {
+                for kind in [Kind::Member, Kind::Agent] {
+                    for tls in [
+                        None,
+                        Some(Certificates::Secret),
+                        Some(Certificates::CertManager),
+                    ] {
+                        let mut one = Settings {
+                            mode,
+                            lookup,
+                            epmd,
+                            kind,
+                            tls,
+                            ..settings()
+                        };
+                        if kind == Kind::Agent {
+                            one.app.image = "app:1".to_owned();
+                        }
+                        all.push(one);
+                    }
+                }
+            }
+        }
+    }
+    all.retain(|one| one.check().is_ok());
+    all
+}
+
+fn kinds(documents: &[Document]) -> Vec<&str> {
+    documents
+        .iter()
+        .filter_map(|document| document.object["kind"].as_str())
+        .collect()
+}
+
+fn find(settings: &Settings, kind: &str) -> Value {
+    let found = documents(settings)
+        .into_iter()
+        .find(|document| document.object["kind"] == kind);
+    found.unwrap_or_else(|| panic!("no {kind}")).object
+}
+
+fn pod(settings: &Settings) -> Value {
+    let kind = if settings.is_stateful() {
+        "StatefulSet"
+    } else {
+        "Deployment"
+    };
+    find(settings, kind)["spec"]["template"]["spec"].clone()
+}
+
+fn variable(container: &Value, name: &str) -> Option<String> {
+    let variables = container["env"].as_array().unwrap();
+    let found = variables.iter().find(|variable| variable["name"] == name)?;
+    found["value"].as_str().map(str::to_owned)
+}
+
+#[test]
+fn a_member_has_everything_in_the_order_in_which_it_is_applied() {
+    let documents = documents(&settings());
+    let wanted = [
+        "ServiceAccount",
+        "Role",
+        "RoleBinding",
+        "Service",
+        "NetworkPolicy",
+        "PodDisruptionBudget",
+        "Deployment",
+    ];
+    assert_eq!(kinds(&documents), wanted);
+}
+
+#[test]
+fn the_text_says_what_the_objects_are() {
+    for settings in product() {
+        let documents = documents(&settings);
+        let objects: Vec<&Value> = documents.iter().map(|one| &one.object).collect();
+        let text = yaml_documents(&["a header".to_owned()], &documents);
+        let read: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
+        assert_eq!(read.iter().collect::<Vec<_>>(), objects);
+        let list: Value = serde_json::from_str(&json_list(&documents)).unwrap();
+        assert_eq!(
+            list["items"].as_array().unwrap().iter().collect::<Vec<_>>(),
+            objects
+        );
+    }
+}
+
+#[test]
+fn every_topology_is_understood() {
+    for settings in product() {
+        // As the kubelet puts it in.
+        let text = settings.topology().replace("$(POD_NAMESPACE)", "prod");
+        text.parse::<TopologyConfig>()
+            .unwrap_or_else(|error| panic!("{text}: {error}"));
+    }
+}
+
+#[test]
+fn a_role_holds_what_the_lookup_reads_and_dns_needs_none() {
+    let check = |lookup, mode, resources: &[&str]| {
+        let settings = Settings {
+            lookup,
+            mode,
+            ..settings()
+        };
+        settings.check().unwrap();
+        if resources.is_empty() {
+            assert!(!kinds(&documents(&settings)).contains(&"Role"));
+            assert!(!kinds(&documents(&settings)).contains(&"RoleBinding"));
+            assert_eq!(pod(&settings)["automountServiceAccountToken"], false);
+            return;
+        }
+        let role = find(&settings, "Role");
+        let rules = role["rules"].as_array().unwrap();
+        let named: Vec<&str> = rules
+            .iter()
+            .flat_map(|rule| rule["resources"].as_array().unwrap())
+            .map(|resource| resource.as_str().unwrap())
+            .collect();
+        assert_eq!(named, resources);
+        for rule in rules {
+            assert_eq!(rule["verbs"], serde_json::json!(["list", "watch"]));
+        }
+        assert_eq!(pod(&settings)["automountServiceAccountToken"], true);
+    };
+    check(Lookup::Endpointslices, Mode::Dns, &["endpointslices"]);
+    check(Lookup::Endpoints, Mode::Ip, &["endpoints"]);
+    check(Lookup::Pods, Mode::Hostname, &["pods"]);
+    check(
+        Lookup::Auto,
+        Mode::Ip,
+        &["endpointslices", "endpoints", "pods"],
+    );
+    check(Lookup::Dns, Mode::Ip, &[]);
+    check(Lookup::Srv, Mode::Pod, &[]);
+}
+
+#[test]
+fn what_does_not_fit_is_said_with_what_would() {
+    let check = |change: &dyn Fn(&mut Settings), wanted: &str| {
+        let mut settings = settings();
+        change(&mut settings);
+        let error: SettingsError = settings.check().unwrap_err();
+        assert!(error.to_string().contains(wanted), "{error}");
+    };
+    check(&|s| s.name = "Web".into(), "--name \"Web\"");
+    check(&|s| s.name = "a".repeat(41), "1 to 40");
+    check(&|s| s.name = "web-".into(), "no - at the end");
+    check(&|s| s.namespace = String::new(), "--namespace");
+    check(
+        &|s| (s.lookup, s.mode) = (Lookup::Dns, Mode::Pod),
+        "take --mode ip",
+    );
+    check(
+        &|s| (s.lookup, s.mode) = (Lookup::Srv, Mode::Dns),
+        "take --mode srv",
+    );
+    check(
+        &|s| s.tls = Some(Certificates::Secret),
+        "take --mode hostname",
+    );
+    check(&|s| s.kind = Kind::Agent, "--app-image");
+    check(&|s| s.app.image = "app".into(), "--kind agent");
+}
+
+#[test]
+fn probes_the_policy_and_the_service_name_the_ports_that_are_served() {
+    for settings in product() {
+        let pod = pod(&settings);
+        let none = Vec::new();
+        let containers = ["containers", "initContainers"];
+        let containers = containers
+            .iter()
+            .flat_map(|key| pod[key].as_array().unwrap_or(&none));
+        let mut served: Vec<u64> = containers
+            .flat_map(|container| container["ports"].as_array().unwrap_or(&none))
+            .map(|port| port["containerPort"].as_u64().unwrap())
+            .collect();
+        served.sort_unstable();
+        let policy = find(&settings, "NetworkPolicy");
+        let mut let_in: Vec<u64> = policy["spec"]["ingress"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .flat_map(|rule| rule["ports"].as_array().unwrap())
+            .map(|port| port["port"].as_u64().unwrap())
+            .collect();
+        let_in.sort_unstable();
+        assert_eq!(served, let_in, "{settings:?}");
+        let service = find(&settings, "Service");
+        for port in service["spec"]["ports"].as_array().unwrap() {
+            assert!(served.contains(&port["port"].as_u64().unwrap()));
+        }
+    }
+}
+
+#[test]
+fn every_container_may_do_nothing_but_run() {
+    for settings in product() {
+        let pod = pod(&settings);
+        let none = Vec::new();
+        for key in ["containers", "initContainers"] {
+            for container in pod[key].as_array().unwrap_or(&none) {
+                let security = &container["securityContext"];
+                assert_eq!(security["allowPrivilegeEscalation"], false);
+                assert_eq!(security["readOnlyRootFilesystem"], true);
+                assert_eq!(security["capabilities"]["drop"], serde_json::json!(["ALL"]));
+            }
+        }
+        assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+        assert_eq!(
+            pod["securityContext"]["seccompProfile"]["type"],
+            "RuntimeDefault"
+        );
+    }
+}
+
+#[test]
+fn the_cookie_is_nowhere_but_in_its_secret() {
+    let settings = Settings {
+        cookie: Some("verysecret".to_owned()),
+        ..settings()
+    };
+    let documents = documents(&settings);
+    let holding = documents
+        .iter()
+        .filter(|one| one.object.to_string().contains("verysecret"));
+    let holding: Vec<_> = holding.map(|one| one.object["kind"].clone()).collect();
+    assert_eq!(holding, ["Secret"]);
+    assert_eq!(find(&settings, "Secret")["immutable"], true);
+}
+
+#[test]
+fn a_node_of_the_users_is_told_its_name_where_the_kubelet_can_make_it() {
+    let check = |mode, wanted: Option<&str>| {
+        let mut settings = Settings {
+            mode,
+            kind: Kind::Agent,
+            ..settings()
+        };
+        settings.app.image = "app:1".to_owned();
+        let pod = pod(&settings);
+        let node = variable(&pod["containers"][0], "RELEASE_NODE");
+        assert_eq!(node.as_deref(), wanted);
+        let agent = &pod["initContainers"][1];
+        assert_eq!(agent["restartPolicy"], "Always");
+        assert_eq!(
+            variable(agent, "ENMESH_NAME_MODE").as_deref(),
+            Some(mode.word())
+        );
+    };
+    check(Mode::Ip, Some("web@$(POD_IP)"));
+    check(
+        Mode::Hostname,
+        Some("web@$(POD_NAME).web.$(POD_NAMESPACE).svc.cluster.local"),
+    );
+    check(
+        Mode::Pod,
+        Some("web@$(POD_NAME).web.$(POD_NAMESPACE).svc.cluster.local"),
+    );
+    check(Mode::Srv, None);
+    check(Mode::Dns, None);
+}

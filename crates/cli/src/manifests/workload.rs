@@ -1,0 +1,187 @@
+//! The Deployment or StatefulSet, and its pods.
+
+use serde_json::{Value, json};
+
+use super::container::{COOKIE_FOLDER, COOKIE_VOLUME, Sidecar, TLS_FOLDER, TLS_VOLUME, pod_facts};
+use super::settings::{DIST_PORT, EPMD_PORT, Epmd, Kind, LAST_DIST_PORT, Mode, Settings, USER};
+
+/// Where the user's container finds the program, for `enmesh env`.
+const TOOLS_FOLDER: &str = "/opt/enmesh";
+/// The volume of it.
+const TOOLS_VOLUME: &str = "enmesh-tools";
+
+impl Settings {
+    /// What the containers of enmesh in its pods need to know.
+    pub(super) fn sidecar(&self) -> Sidecar<'_> {
+        Sidecar {
+            image: &self.image,
+            pull_policy: self.pull_policy,
+            name: &self.name,
+            mode: self.mode,
+            topology: self.topology(),
+            epmd: self.epmd,
+            tls: self.tls,
+            cluster_domain: self.cluster_domain.as_deref(),
+            min_peers: self.min_peers,
+            json_log: self.json_log,
+        }
+    }
+}
+
+/// The object that keeps the pods.
+pub(super) fn workload(settings: &Settings) -> Value {
+    let labels = json!({"app": settings.name});
+    let mut object = json!({
+        "apiVersion": "apps/v1",
+        "kind": if settings.is_stateful() { "StatefulSet" } else { "Deployment" },
+        "metadata": {"name": settings.name, "namespace": settings.namespace, "labels": labels},
+        "spec": {
+            "replicas": settings.replicas,
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": pod(settings)},
+        },
+    });
+    let spec = &mut object["spec"];
+    if settings.is_stateful() {
+        spec["serviceName"] = settings.name.as_str().into();
+        spec["podManagementPolicy"] = "Parallel".into();
+        spec["updateStrategy"] = json!({"type": "RollingUpdate"});
+    } else {
+        spec["strategy"] = json!({
+            "type": "RollingUpdate",
+            "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0},
+        });
+    }
+    object
+}
+
+fn pod(settings: &Settings) -> Value {
+    let sidecar = settings.sidecar();
+    let mut volumes = sidecar.volumes(&settings.cookie_secret(), "cookie", 0o400);
+    let mut first = Vec::new();
+    if settings.epmd == Epmd::Sidecar {
+        first.push(sidecar.epmd_container());
+    }
+    let main = match settings.kind {
+        Kind::Member => sidecar.container(Kind::Member),
+        Kind::Agent => {
+            first.push(install(&sidecar));
+            first.push(sidecar.container(Kind::Agent));
+            volumes.push(json!({"name": TOOLS_VOLUME, "emptyDir": {}}));
+            volumes.push(json!({"name": "tmp", "emptyDir": {}}));
+            app(settings, &sidecar)
+        }
+    };
+    let mut pod = json!({
+        "serviceAccountName": settings.name,
+        "automountServiceAccountToken": settings.lookup.asks_api(),
+        "terminationGracePeriodSeconds": 30,
+        "securityContext": {
+            "runAsNonRoot": true,
+            "fsGroup": USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [main],
+        "volumes": volumes,
+    });
+    if !first.is_empty() {
+        pod["initContainers"] = first.into();
+    }
+    pod
+}
+
+/// Puts the program where the user's container finds it.
+fn install(sidecar: &Sidecar<'_>) -> Value {
+    let mut container = sidecar.epmd_container();
+    let fields = container.as_object_mut().expect("a container is an object");
+    for key in ["restartPolicy", "ports", "startupProbe", "livenessProbe"] {
+        fields.remove(key);
+    }
+    container["name"] = "enmesh-install".into();
+    container["args"] = json!(["install", "--to", TOOLS_FOLDER]);
+    container["volumeMounts"] = json!([{"name": TOOLS_VOLUME, "mountPath": TOOLS_FOLDER}]);
+    container
+}
+
+/// The user's own container, told what its node is called.
+fn app(settings: &Settings, sidecar: &Sidecar<'_>) -> Value {
+    let mut environment = pod_facts();
+    environment.extend(sidecar.naming());
+    let cookie = json!({"name": settings.cookie_secret(), "key": "cookie"});
+    environment.push(json!({"name": "RELEASE_COOKIE", "valueFrom": {"secretKeyRef": cookie}}));
+    environment.push(json!({"name": "RELEASE_DISTRIBUTION", "value": "name"}));
+    if let Some(host) = host(settings) {
+        let node = format!("{}@{host}", settings.name);
+        environment.push(json!({"name": "RELEASE_NODE", "value": node}));
+    }
+    environment.push(json!({"name": "RELEASE_TMP", "value": "/tmp"}));
+    if let Some(flags) = flags(settings.epmd) {
+        environment.push(json!({"name": "ERL_AFLAGS", "value": flags}));
+    }
+    let mut ports = vec![json!({"name": "dist", "containerPort": DIST_PORT})];
+    if settings.epmd == Epmd::Own {
+        ports.insert(0, json!({"name": "epmd", "containerPort": EPMD_PORT}));
+    }
+    ports.extend(
+        settings
+            .app
+            .ports
+            .iter()
+            .map(|port| json!({"containerPort": port})),
+    );
+    let mut mounts = vec![
+        json!({"name": COOKIE_VOLUME, "mountPath": COOKIE_FOLDER, "readOnly": true}),
+        json!({"name": TOOLS_VOLUME, "mountPath": TOOLS_FOLDER, "readOnly": true}),
+        json!({"name": "tmp", "mountPath": "/tmp"}),
+    ];
+    if settings.tls.is_some() {
+        mounts.push(json!({"name": TLS_VOLUME, "mountPath": TLS_FOLDER, "readOnly": true}));
+    }
+    let mut container = json!({
+        "name": settings.name,
+        "image": settings.app.image,
+        "env": environment,
+        "ports": ports,
+        "securityContext": {
+            "allowPrivilegeEscalation": false,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": true,
+        },
+        "volumeMounts": mounts,
+    });
+    if !settings.app.command.is_empty() {
+        container["command"] = settings.app.command.clone().into();
+    }
+    if let Some(policy) = settings.pull_policy {
+        container["imagePullPolicy"] = policy.word().into();
+    }
+    container
+}
+
+/// The node's host part, where the kubelet can make it; the others take `enmesh env`.
+fn host(settings: &Settings) -> Option<String> {
+    let domain = settings
+        .cluster_domain
+        .as_deref()
+        .unwrap_or("cluster.local");
+    let name = &settings.name;
+    match settings.mode {
+        Mode::Ip => Some("$(POD_IP)".to_owned()),
+        Mode::Hostname | Mode::Pod => {
+            Some(format!("$(POD_NAME).{name}.$(POD_NAMESPACE).svc.{domain}"))
+        }
+        Mode::Dns | Mode::Srv => None,
+    }
+}
+
+/// What every VM of the user's container is told. Ports are a range, so that a second VM (`bin/app rpc`) finds a free one.
+fn flags(epmd: Epmd) -> Option<String> {
+    let ports =
+        format!("-kernel inet_dist_listen_min {DIST_PORT} inet_dist_listen_max {LAST_DIST_PORT}");
+    match epmd {
+        Epmd::Own => Some(ports),
+        Epmd::Sidecar => Some(format!("{ports} -start_epmd false")),
+        // One port for all: the second VM must not listen, which `enmesh env` sees to.
+        Epmd::None => None,
+    }
+}
