@@ -26,13 +26,13 @@ pub use enmesh::Enmesh;
 pub use epmd::Epmd;
 pub use example::Example;
 pub use kube::{
-    Access, BeamDeployment, Cluster, Image, Layer, Lifetime, build_kube, down,
-    ensure_debian_packages, runs_directory,
+    Access, Cluster, Deployment, Image, Kind, Layer, Lifetime, Names, Pod, Scenario, Workload,
+    build_kube, down, ensure_debian_packages, full, runs_directory, scenarios,
 };
 pub use member_log::MemberLog;
 pub use netns::NetNs;
 pub use output::Output;
-pub use peers::{Otp, ensure_release, verify_release};
+pub use peers::{Otp, ensure_chroot, ensure_release, verify_chroot, verify_release};
 pub use postgres::{Postgres, ensure_postgres};
 pub use process::{Process, poll_until};
 pub use ratios::{Better, Measure, Ratios};

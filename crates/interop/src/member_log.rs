@@ -81,18 +81,7 @@ impl MemberLog {
 
     /// The `cluster` of the newest membership event, sorted; empty before the first.
     pub fn cluster(&self) -> Vec<String> {
-        let objects = self.log();
-        let newest = objects
-            .iter()
-            .rev()
-            .find_map(|object| object["cluster"].as_array());
-        let mut names: Vec<String> = newest
-            .into_iter()
-            .flatten()
-            .filter_map(|name| name.as_str().map(str::to_owned))
-            .collect();
-        names.sort();
-        names
+        newest_cluster(self.output.all().iter().map(String::as_str))
     }
 
     /// All log objects so far; lines that are not JSON are left out.
@@ -112,6 +101,24 @@ impl MemberLog {
     }
 }
 
+/// The newest `cluster` among these lines of a log, oldest first, sorted; empty where there is none.
+pub(crate) fn newest_cluster<'a>(lines: impl DoubleEndedIterator<Item = &'a str>) -> Vec<String> {
+    let mut names = lines
+        .rev()
+        .find_map(|line| {
+            let object = parse(line)?;
+            let names = object["cluster"].as_array()?.iter();
+            Some(
+                names
+                    .filter_map(|name| name.as_str().map(str::to_owned))
+                    .collect::<Vec<_>>(),
+            )
+        })
+        .unwrap_or_default();
+    names.sort();
+    names
+}
+
 /// A file that grows; its end is the end of the stream only when it has been removed.
 struct Follow {
     file: File,
@@ -121,8 +128,10 @@ struct Follow {
 impl Read for Follow {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         loop {
+            // Looked at first: what is written before the file's end is read after it.
+            let exists = self.path.exists();
             let length = self.file.read(buffer)?;
-            if length > 0 || !self.path.exists() {
+            if length > 0 || !exists {
                 return Ok(length);
             }
             std::thread::sleep(POLL_INTERVAL);

@@ -36,9 +36,14 @@ impl Otp {
         }
     }
 
-    /// The chroot it is in; `None` for the machine itself.
+    /// The chroot that its nodes run from; `None` for the machine itself.
     pub fn root(self) -> Option<PathBuf> {
-        Some(peers_directory().join(self.suite()?))
+        (self != Self::R25).then(|| self.chroot())
+    }
+
+    /// The folder that an image is made of; OTP 25 has one for that alone. [`ensure_chroot`] makes it.
+    pub fn chroot(self) -> PathBuf {
+        peers_directory().join(self.suite())
     }
 
     /// Program and arguments that start `program` of this release, to be put behind `nsenter` and the like.
@@ -49,11 +54,12 @@ impl Otp {
         }
     }
 
-    fn suite(self) -> Option<&'static str> {
+    /// The Debian suite that has it.
+    fn suite(self) -> &'static str {
         match self {
-            Self::R25 => None,
-            Self::R27 => Some("trixie"),
-            Self::R29 => Some("sid"),
+            Self::R25 => "bookworm",
+            Self::R27 => "trixie",
+            Self::R29 => "sid",
         }
     }
 }
@@ -66,56 +72,72 @@ impl fmt::Display for Otp {
 
 /// Runs the release's `erl` and gives a line about it; an error when it is another release, or none, with what to do.
 pub fn verify_release(otp: Otp) -> Result<String> {
+    verify(otp, otp.root().as_deref())
+}
+
+/// The same for [`Otp::chroot`].
+pub fn verify_chroot(otp: Otp) -> Result<String> {
+    verify(otp, Some(&otp.chroot()))
+}
+
+fn verify(otp: Otp, root: Option<&Path>) -> Result<String> {
     let expression = "io:format(\"~s ~s ~p\", [erlang:system_info(otp_release), \
                       erlang:system_info(version), is_list(code:lib_dir(ssl))]), halt().";
-    let mut words = otp.prefix();
-    words.push("erl".into());
-    let mut command = Command::new(&words[0]);
+    let mut command = match root {
+        Some(root) => {
+            let mut command = Command::new("chroot");
+            command.arg(root).arg("erl");
+            command
+        }
+        None => Command::new("erl"),
+    };
     command
-        .args(&words[1..])
         .args(["-noinput", "-eval", expression])
         .env("HOME", "/tmp");
-    let place = match otp.root() {
-        Some(root) => root.display().to_string(),
-        None => "this machine".to_owned(),
+    let (place, remedy) = match root {
+        Some(root) => (
+            root.display().to_string(),
+            "run `cargo xtask peers` as root, after removing what is broken there",
+        ),
+        None => (
+            "this machine".to_owned(),
+            "install erlang-base erlang-ssl elixir of Debian 12",
+        ),
     };
-    let found = run(command)
-        .with_context(|| format!("{otp} does not run from {place}: {}", otp.remedy()))?;
+    let found =
+        run(command).with_context(|| format!("{otp} does not run from {place}: {remedy}"))?;
     let words: Vec<&str> = found.split_whitespace().collect();
     let [release, erts, has_ssl] = words[..] else {
         bail!("erl from {place} says {found:?}");
     };
     ensure!(
         release == otp.release(),
-        "{place} has OTP {release} where {otp} is wanted: {}",
-        otp.remedy()
+        "{place} has OTP {release} where {otp} is wanted: {remedy}"
     );
-    ensure!(
-        has_ssl == "true",
-        "{otp} of {place} has no TLS: {}",
-        otp.remedy()
-    );
+    ensure!(has_ssl == "true", "{otp} of {place} has no TLS: {remedy}");
     Ok(format!("{otp} (erts {erts}) in {place}"))
 }
 
 /// Makes the release available where it is missing; one that runs already is left alone.
-///
-/// A chroot whose OTP does not run, or has no TLS, is half-made or broken and is made anew.
 pub fn ensure_release(otp: Otp) -> Result<()> {
-    let Some(suite) = otp.suite() else {
-        return if verify_release(otp).is_ok() {
-            Ok(())
-        } else {
-            install(&PACKAGES)
-        };
-    };
-    let root = peers_directory().join(suite);
-    if !root.exists() || verify_release(otp).is_err() {
+    match otp.root() {
+        Some(_) => ensure_chroot(otp),
+        None if verify_release(otp).is_ok() => Ok(()),
+        None => install(&PACKAGES),
+    }
+}
+
+/// Makes [`Otp::chroot`] where it is missing.
+///
+/// One whose OTP does not run, or has no TLS, is half-made or broken and is made anew.
+pub fn ensure_chroot(otp: Otp) -> Result<()> {
+    let root = otp.chroot();
+    if !root.exists() || verify_chroot(otp).is_err() {
         if root.exists() {
             eprintln!("{} is half-made or broken: making it anew", root.display());
             remove_chroot(&root)?;
         }
-        bootstrap(suite, &root)?;
+        bootstrap(otp.suite(), &root)?;
     }
     name_localhost(&root)
 }
@@ -165,17 +187,6 @@ pub(crate) fn cache_directory() -> PathBuf {
             PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| "/root".into())).join(".cache")
         });
     cache.join("enmesh")
-}
-
-impl Otp {
-    fn remedy(self) -> &'static str {
-        match self {
-            Self::R25 => "install erlang-base erlang-ssl elixir of Debian 12",
-            Self::R27 | Self::R29 => {
-                "run `cargo xtask peers` as root, after removing what is broken there"
-            }
-        }
-    }
 }
 
 fn peers_directory() -> PathBuf {

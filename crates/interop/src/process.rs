@@ -174,7 +174,13 @@ pub(crate) fn signal_pid(pid: u32, signal: Signal) -> Result<()> {
 }
 
 /// Waits until `probe` gives a value, and says what `what` was last seen as when `timeout` is over first.
-pub fn poll_until<T>(
+pub fn poll_until<T>(what: &str, timeout: Duration, probe: impl FnMut() -> Result<T>) -> Result<T> {
+    poll_every(POLL_INTERVAL, what, timeout, probe)
+}
+
+/// The same for a probe that costs more than a look: one that starts `kubectl`, say.
+pub(crate) fn poll_every<T>(
+    interval: Duration,
     what: &str,
     timeout: Duration,
     mut probe: impl FnMut() -> Result<T>,
@@ -188,7 +194,7 @@ pub fn poll_until<T>(
         if Instant::now() >= deadline {
             return Err(error.context(format!("{what}: not within {timeout:?}")));
         }
-        std::thread::sleep(POLL_INTERVAL);
+        std::thread::sleep(interval);
     }
 }
 

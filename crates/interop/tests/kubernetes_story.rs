@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use enmesh_interop::{Access, BeamDeployment, Cluster, Enmesh, Image, MemberLog, Otp, poll_until};
+use enmesh_interop::{
+    Access, Cluster, Deployment, Enmesh, Image, Kind, MemberLog, Otp, Workload, poll_until,
+};
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
@@ -19,7 +21,8 @@ const HEALED: Duration = Duration::from_secs(35);
 #[test]
 fn members_follow_kubectl_scale_and_lose_nobody_when_the_api_breaks() {
     let cluster = Cluster::start().unwrap();
-    let web = BeamDeployment::create(&cluster, Otp::R27, NAMESPACE, COOKIE, 1).unwrap();
+    let web = Workload::new("web", Kind::Beam(Otp::R27)).cookie(COOKIE);
+    let web = web.start(&cluster, NAMESPACE).unwrap();
     let access = Access::grant(&cluster, NAMESPACE, ACCOUNT).unwrap();
     let mut cookie = NamedTempFile::new().unwrap();
     writeln!(cookie, "{COOKIE}").unwrap();
@@ -47,7 +50,7 @@ fn members_follow_kubectl_scale_and_lose_nobody_when_the_api_breaks() {
     };
     story.follows(1);
     for replicas in [3, 5, 2] {
-        web.scale(&cluster, replicas).unwrap();
+        web.scale(replicas).unwrap();
         story.follows(replicas);
     }
     story.nobody_was_lost_but_by_scaling(5, 3);
@@ -122,7 +125,7 @@ fn topology(mode: &str) -> String {
 
 struct Story<'a> {
     cluster: &'a Cluster,
-    web: &'a BeamDeployment,
+    web: &'a Deployment<'a>,
     access: &'a Access,
     members: [(&'static str, &'a MemberLog); 4],
 }
@@ -131,7 +134,7 @@ impl Story<'_> {
     /// Every member is connected to exactly the ready nodes.
     fn follows(&self, replicas: u32) {
         let begin = Instant::now();
-        let nodes = self.web.nodes(self.cluster).unwrap();
+        let nodes = self.web.nodes().unwrap();
         assert_eq!(nodes.len(), usize::try_from(replicas).unwrap());
         let nodes: Vec<&str> = nodes.iter().map(String::as_str).collect();
         for (who, member) in &self.members {
@@ -179,7 +182,7 @@ impl Story<'_> {
             );
         }
         // What comes while nobody may read is found when the Role is back.
-        self.web.scale(self.cluster, 3).unwrap();
+        self.web.scale(3).unwrap();
         for (who, member) in &self.members {
             assert_eq!(member.cluster().len(), 2, "{who}");
         }
@@ -218,7 +221,7 @@ impl Story<'_> {
             assert!(noticed.is_ok(), "{who} did not notice within a minute");
         }
         self.cluster.thaw_api().unwrap();
-        self.web.scale(self.cluster, 4).unwrap();
+        self.web.scale(4).unwrap();
         self.follows(4);
         self.nobody_was_lost_but_by_scaling(7, 3);
     }
@@ -227,7 +230,7 @@ impl Story<'_> {
         self.cluster.kill_api().unwrap();
         self.nothing_changes_for(Duration::from_secs(30));
         self.cluster.start_api().unwrap();
-        self.web.scale(self.cluster, 2).unwrap();
+        self.web.scale(2).unwrap();
         self.follows(2);
         self.nobody_was_lost_but_by_scaling(7, 5);
     }

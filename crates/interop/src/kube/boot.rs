@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -48,6 +49,7 @@ impl Cluster {
             programs,
             lifetime,
             families,
+            images: Mutex::default(),
             _lock: lock,
         };
         cluster.write_settings()?;

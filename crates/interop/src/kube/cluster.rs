@@ -1,11 +1,13 @@
 //! The cluster: its start, its end, and how to talk to it.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -49,6 +51,8 @@ pub struct Cluster {
     pub(super) programs: PathBuf,
     pub(super) lifetime: Lifetime,
     pub(super) families: Families,
+    /// The names of the images that [`Cluster::ensure_image`] has imported.
+    pub(super) images: Mutex<BTreeSet<String>>,
     pub(super) _lock: Option<RunLock>,
 }
 
@@ -116,6 +120,7 @@ impl Cluster {
             run,
             lifetime,
             families: Families::Four,
+            images: Mutex::default(),
             _lock: None,
         })
     }
@@ -150,9 +155,9 @@ impl Cluster {
         run(self.kubectl_command(args))
     }
 
-    /// `kubectl apply` of one object or a List.
+    /// `kubectl apply` of one object or a List; an unknown field is an error.
     pub fn apply(&self, object: &Value) -> Result<()> {
-        let mut command = self.kubectl_command(["apply", "-f", "-"]);
+        let mut command = self.kubectl_command(["apply", "--validate=strict", "-f", "-"]);
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -169,6 +174,24 @@ impl Cluster {
     pub fn create_namespace(&self, name: &str) -> Result<()> {
         self.kubectl(["create", "namespace", name])?;
         self.wait_account(name)
+    }
+
+    /// The same, unless it is there already.
+    pub fn ensure_namespace(&self, name: &str) -> Result<()> {
+        match self.kubectl(["create", "namespace", name]) {
+            Err(error) if !format!("{error:#}").contains("AlreadyExists") => Err(error),
+            _ => self.wait_account(name),
+        }
+    }
+
+    /// [`Cluster::import`] where that was not done before; who comes second waits for the first.
+    pub fn ensure_image(&self, image: &Image) -> Result<()> {
+        let mut images = self.images.lock().unwrap_or_else(PoisonError::into_inner);
+        if !images.contains(image.name()) {
+            self.import(image)?;
+            images.insert(image.name().to_owned());
+        }
+        Ok(())
     }
 
     /// Makes an image known to the node. Pods need `imagePullPolicy: Never`.

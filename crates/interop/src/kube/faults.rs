@@ -11,6 +11,8 @@ use serde_json::Value;
 
 use super::boot::{API, CONTROLLERS, DNS, SCHEDULER};
 use super::cluster::Cluster;
+use super::pod::{Pod, pod_processes};
+use super::workload::Names;
 use crate::member_log::MemberLog;
 
 impl Cluster {
@@ -59,17 +61,13 @@ impl Cluster {
         Ok(fs::read_to_string(self.file("Corefile"))?)
     }
 
-    /// The log of a member that is the first container of a pod; it is followed past deaths of the API server.
+    /// The log of the first container of a pod; it is followed past deaths of the API server.
     pub fn member_log(&self, namespace: &str, pod: &str) -> Result<MemberLog> {
         let args = ["get", "pod", pod, "--namespace", namespace, "--output=json"];
         let object: Value = serde_json::from_str(&self.kubectl(args)?)?;
-        let text = |value: &Value| value.as_str().map(str::to_owned).context("a pod has names");
-        let uid = text(&object["metadata"]["uid"])?;
-        let container = text(&object["spec"]["containers"][0]["name"])?;
-        let folder = self
-            .file("pod-logs")
-            .join(format!("{namespace}_{pod}_{uid}"));
-        MemberLog::follow(&folder.join(container).join("0.log"))
+        let container = object["spec"]["containers"][0]["name"].as_str();
+        let container = container.context("a container has a name")?.to_owned();
+        Pod::read(self, Names::Ip, "", &container, &object)?.log()
     }
 
     /// The folder of this run: what is put there is taken away with the cluster.
@@ -103,23 +101,6 @@ impl Cluster {
             "--output",
             path,
         ])?;
-        let group = format!("/pod{}/", uid.trim());
-        let mut pids = Vec::new();
-        for entry in fs::read_dir("/proc")?.flatten() {
-            let Some(pid) = entry
-                .file_name()
-                .to_str()
-                .and_then(|name| name.parse().ok())
-            else {
-                continue;
-            };
-            let groups = fs::read_to_string(entry.path().join("cgroup")).unwrap_or_default();
-            let line = fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default();
-            // The sandbox's own process holds the pod's address and is no program of the pod.
-            if groups.contains(&group) && !line.starts_with("/pause") {
-                pids.push(pid);
-            }
-        }
-        Ok(pids)
+        pod_processes(uid.trim())
     }
 }

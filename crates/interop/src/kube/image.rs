@@ -4,11 +4,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use crate::peers::Otp;
 use crate::process::run;
+
+/// Names the static program that the shipped image is made of.
+const STATIC_PROGRAM_VARIABLE: &str = "ENMESH_STATIC_BIN";
+/// What pods call the shipped image; without a tag it is the same.
+const SHIPPED_NAME: &str = "enmesh-test/enmesh:latest";
 
 /// A container image: folders and files, no more.
 ///
@@ -18,6 +23,8 @@ pub struct Image {
     name: String,
     layers: Vec<Layer>,
     command: Vec<String>,
+    /// `UID:GID`; empty for root.
+    user: String,
 }
 
 /// One layer of an image.
@@ -41,6 +48,7 @@ impl Image {
             name: name.to_owned(),
             layers,
             command: Vec::new(),
+            user: String::new(),
         }
     }
 
@@ -50,15 +58,55 @@ impl Image {
         self
     }
 
-    /// A newer OTP's chroot as `enmesh-test/beam:27`; an error for the release that has none.
+    /// Who its containers run as when their pod does not say: `UID:GID`.
+    pub fn with_user(mut self, user: &str) -> Self {
+        user.clone_into(&mut self.user);
+        self
+    }
+
+    /// The image that is shipped, as `enmesh-test/enmesh`: the static program that `ENMESH_STATIC_BIN` names, and nothing else.
+    pub fn enmesh() -> Result<Self> {
+        let program = std::env::var_os(STATIC_PROGRAM_VARIABLE).with_context(|| {
+            format!(
+                "{STATIC_PROGRAM_VARIABLE} is to name the static program: `cargo xtask image`, or for a quick one \
+                 `cargo build -p enmesh-cli --target {}-unknown-linux-musl`",
+                std::env::consts::ARCH
+            )
+        })?;
+        let program = PathBuf::from(program);
+        ensure!(
+            program.is_file(),
+            "{STATIC_PROGRAM_VARIABLE} names {}, which is no file",
+            program.display()
+        );
+        Ok(Self::of_program(SHIPPED_NAME, &program))
+    }
+
+    /// The image of a static program, as `/enmesh`.
+    pub fn of_program(name: &str, program: &Path) -> Self {
+        Self::new(name, Vec::new())
+            .with_file(program, "/enmesh")
+            .with_command("/enmesh")
+            .with_user("65532:65532")
+    }
+
+    /// An OTP's chroot as `enmesh-test/beam:27`.
     pub fn beam(otp: Otp) -> Result<Self> {
-        let root = otp
-            .root()
-            .with_context(|| format!("{otp} is on the machine itself, not in a folder"))?;
-        Ok(Self::new(
-            &format!("enmesh-test/beam:{}", otp.release()),
-            vec![Layer::Root(root)],
-        ))
+        let root = otp.chroot();
+        ensure!(
+            root.is_dir(),
+            "{} is missing: `cargo xtask peers` makes it",
+            root.display()
+        );
+        Ok(Self::new(&Self::beam_name(otp), vec![Layer::Root(root)]))
+    }
+
+    pub(super) fn beam_name(otp: Otp) -> String {
+        format!("enmesh-test/beam:{}", otp.release())
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Adds one executable file.
@@ -100,7 +148,11 @@ impl Image {
         let config = json!({
             "architecture": architecture,
             "os": "linux",
-            "config": {"Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"], "Entrypoint": self.command},
+            "config": {
+                "Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
+                "Entrypoint": self.command,
+                "User": self.user,
+            },
             "rootfs": {"type": "layers", "diff_ids": diff_ids},
         });
         let config = add_json(

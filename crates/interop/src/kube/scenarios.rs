@@ -1,0 +1,83 @@
+//! Stories that share a cluster: side by side, each in a namespace of its own.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread;
+use std::time::Instant;
+
+use anyhow::{Result, anyhow};
+
+use super::cluster::Cluster;
+
+/// A name, which is its namespace's as well (with `-` for `_`), and the story, which is told the namespace.
+pub type Scenario<'a> = (
+    &'a str,
+    &'a (dyn Fn(&Cluster, &str) -> Result<()> + Sync + 'a),
+);
+
+/// Set by `cargo xtask test --full`: the whole product of scenarios, where else a table covers them.
+const FULL_VARIABLE: &str = "ENMESH_FULL";
+
+/// Whether everything is to be tried, however long it takes.
+pub fn full() -> bool {
+    std::env::var_os(FULL_VARIABLE).is_some_and(|value| value == "1")
+}
+
+/// Runs each in a thread and a namespace of its own, and says how long it took.
+///
+/// A namespace is deleted when its story has ended well; of one that has not, the pods and events are printed.
+///
+/// # Panics
+///
+/// When any has failed, with the names of all that have.
+pub fn scenarios(cluster: &Cluster, all: &[Scenario<'_>]) {
+    let failures: Vec<String> = thread::scope(|scope| {
+        let running: Vec<_> = all
+            .iter()
+            .map(|(name, story)| (*name, scope.spawn(|| run_one(cluster, name, *story))))
+            .collect();
+        let ended = running.into_iter().map(|(name, thread)| {
+            let outcome = thread.join().unwrap_or_else(|panic| Err(told(&*panic)));
+            outcome.err().map(|error| format!("{name}: {error:#}"))
+        });
+        ended.flatten().collect()
+    });
+    assert!(
+        failures.is_empty(),
+        "{} of {} scenarios failed:\n{}",
+        failures.len(),
+        all.len(),
+        failures.join("\n\n")
+    );
+}
+
+fn run_one(
+    cluster: &Cluster,
+    name: &str,
+    story: &(dyn Fn(&Cluster, &str) -> Result<()> + Sync),
+) -> Result<()> {
+    let namespace = name.replace('_', "-");
+    let begin = Instant::now();
+    cluster.ensure_namespace(&namespace)?;
+    let outcome = catch_unwind(AssertUnwindSafe(|| story(cluster, &namespace)))
+        .unwrap_or_else(|panic| Err(told(&*panic)));
+    let took = begin.elapsed().as_secs_f64();
+    match &outcome {
+        Ok(()) => {
+            println!("scenario {name}: ok, {took:.1} s");
+            cluster.kubectl(["delete", "namespace", &namespace, "--wait=false"])?;
+        }
+        Err(error) => {
+            let left = ["get", "pods,events", "--output=wide", "-n", &namespace];
+            let left = cluster.kubectl(left).unwrap_or_else(|why| why.to_string());
+            println!("scenario {name}: FAILED, {took:.1} s: {error:#}\n{left}");
+        }
+    }
+    outcome
+}
+
+/// What a panic says.
+fn told(panic: &(dyn std::any::Any + Send)) -> anyhow::Error {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    anyhow!("{}", text.unwrap_or("it panicked"))
+}
