@@ -22,6 +22,8 @@ mod domain;
 mod failure;
 #[cfg(feature = "kubernetes")]
 mod follower;
+#[cfg(feature = "kubernetes")]
+mod host_form;
 mod lookup;
 mod name_mode;
 mod name_rules;
@@ -29,6 +31,10 @@ mod name_rules;
 mod naming;
 #[cfg(feature = "kubernetes")]
 mod objects;
+#[cfg(feature = "kubernetes")]
+mod pod_facts;
+#[cfg(feature = "kubernetes")]
+mod pod_name;
 #[cfg(feature = "kubernetes")]
 mod seen;
 #[cfg(feature = "kubernetes")]
@@ -46,4 +52,8 @@ mod transport;
 pub use config::{KubernetesConfig, Readiness};
 pub use lookup::LookupMode;
 pub use name_mode::{NameMode, PortSource};
+#[cfg(feature = "kubernetes")]
+pub use pod_facts::PodFacts;
+#[cfg(feature = "kubernetes")]
+pub use pod_name::{PodDoubt, PodFact, PodNameError};
 pub use template::{NameTemplate, NameTemplateError};

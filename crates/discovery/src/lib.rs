@@ -7,6 +7,7 @@
 //! | [`Source`] | says [`Update`](enmesh_membership::Update) after update, for ever |
 //! | [`SourceContext`] | what a source must know of the node that asks |
 //! | [`Secret`] | a secret of the configuration, which shows itself nowhere |
+//! | `PodFacts` | what a pod knows of itself, and the name of its node (feature `kubernetes`) |
 //! | [`probe`] | asks whoever listens at an address for its name |
 //!
 //! A look-up that fails, or that tells a part only, removes nobody: a source then says
@@ -62,6 +63,8 @@ pub use jitter::{Jitter, JitterError};
 pub use kubernetes::{
     KubernetesConfig, LookupMode, NameMode, NameTemplate, NameTemplateError, PortSource, Readiness,
 };
+#[cfg(feature = "kubernetes")]
+pub use kubernetes::{PodDoubt, PodFact, PodFacts, PodNameError};
 pub use kubernetes_dns::KubernetesDnsConfig;
 pub use kubernetes_dns_srv::KubernetesDnsSrvConfig;
 pub use local_epmd::LocalEpmdConfig;

@@ -47,7 +47,7 @@ const READY_ALLOWED: &str = "any or ready";
 /// The most namespaces of one topology; each has a connection to the API server of its own.
 pub(super) const MAX_NAMESPACES: usize = 32;
 
-const DEFAULT_ACCOUNT_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+pub(super) const DEFAULT_ACCOUNT_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// Strategy `kubernetes`: the pods behind a Service or a label selector, listed once and then
 /// watched.

@@ -41,6 +41,7 @@ pub(super) enum Origin {
     ResolvConf,
     #[cfg_attr(not(feature = "dns"), allow(dead_code))]
     CanonicalName,
+    HostsFile,
     Default,
 }
 
@@ -52,6 +53,7 @@ impl fmt::Display for Origin {
             Self::Environment => "the variable CLUSTER_DOMAIN",
             Self::ResolvConf => "the entry svc.… of the search list in resolv.conf",
             Self::CanonicalName => "the canonical name of kubernetes.default.svc",
+            Self::HostsFile => "the hosts file",
             Self::Default => "nobody, so it is what most clusters have",
         })
     }
@@ -100,6 +102,17 @@ impl Domain {
             let origin = Origin::CanonicalName;
             return Self { name, origin };
         }
+        Self::usual()
+    }
+
+    /// The one that the hosts file has in the pod's own name.
+    pub(super) fn in_hosts(name: String) -> Self {
+        let origin = Origin::HostsFile;
+        Self { name, origin }
+    }
+
+    /// What most clusters have.
+    pub(super) fn usual() -> Self {
         Self {
             name: DEFAULT.to_owned(),
             origin: Origin::Default,

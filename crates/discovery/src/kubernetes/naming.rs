@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use enmesh_identity::{NameForm, NodeName, PeerAddr};
 
 use super::config::KubernetesConfig;
+use super::host_form::{HostForm, HostLack, dashed, hostname, undashed};
 use super::name_mode::{NameMode, PortSource};
 use super::seen::{NamedPort, Seen};
 use super::template::{NameTemplate, TemplateField, Unfilled};
@@ -44,25 +45,6 @@ enum Way {
     Epmd(HostForm),
 }
 
-/// What stands after the `@`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum HostForm {
-    /// `10.1.2.3`.
-    Ip,
-    /// `10-1-2-3.NAMESPACE.pod.DOMAIN`.
-    Dns,
-    /// `10-1-2-3.SERVICE.NAMESPACE.svc.DOMAIN`, or the host name in its place.
-    Srv,
-    /// `HOSTNAME.SERVICE.NAMESPACE.svc.DOMAIN`.
-    Hostname,
-    /// The same with the pod's name where it has no host name, as a pod's own `hostname` says it.
-    Named,
-    /// `POD`.
-    ShortPod,
-    /// `POD.SERVICE.NAMESPACE.svc.DOMAIN`.
-    LongPod,
-}
-
 /// One node of a pod, as far as its place is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Place<'s> {
@@ -77,12 +59,8 @@ pub(super) struct Place<'s> {
 pub(super) enum Lack<'a> {
     /// It has no such port.
     Port(&'a PortSource),
-    /// It has neither `spec.hostname` nor `spec.subdomain`.
-    Hostname,
-    /// The object that tells of it does not know the pod's name.
-    Pod,
-    /// Nobody says which Service it belongs to.
-    Service,
+    /// Its host part lacks something.
+    Host(HostLack),
     /// The template asks for more than there is.
     Template(Unfilled<'a>),
     /// What comes of it is no node name.
@@ -91,16 +69,22 @@ pub(super) enum Lack<'a> {
     Form(NodeName),
 }
 
+impl From<HostLack> for Lack<'_> {
+    fn from(lack: HostLack) -> Self {
+        Self::Host(lack)
+    }
+}
+
 impl fmt::Display for Lack<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Port(port) => write!(f, "it has no port `{port}`"),
-            Self::Hostname => f.write_str(
+            Self::Host(HostLack::Hostname) => f.write_str(
                 "it has neither spec.hostname nor spec.subdomain, or the lookup does not tell them; \
                  with mode=pod its own name would do",
             ),
-            Self::Pod => f.write_str("the name of the pod is not told"),
-            Self::Service => f.write_str(
+            Self::Host(HostLack::Pod) => f.write_str("the name of the pod is not told"),
+            Self::Host(HostLack::Service) => f.write_str(
                 "nobody says which Service it belongs to; name it with kubernetes_service_name",
             ),
             Self::Template(unfilled) => unfilled.fmt(f),
@@ -134,7 +118,7 @@ impl Naming {
     /// Whether names stand in the cluster's domain.
     pub(super) fn needs_domain(config: &KubernetesConfig, own: &NodeName) -> bool {
         match Way::new(config, own) {
-            Way::Host(form) | Way::Epmd(form) => !matches!(form, HostForm::Ip | HostForm::ShortPod),
+            Way::Host(form) | Way::Epmd(form) => form.needs_domain(),
             Way::Template(template) => template.needs_domain(),
             Way::Ask => false,
         }
@@ -356,31 +340,7 @@ impl Naming {
         seen: &'a Seen,
         address: IpAddr,
     ) -> Result<String, Lack<'a>> {
-        let (namespace, domain) = (&seen.namespace, &self.domain);
-        let pod = || seen.pod.as_deref().ok_or(Lack::Pod);
-        let in_service = |label: &str| {
-            let service = self.service(seen).ok_or(Lack::Service)?;
-            Ok(format!("{label}.{service}.{namespace}.svc.{domain}"))
-        };
-        match form {
-            HostForm::Ip => Ok(address.to_string()),
-            HostForm::Dns => Ok(format!("{}.{namespace}.pod.{domain}", dashed(address))),
-            // A pod's host name is known to DNS within its subdomain alone; slices and Endpoints
-            // have none but such.
-            HostForm::Srv => match &seen.hostname {
-                Some(hostname) if seen.service.is_some() || seen.subdomain.is_some() => {
-                    in_service(hostname)
-                }
-                _ => in_service(&dashed(address)),
-            },
-            HostForm::Hostname => in_service(hostname(seen).ok_or(Lack::Hostname)?),
-            HostForm::Named => match &seen.hostname {
-                Some(hostname) => in_service(hostname),
-                None => in_service(pod()?),
-            },
-            HostForm::ShortPod => pod().map(str::to_owned),
-            HostForm::LongPod => in_service(pod()?),
-        }
+        Ok(form.host(seen, address, self.service(seen), &self.domain)?)
     }
 
     /// The Service in the pod's name: the configured one, else the one whose endpoint it is, else
@@ -416,26 +376,6 @@ impl Way {
     }
 }
 
-impl HostForm {
-    /// The form of our own host part, which those of our peers are most likely to have.
-    pub(super) fn like(own: &NodeName) -> Self {
-        let host = own.host();
-        if host.as_ip().is_some() {
-            return Self::Ip;
-        }
-        if own.form() == NameForm::Short {
-            return Self::ShortPod;
-        }
-        let labels: Vec<&str> = host.as_str().split('.').collect();
-        match labels[..] {
-            [_, _, "pod", ..] => Self::Dns,
-            [address, _, _, "svc", ..] if undashed(address).is_some() => Self::Srv,
-            [_, _, _, "svc", ..] => Self::Named,
-            _ => Self::Ip,
-        }
-    }
-}
-
 /// The Service in our own host part.
 fn own_service(own: &NodeName) -> Option<&str> {
     let mut labels = own.host().as_str().split('.').skip(1);
@@ -449,25 +389,6 @@ fn at(name: NodeName, address: IpAddr, place: Place<'_>) -> PeerAddr {
         Some(port) => peer.with_port(port),
         None => peer,
     }
-}
-
-/// The host name by which the cluster's DNS knows the pod.
-fn hostname(seen: &Seen) -> Option<&str> {
-    let in_subdomain = || seen.subdomain.as_ref().and(seen.pod.as_deref());
-    seen.hostname.as_deref().or_else(in_subdomain)
-}
-
-/// The cluster's DNS spells an IPv6 address with dashes as well.
-fn dashed(address: IpAddr) -> String {
-    address.to_string().replace(['.', ':'], "-")
-}
-
-/// The address that the first label of a host part spells.
-fn undashed(host: &str) -> Option<IpAddr> {
-    let label = host.split('.').next()?;
-    let v4 = || label.replace('-', ".").parse().ok().map(IpAddr::V4);
-    let v6 = || label.replace('-', ":").parse().ok().map(IpAddr::V6);
-    v4().or_else(v6)
 }
 
 /// The names of an epmd's list that are nodes' which stay.
