@@ -43,6 +43,14 @@ pub(crate) struct AgentOptions {
     /// The full name of the node that is steered, as in web@10.1.2.3 [default: RELEASE_NODE].
     #[arg(long, visible_alias = "name", value_name = "NAME")]
     node: Option<String>,
+    /// Make the part of the name after the @ of what the pod knows of itself: ip, dns, srv, hostname
+    /// or pod; --node is the part before it then [default: whole].
+    #[arg(long, value_name = "MODE")]
+    name_mode: Option<String>,
+    /// The headless Service that the pod belongs to, for the modes srv, hostname and pod [default:
+    /// SERVICE_NAME].
+    #[arg(long, value_name = "NAME")]
+    service: Option<String>,
     /// The address of the pod, where the node is if not on loopback [default: POD_IP].
     #[arg(long, value_name = "ADDR")]
     pod_ip: Option<IpAddr>,
@@ -100,12 +108,18 @@ impl AgentOptions {
             topologies: &self.topology,
             cookies: &[],
         };
+        let with_address = self
+            .pod_ip
+            .map(|address| environment.clone().with("POD_IP", address.to_string()));
+        let environment = with_address.as_ref().unwrap_or(environment);
         flags.read(self.config.as_deref(), environment)
     }
 
     fn layer(&self) -> Layer {
         Flags::layer([
             ("name", &self.node),
+            ("name_mode", &self.name_mode),
+            ("service", &self.service),
             ("cookie_file", &self.cookie_file),
             ("epmd", &self.epmd),
             ("epmd_port", &self.epmd_port),

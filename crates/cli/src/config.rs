@@ -11,6 +11,7 @@ mod expand;
 mod file;
 mod merge;
 mod peer_cookie;
+mod pod_name;
 mod print;
 mod setting;
 mod topology;

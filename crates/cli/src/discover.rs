@@ -62,6 +62,14 @@ pub(crate) struct DiscoverOptions {
     /// told, and leave it out of what they find [default: enmesh@127.0.0.1].
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
+    /// Make the part of the name after the @ of what the pod knows of itself: ip, dns, srv, hostname
+    /// or pod; --name is the part before it then [default: whole].
+    #[arg(long, value_name = "MODE")]
+    name_mode: Option<String>,
+    /// The headless Service that the pod belongs to, for the modes srv, hostname and pod [default:
+    /// SERVICE_NAME].
+    #[arg(long, value_name = "NAME")]
+    service: Option<String>,
     /// The port of epmd, here and at the peers [default: 4369].
     #[arg(long, value_name = "PORT")]
     epmd_port: Option<String>,
@@ -107,6 +115,8 @@ impl DiscoverOptions {
         let log_level = Some(self.log_level.clone());
         Flags::layer([
             ("name", &self.name),
+            ("name_mode", &self.name_mode),
+            ("service", &self.service),
             ("epmd_port", &self.epmd_port),
             ("log_format", &self.log_format),
             ("log_level", &log_level),

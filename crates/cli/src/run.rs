@@ -30,7 +30,7 @@ Examples:
   enmesh run --config enmesh.toml --log-format json
   enmesh run --name r@$POD_IP --epmd none --dist-port 4370 \\
     --topology 'strategy=kubernetes kubernetes_ip_lookup_mode=pods kubernetes_selector=app=web'
-  enmesh run --name r@$POD_IP --topology 'strategy=dns_poll query=web.ns.svc node_basename=web'
+  enmesh run --name web --name-mode ip --topology 'strategy=dns_poll query=web.ns.svc node_basename=web'
 
 Exit codes: 0 ended by a signal, 64 wrong usage, 78 wrong configuration, 1 anything else.")]
 pub(crate) struct RunOptions {
@@ -40,6 +40,14 @@ pub(crate) struct RunOptions {
     /// Our full name, as in app@10.0.0.1.
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
+    /// Make the part of the name after the @ of what the pod knows of itself: ip, dns, srv, hostname
+    /// or pod; --name is the part before it then [default: whole].
+    #[arg(long, value_name = "MODE")]
+    name_mode: Option<String>,
+    /// The headless Service that the pod belongs to, for the modes srv, hostname and pod [default:
+    /// SERVICE_NAME].
+    #[arg(long, value_name = "NAME")]
+    service: Option<String>,
     /// The file that holds the cluster's cookie.
     #[arg(long, value_name = "FILE")]
     cookie_file: Option<String>,
@@ -136,6 +144,8 @@ impl RunOptions {
         let echo = self.echo.then(|| "true".to_owned());
         Flags::layer([
             ("name", &self.name),
+            ("name_mode", &self.name_mode),
+            ("service", &self.service),
             ("cookie_file", &self.cookie_file),
             ("allow", &self.allow),
             ("visible", &visible),

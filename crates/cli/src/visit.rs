@@ -25,6 +25,14 @@ pub(crate) struct VisitOptions {
     /// The node's full name [default: ENMESH_NAME, RELEASE_NODE or the file's name].
     #[arg(long, visible_alias = "node", value_name = "NAME")]
     name: Option<String>,
+    /// Make the part of the name after the @ of what the pod knows of itself: ip, dns, srv, hostname
+    /// or pod; --name is the part before it then [default: whole].
+    #[arg(long, value_name = "MODE")]
+    name_mode: Option<String>,
+    /// The headless Service that the pod belongs to, for the modes srv, hostname and pod [default:
+    /// SERVICE_NAME].
+    #[arg(long, value_name = "NAME")]
+    service: Option<String>,
     /// The file that holds the cluster's cookie.
     #[arg(long, value_name = "FILE")]
     cookie_file: Option<String>,
@@ -49,6 +57,8 @@ impl VisitOptions {
     ) -> Result<RunConfig, Failure> {
         let settings = Flags::layer([
             ("name", &self.name),
+            ("name_mode", &self.name_mode),
+            ("service", &self.service),
             ("cookie_file", &self.cookie_file),
             ("epmd", &self.epmd),
             ("epmd_port", &self.epmd_port),

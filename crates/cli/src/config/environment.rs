@@ -1,11 +1,23 @@
 //! The environment of the process, taken once.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 /// The environment variables as they were at the start, those that are valid UTF-8.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Environment {
     variables: BTreeMap<String, String>,
+    /// Where the files are that kubelet writes into a container.
+    root: PathBuf,
+}
+
+impl Default for Environment {
+    fn default() -> Self {
+        Self {
+            variables: BTreeMap::new(),
+            root: PathBuf::from("/"),
+        }
+    }
 }
 
 impl Environment {
@@ -21,6 +33,17 @@ impl Environment {
         self.variables.get(name).map(String::as_str)
     }
 
+    /// The same with another value of `name`.
+    pub(crate) fn with(mut self, name: &str, value: String) -> Self {
+        self.variables.insert(name.to_owned(), value);
+        self
+    }
+
+    /// Where the container's files are.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// The value of `name` if it is set and not empty: an empty variable means "not given", as
     /// in a Deployment that blanks one out.
     pub(crate) fn get_filled(&self, name: &str) -> Option<&str> {
@@ -32,6 +55,7 @@ impl FromIterator<(String, String)> for Environment {
     fn from_iter<I: IntoIterator<Item = (String, String)>>(pairs: I) -> Self {
         Self {
             variables: pairs.into_iter().collect(),
+            ..Self::default()
         }
     }
 }

@@ -91,6 +91,9 @@ pub(crate) enum ConfigError {
         /// How to set it.
         next: &'static str,
     },
+    /// The pod does not know enough of itself for a node name.
+    #[error("no node name: {0}")]
+    PodName(#[from] enmesh_discovery::PodNameError),
     /// The cookie's file cannot be used. The text never holds a part of the cookie.
     #[error("{}: {reason}; put the cluster's cookie into it: the file is read from {origin}", .path.display())]
     Cookie {

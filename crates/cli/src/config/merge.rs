@@ -16,6 +16,7 @@ use super::environment::Environment;
 use super::error::{ConfigError, ConfigErrors, Origin};
 use super::file::{FileLayer, read_file};
 use super::peer_cookie::{self, PeerCookie};
+use super::pod_name::{self, PodName};
 use super::setting::{self, KEYS, Key, LogFormat, TOPOLOGY_VARIABLE};
 use super::topology;
 
@@ -146,13 +147,13 @@ impl Merged {
             settings: self.settings,
             errors: self.errors,
         };
-        let name = reader.optional("name", |text| text.parse::<NodeName>());
+        let (name, address) = reader.name(environment);
         let listen = reader.optional("listen", setting::address);
         let cookie_file = reader.optional("cookie_file", setting::path);
         let cookie_origin = reader.settings.get("cookie_file").map(|raw| &raw.origin);
         let cookie = CookieSource::choose(cookie_file.zip(cookie_origin), environment);
         let config = RunConfig {
-            listen: listen.unwrap_or_else(|| any_address(name.as_ref())),
+            listen: listen.unwrap_or_else(|| any_address(name.as_ref(), address)),
             name,
             cookie,
             cookies: self.cookies,
@@ -225,6 +226,31 @@ impl Reader {
         None
     }
 
+    /// Our full name, with the pod's address if it was made of what the pod knows.
+    fn name(&mut self, environment: &Environment) -> (Option<NodeName>, Option<IpAddr>) {
+        let mode = self.optional("name_mode", setting::name_mode).flatten();
+        let Some(mode) = mode else {
+            let whole = self.optional("name", str::parse::<NodeName>);
+            return (whole, None);
+        };
+        let text = |key: &str| self.settings.get(key).map(|raw| raw.text.as_str());
+        if text("name").is_some_and(|name| name.contains('@')) {
+            let reason = "this is a whole name, and name_mode makes the part after the @";
+            self.refuse("name", reason, pod_name::BASENAME_ALLOWED);
+            return (None, None);
+        }
+        match PodName::make(mode, text("name"), text("service"), environment) {
+            Ok(made) => {
+                let address = made.facts.address();
+                (Some(made.name), address)
+            }
+            Err(error) => {
+                self.errors.push(error);
+                (None, None)
+            }
+        }
+    }
+
     fn optional<T, E: Display>(
         &mut self,
         name: &'static str,
@@ -267,9 +293,10 @@ fn key_of(name: &str) -> &'static Key {
         .expect("every setting that is read has its key")
 }
 
-/// Every address of the family that the host part spells, IPv4 otherwise, as a BEAM does.
-fn any_address(name: Option<&NodeName>) -> IpAddr {
-    match name.and_then(|name| name.host().as_ip()) {
+/// Every address of the family that the host part spells, or of the pod's `address` where the name
+/// was made of that; IPv4 otherwise, as a BEAM does.
+fn any_address(name: Option<&NodeName>, address: Option<IpAddr>) -> IpAddr {
+    match name.and_then(|name| name.host().as_ip()).or(address) {
         Some(IpAddr::V6(_)) => Ipv6Addr::UNSPECIFIED.into(),
         _ => Ipv4Addr::UNSPECIFIED.into(),
     }

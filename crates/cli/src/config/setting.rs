@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use enmesh::{Allowed, AutoConnect};
+use enmesh_discovery::NameMode;
 
 /// One setting: what it is called on each of the three roads. Its flag is the key with `-` for
 /// `_` and `.`.
@@ -27,11 +28,21 @@ pub(crate) const COOKIES_KEY: &str = "cookies";
 pub(crate) const TOPOLOGY_VARIABLE: &str = "ENMESH_TOPOLOGY";
 
 /// Every setting with one value. `ERL_DIST_PORT` and `ERL_EPMD_PORT` are Erlang's own.
-pub(crate) const KEYS: [Key; 21] = [
+pub(crate) const KEYS: [Key; 23] = [
     Key {
         name: "name",
         variables: &["ENMESH_NAME"],
         allowed: "alive@host, as in app@10.0.0.1, at most 255 characters",
+    },
+    Key {
+        name: "name_mode",
+        variables: &["ENMESH_NAME_MODE"],
+        allowed: "whole, or ip, dns, srv, hostname or pod, with the part before the @ as name",
+    },
+    Key {
+        name: "service",
+        variables: &["ENMESH_SERVICE", "SERVICE_NAME"],
+        allowed: "the name of the headless Service that the pod belongs to",
     },
     Key {
         name: "cookie_file",
@@ -169,6 +180,16 @@ impl std::fmt::Display for LogFormat {
 const NET_TICKTIME_RANGE: std::ops::RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(7200);
 const NET_TICKINTENSITY_RANGE: std::ops::RangeInclusive<u32> = 4..=1000;
+
+/// How the name of a pod's node is made; none where it is whole as it was given.
+pub(crate) fn name_mode(text: &str) -> Result<Option<NameMode>, &'static str> {
+    match text {
+        "whole" => Ok(None),
+        text => NameMode::of_own(text)
+            .map(Some)
+            .map_err(|_| "no way to make our own name"),
+    }
+}
 
 /// `true` or `false`; `1`, `0`, `yes` and `no` too, as people write them into Deployments.
 pub(crate) fn switch(text: &str) -> Result<bool, String> {

@@ -492,3 +492,76 @@ fn a_topology_of_any_length_is_not_repeated_whole() {
         assert!(error.len() < 600, "{} bytes", error.len());
     }
 }
+
+#[test]
+fn a_pod_makes_its_own_name_from_whichever_road_says_how() {
+    let pod = [
+        ("POD_IP", "10.1.2.3"),
+        ("POD_NAMESPACE", "prod"),
+        ("CLUSTER_DOMAIN", "k8s.example"),
+    ];
+    let name = |flags: &[(&'static str, &str)], more: &[(&str, &str)], file: &str| {
+        let variables = [&pod[..], more].concat();
+        let config = merge(flags, &[], &variables, file)?;
+        Ok::<_, String>(config.name.unwrap().to_string())
+    };
+    let ip = [("name", "web"), ("name_mode", "ip")];
+    assert_eq!(name(&ip, &[], ""), Ok("web@10.1.2.3".to_owned()));
+    let from_file = name(&[], &[("ENMESH_NAME", "api")], "name_mode = \"dns\"");
+    assert_eq!(
+        from_file,
+        Ok("api@10-1-2-3.prod.pod.k8s.example".to_owned())
+    );
+    let srv = [
+        ("ENMESH_NAME_MODE", "srv"),
+        ("SERVICE_NAME", "all"),
+        ("RELEASE_NAME", "shop"),
+    ];
+    let by_variables = name(&[], &srv, "");
+    assert_eq!(
+        by_variables,
+        Ok("shop@10-1-2-3.all.prod.svc.k8s.example".to_owned())
+    );
+    let whole = [("name", "web@10.9.9.9"), ("name_mode", "whole")];
+    assert_eq!(name(&whole, &srv, ""), Ok("web@10.9.9.9".to_owned()));
+}
+
+#[test]
+fn a_name_that_cannot_be_made_says_what_to_add() {
+    let error = |flags: &[(&'static str, &str)], variables: &[(&str, &str)]| {
+        merge(flags, &[], variables, "").unwrap_err()
+    };
+    let ip = ("name_mode", "ip");
+    let text = error(&[("name", "web"), ip], &[]);
+    assert!(
+        text.contains("POD_IP is not set") && text.contains("status.podIP"),
+        "{text}"
+    );
+    let text = error(&[("name", "web@h"), ip], &[("POD_IP", "10.1.2.3")]);
+    assert!(
+        text.contains("--name") && text.contains("before the @ alone"),
+        "{text}"
+    );
+    let text = error(&[ip], &[("POD_IP", "10.1.2.3")]);
+    assert!(text.contains("before the @ is not set"), "{text}");
+    let text = error(&[("name", "web"), ("name_mode", "auto")], &[]);
+    assert!(
+        text.contains("--name-mode") && text.contains("hostname or pod"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_name_made_of_an_ipv6_address_listens_on_ipv6() {
+    let flags = [("name", "web"), ("name_mode", "dns")];
+    let variables = [("POD_IP", "fd00::7"), ("POD_NAMESPACE", "prod")];
+    let config = merge(&flags, &[], &variables, "").unwrap();
+    assert!(
+        config
+            .name
+            .unwrap()
+            .as_str()
+            .starts_with("web@fd00--7.prod.pod.")
+    );
+    assert_eq!(config.listen.to_string(), "::");
+}
