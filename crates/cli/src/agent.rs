@@ -12,6 +12,7 @@ use crate::config::{
     load_cookie,
 };
 use crate::exit::Failure;
+use crate::http::Http;
 use crate::reload::{Reloads, Seen};
 use crate::service;
 
@@ -81,6 +82,12 @@ pub(crate) struct AgentOptions {
     /// Where peers come from, as key=value pairs; may be repeated, and replaces the file's.
     #[arg(long, value_name = "'strategy=… key=value …'")]
     topology: Vec<String>,
+    /// Serve /livez and /readyz over HTTP here, as in 10.0.0.1:9369 [default: nowhere].
+    #[arg(long, value_name = "ADDR:PORT")]
+    http_listen: Option<String>,
+    /// How many peers must be connected for us to be ready [default: 0].
+    #[arg(long, value_name = "N")]
+    min_peers: Option<String>,
     /// When the link of a peer that left every topology is closed: never, grace (after 15 s) or
     /// immediate [default: never].
     #[arg(long, value_name = "WHEN")]
@@ -128,6 +135,8 @@ impl AgentOptions {
             ("tls.cert_file", &self.tls_cert_file),
             ("tls.key_file", &self.tls_key_file),
             ("tls.ca_file", &self.tls_ca_file),
+            ("http.listen", &self.http_listen),
+            ("min_peers", &self.min_peers),
             ("prune", &self.prune),
             ("on_leave", &self.on_leave),
             ("on_event", &self.on_event),
@@ -145,6 +154,7 @@ pub(crate) fn run(options: &AgentOptions, environment: &Environment) -> Result<(
     service::serve(config, say, async |config| {
         let read = || options.read(environment);
         let reloads = Reloads::listen(seen, &config, read)?;
+        let http = Http::of(&config, false);
         let node = node_name(&config, environment)?;
         let agent = agent(&config, node.clone(), options, environment)?;
         tracing::info!(%node, "agent started");
@@ -160,7 +170,7 @@ pub(crate) fn run(options: &AgentOptions, environment: &Environment) -> Result<(
             let started = steering.start(agent.start());
             started.map_err(|error| Failure::Start { error })
         };
-        service::attend(starting, reloads, false).await
+        service::attend(starting, reloads, http, false).await
     })
 }
 

@@ -43,6 +43,16 @@ pub(crate) enum Failure {
         /// What the server said.
         error: enmesh_epmd::BindError,
     },
+    /// Nobody would be told whether the member lives.
+    #[error(
+        "the http server did not start: {}; see who holds the port (ss -ltnp) and whose address \
+         it is, or give another --http-listen",
+        chain(error)
+    )]
+    Http {
+        /// What the server said.
+        error: enmesh_admin::BindError,
+    },
     /// A step of the demo was not true, or it could not begin.
     #[error("{0}")]
     Demo(#[from] DemoError),
@@ -105,6 +115,7 @@ impl Failure {
             Self::Discover(_)
             | Self::SourceDied
             | Self::Epmd { .. }
+            | Self::Http { .. }
             | Self::Demo(_)
             | Self::Visit(_)
             | Self::System { .. }

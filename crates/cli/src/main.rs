@@ -8,6 +8,7 @@ mod demo;
 mod discover;
 mod epmd;
 mod exit;
+mod http;
 mod leave;
 mod log;
 mod manifests;

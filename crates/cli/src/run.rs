@@ -9,6 +9,7 @@ use crate::config::{
     ConfigError, ConfigErrors, Environment, Flags, Layer, PeerCookie, RunConfig, load_cookie,
 };
 use crate::exit::Failure;
+use crate::http::Http;
 use crate::reload::{Reloads, Seen};
 use crate::service;
 
@@ -105,6 +106,12 @@ pub(crate) struct RunOptions {
     /// Where peers come from, as key=value pairs; may be repeated, and replaces the file's.
     #[arg(long, value_name = "'strategy=… key=value …'")]
     topology: Vec<String>,
+    /// Serve /livez and /readyz over HTTP here, as in 10.0.0.1:9369 [default: nowhere].
+    #[arg(long, value_name = "ADDR:PORT")]
+    http_listen: Option<String>,
+    /// How many peers must be connected for us to be ready [default: 0].
+    #[arg(long, value_name = "N")]
+    min_peers: Option<String>,
     /// When the link of a peer that left every topology is closed: never, grace (after 15 s) or
     /// immediate [default: never].
     #[arg(long, value_name = "WHEN")]
@@ -161,6 +168,8 @@ impl RunOptions {
             ("tls.key_file", &self.tls_key_file),
             ("tls.ca_file", &self.tls_ca_file),
             ("tls.verify_client", &self.tls_verify_client),
+            ("http.listen", &self.http_listen),
+            ("min_peers", &self.min_peers),
             ("prune", &self.prune),
             ("on_event", &self.on_event),
             ("log_format", &self.log_format),
@@ -177,12 +186,13 @@ pub(crate) fn run(options: &RunOptions, environment: &Environment) -> Result<(),
     service::serve(config, say, async |config| {
         let read = || options.read(environment);
         let reloads = Reloads::listen(seen, &config, read)?;
+        let http = Http::of(&config, !config.visible);
         let builder = builder(config, environment)?;
         let starting = async {
             let started = builder.start().await;
             started.map_err(|error| Failure::Start { error })
         };
-        service::attend(starting, reloads, options.exit_with_stdin).await
+        service::attend(starting, reloads, http, options.exit_with_stdin).await
     })
 }
 

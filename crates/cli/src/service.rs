@@ -4,12 +4,14 @@
 use std::io::Read;
 
 use enmesh::{Node, Steering, Term, TopologyChanges, TopologyError};
+use enmesh_admin::{Health, Subject};
 use enmesh_discovery::TopologyConfig;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{ConfigErrors, LogFormat, RunConfig};
 use crate::exit::Failure;
+use crate::http::Http;
 use crate::leave;
 use crate::log;
 use crate::on_event::on_event;
@@ -18,7 +20,7 @@ use crate::runtime;
 use crate::signals::Signals;
 
 /// What lives until somebody ends it.
-pub(crate) trait Service {
+pub(crate) trait Service: Subject {
     /// Waits until it has ended, whoever asked for it.
     async fn ended(&self);
     /// Follows these topologies and no others.
@@ -123,10 +125,27 @@ where
 }
 
 /// Starts a service, lets it follow what the configuration says from time to time, and ends it when
-/// a signal comes.
+/// a signal comes. From before its start until after its end `http` tells how it fares.
 pub(crate) async fn attend<S: Service, R>(
     starting: impl Future<Output = Result<S, Failure>>,
+    reloads: Reloads<R>,
+    http: Http,
+    exit_with_stdin: bool,
+) -> Result<(), Failure>
+where
+    R: FnMut() -> Result<RunConfig, ConfigErrors>,
+{
+    let serving = http.start::<S>()?;
+    let outcome = see_through(starting, reloads, serving.health(), exit_with_stdin).await;
+    serving.end().await;
+    outcome
+}
+
+/// From the start of a service to its end.
+async fn see_through<S: Service, R>(
+    starting: impl Future<Output = Result<S, Failure>>,
     mut reloads: Reloads<R>,
+    health: &Health<S>,
     exit_with_stdin: bool,
 ) -> Result<(), Failure>
 where
@@ -141,6 +160,7 @@ where
         () = &mut stdin_closed => return Ok(()),
         started = starting => started?,
     };
+    health.running(service.clone());
     let mut leave = service.told_to_leave();
     let (cause, mut signals_to_bear) = loop {
         tokio::select! {
@@ -158,6 +178,7 @@ where
             }
         }
     };
+    health.stopping();
     tracing::info!(cause, "stopping");
     let shutdown = service.shutdown();
     tokio::pin!(shutdown);

@@ -225,6 +225,11 @@ impl Roster {
         self.topologies.merged(name).is_some()
     }
 
+    /// Whether some topology says that we ourselves are being ended.
+    pub fn is_draining(&self) -> bool {
+        self.topologies.is_draining()
+    }
+
     /// How each topology fares, in the configured order.
     pub fn topologies(&self) -> impl Iterator<Item = TopologyStatus<'_>> {
         self.topologies.statuses()

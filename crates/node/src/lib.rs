@@ -49,6 +49,7 @@
 
 mod builder;
 mod call;
+mod condition;
 mod connector;
 mod crew;
 mod deadline;
@@ -92,6 +93,7 @@ mod workers;
 
 pub use builder::{Builder, StartError};
 pub use call::CallError;
+pub use condition::Condition;
 pub use connector::{Change, Changes, Connected, Connector, NodeChanges};
 pub use destination::Destination;
 pub use enmesh_derive::{FromTermOfEnmesh as FromTerm, ToTermOfEnmesh as ToTerm};

@@ -27,6 +27,7 @@ use crate::listen::Accepted;
 use crate::node::{Command, ConnectError};
 use crate::orders::Orders;
 use crate::sources::{Said, Sources};
+use crate::steer::Hold;
 use crate::view::Peer;
 use far_log::FarLog;
 use known_ports::KnownPorts;
@@ -205,7 +206,8 @@ impl Manager {
                 let _ = answer.send(connected);
             }
             Command::Topologies(command) => {
-                command.obey(&mut self.sources, &mut self.roster, now);
+                let hold = Hold::default();
+                command.obey(&mut self.sources, &mut self.roster, hold, now);
             }
         }
     }

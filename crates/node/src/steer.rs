@@ -55,14 +55,14 @@ pub(crate) struct Steer<C> {
 }
 
 /// Why nobody is dialled for the roster's sake.
-#[derive(Debug, Default)]
-struct Hold {
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Hold {
     /// The connector cannot act.
-    is_away: bool,
+    pub(crate) is_away: bool,
     /// A source says that we are being ended.
     is_draining: bool,
     /// The connector says so.
-    is_leaving: bool,
+    pub(crate) is_leaving: bool,
 }
 
 impl Hold {
@@ -135,7 +135,7 @@ impl<C: Connector> Steer<C> {
                 command = inputs.commands.recv() => match command {
                     Some(command) => {
                         let now = Instant::now();
-                        command.obey(&mut self.sources, &mut self.roster, now);
+                        command.obey(&mut self.sources, &mut self.roster, self.hold, now);
                     }
                     // The last handle is gone.
                     None => break,

@@ -150,10 +150,8 @@ impl Steering {
 
     /// How each topology fares, in the order in which they count; none once it has ended.
     pub async fn topologies(&self) -> Vec<TopologyStatus> {
-        let asked = ask(&self.shared.commands, |answer| TopologyCommand::Statuses {
-            answer,
-        });
-        asked.await.unwrap_or_default()
+        let condition = self.condition().await;
+        condition.map(|it| it.topologies).unwrap_or_default()
     }
 
     /// Follows these topologies and no others from now on, as
@@ -170,6 +168,11 @@ impl Steering {
             answer,
         });
         asked.await.unwrap_or(Err(TopologyError::ShutDown))
+    }
+
+    /// By which the deciding task is asked.
+    pub(crate) fn commands(&self) -> &mpsc::Sender<TopologyCommand> {
+        &self.shared.commands
     }
 
     /// Stops to steer; every link stays. Sources say goodbye for the node only where it is known to

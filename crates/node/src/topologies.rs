@@ -6,8 +6,10 @@ use enmesh_discovery::{SourceError, TopologyConfig};
 use enmesh_membership::{AddTopologyError, Roster, SourceFailure, TopologyName};
 use tokio::sync::oneshot;
 
+use crate::condition::Answer;
 use crate::node::{self, Command, Node};
 use crate::sources::Sources;
+use crate::steer::Hold;
 
 /// How a topology fares.
 ///
@@ -92,8 +94,8 @@ pub enum TopologyError {
 /// What a handle asks of the manager.
 #[derive(Debug)]
 pub(crate) enum TopologyCommand {
-    Statuses {
-        answer: oneshot::Sender<Vec<TopologyStatus>>,
+    Condition {
+        answer: oneshot::Sender<Answer>,
     },
     Add {
         topology: Box<TopologyConfig>,
@@ -111,10 +113,15 @@ pub(crate) enum TopologyCommand {
 
 impl TopologyCommand {
     /// Does what is asked. Whoever has gone meanwhile need not be answered.
-    pub(crate) fn obey(self, sources: &mut Sources, roster: &mut Roster, now: Instant) {
+    /// `hold` is why nobody is dialled, beyond what the roster itself knows.
+    pub(crate) fn obey(self, sources: &mut Sources, roster: &mut Roster, hold: Hold, now: Instant) {
         match self {
-            Self::Statuses { answer } => {
-                let _ = answer.send(sources.statuses(roster));
+            Self::Condition { answer } => {
+                let _ = answer.send(Answer {
+                    topologies: sources.statuses(roster),
+                    is_draining: roster.is_draining() || hold.is_leaving,
+                    is_away: hold.is_away,
+                });
             }
             Self::Add { topology, answer } => {
                 let _ = answer.send(sources.add(roster, now, *topology));
@@ -139,8 +146,8 @@ impl Node {
     /// # let _ = all_answered; }
     /// ```
     pub async fn topologies(&self) -> Vec<TopologyStatus> {
-        let asked = self.ask(|answer| TopologyCommand::Statuses { answer });
-        asked.await.unwrap_or_default()
+        let condition = self.condition().await;
+        condition.map(|it| it.topologies).unwrap_or_default()
     }
 
     /// Follows one more topology. Returns at once: its peers are found and connected in the
@@ -199,7 +206,7 @@ impl Node {
     }
 
     /// What the manager answers; `None` if it has ended.
-    async fn ask<T>(
+    pub(crate) async fn ask<T>(
         &self,
         command: impl FnOnce(oneshot::Sender<T>) -> TopologyCommand,
     ) -> Option<T> {

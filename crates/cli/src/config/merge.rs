@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
@@ -55,6 +55,10 @@ pub(crate) struct RunConfig {
     pub(crate) dist_auto_connect: AutoConnect,
     pub(crate) echo: bool,
     pub(crate) tls: Option<TlsConfig>,
+    /// Where `/livez` and `/readyz` are served, if anywhere.
+    pub(crate) http_listen: Option<SocketAddr>,
+    /// How many peers must be connected for us to be ready.
+    pub(crate) min_peers: u32,
     pub(crate) prune: Prune,
     /// What an agent does with its node's links when the node is about to end.
     pub(crate) on_leave: OnLeave,
@@ -175,6 +179,8 @@ impl Merged {
             ),
             echo: reader.or("echo", false, setting::switch),
             tls: reader.tls(),
+            http_listen: reader.optional("http.listen", setting::socket_address),
+            min_peers: reader.or("min_peers", 0, setting::min_peers),
             prune: reader.or("prune", Prune::default(), str::parse),
             on_leave: reader.or("on_leave", OnLeave::default(), str::parse),
             on_event: reader.optional("on_event", setting::command),

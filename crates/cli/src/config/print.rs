@@ -45,6 +45,7 @@ pub(crate) fn print(config: &RunConfig) -> String {
     let auto_connect = setting::auto_connect_word(config.dist_auto_connect);
     line(&mut out, "dist_auto_connect", auto_connect);
     line(&mut out, "echo", config.echo);
+    line(&mut out, "min_peers", i64::from(config.min_peers));
     line(&mut out, "prune", config.prune.to_string());
     line(&mut out, "on_leave", config.on_leave.to_string());
     match &config.on_event {
@@ -75,6 +76,13 @@ fn tables(out: &mut String, config: &RunConfig) {
             line(out, "verify_client", tls.verify_client);
         }
         None => out.push_str("# tls is not set: links run over plain TCP\n"),
+    }
+    match config.http_listen {
+        Some(address) => {
+            out.push_str("\n[http]\n");
+            line(out, "listen", address.to_string());
+        }
+        None => out.push_str("# http is not set: nobody is told whether we live and are ready\n"),
     }
     if !config.cookies.is_empty() {
         write!(out, "\n[{COOKIES_KEY}]\n").expect("a String takes any text");

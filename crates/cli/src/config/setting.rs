@@ -1,6 +1,6 @@
 //! The settings there are: their keys, their variables, and what they allow.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -120,6 +120,17 @@ pub(crate) const KEYS: [Key; 23] = [
         allowed: "true or false, with cert_file, key_file and ca_file",
     },
     Key {
+        name: "http.listen",
+        variables: &["ENMESH_HTTP_LISTEN"],
+        allowed: "an address of this machine and a port, as in 10.0.0.1:9369, [::]:9369 or \
+                  127.0.0.1:0",
+    },
+    Key {
+        name: "min_peers",
+        variables: &["ENMESH_MIN_PEERS"],
+        allowed: "0 to 10000",
+    },
+    Key {
         name: "prune",
         variables: &["ENMESH_PRUNE"],
         allowed: "never, grace or immediate",
@@ -179,6 +190,8 @@ impl std::fmt::Display for LogFormat {
 
 const NET_TICKTIME_RANGE: std::ops::RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(7200);
+/// No topology names more.
+const MIN_PEERS_RANGE: std::ops::RangeInclusive<u32> = 0..=10_000;
 const NET_TICKINTENSITY_RANGE: std::ops::RangeInclusive<u32> = 4..=1000;
 
 /// How the name of a pod's node is made; none where it is whole as it was given.
@@ -259,6 +272,25 @@ pub(crate) fn auto_connect_word(when: AutoConnect) -> &'static str {
 /// An address to listen on.
 pub(crate) fn address(text: &str) -> Result<IpAddr, String> {
     text.parse().map_err(|_| "not an IP address".to_owned())
+}
+
+/// An address and a port to listen on. An IPv6 address needs no brackets, since a manifest's
+/// `$(POD_IP):9369` has none: the port comes last.
+pub(crate) fn socket_address(text: &str) -> Result<SocketAddr, String> {
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    let bare = text.rsplit_once(':').and_then(|(address, port)| {
+        let address: Ipv6Addr = address.parse().ok()?;
+        Some(SocketAddr::new(address.into(), port.parse().ok()?))
+    });
+    bare.ok_or_else(|| "not an IP address and a port".to_owned())
+}
+
+/// How many peers there must be.
+pub(crate) fn min_peers(text: &str) -> Result<u32, String> {
+    let count = text.parse().map_err(|_| "not a whole number".to_owned())?;
+    within(count, &MIN_PEERS_RANGE)
 }
 
 /// A port, 0 included.

@@ -247,6 +247,42 @@ fn certificates_come_together_from_any_road() {
 }
 
 #[test]
+fn an_address_of_ipv6_needs_no_brackets_before_its_port() {
+    let listen =
+        |text: &str| merge(&[("http.listen", text)], &[], &[], "").map(|it| it.http_listen);
+    assert_eq!(merge(&[], &[], &[], "").unwrap().http_listen, None);
+    for (text, wanted) in [
+        ("10.0.0.1:9369", "10.0.0.1:9369"),
+        ("[fd00::7]:9369", "[fd00::7]:9369"),
+        ("fd00::7:9369", "[fd00::7]:9369"),
+        ("1:2:3:4:5:6:7:8:9369", "[1:2:3:4:5:6:7:8]:9369"),
+        (":::0", "[::]:0"),
+    ] {
+        assert_eq!(listen(text).unwrap(), wanted.parse().ok(), "{text}");
+    }
+    for text in [
+        "9369",
+        ":9369",
+        "localhost:9369",
+        "10.0.0.1",
+        "fd00::7:99999",
+        "::",
+    ] {
+        let error = listen(text).unwrap_err();
+        assert!(error.contains("not an IP address and a port"), "{error}");
+    }
+    let file = "min_peers = 2\n[http]\nlisten = \"${POD_IP}:9369\"";
+    let config = merge(&[], &[], &[("POD_IP", "fd00::7")], file).unwrap();
+    assert_eq!(config.http_listen, "[fd00::7]:9369".parse().ok());
+    assert_eq!(config.min_peers, 2);
+    refused(
+        &[("ENMESH_MIN_PEERS", "10001")],
+        "",
+        "ENMESH_MIN_PEERS=\"10001\": out of range; allowed: 0 to 10000",
+    );
+}
+
+#[test]
 fn cookies_of_single_peers_come_from_files_and_the_strongest_road_counts() {
     let cookies = |cookies: &[&str], variables: &[(&str, &str)], file: &str| {
         let environment = environment(variables);

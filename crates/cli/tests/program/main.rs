@@ -3,6 +3,7 @@
 mod demo;
 mod discover;
 mod events;
+mod http;
 mod members;
 mod reload;
 mod running;

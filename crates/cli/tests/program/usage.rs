@@ -138,6 +138,22 @@ fn what_cannot_be_started_ends_with_1_and_says_what_to_do() {
     );
     refused(
         1,
+        &[
+            "run",
+            "--name",
+            "a@127.0.0.1",
+            "--http-listen",
+            &format!("127.0.0.1:{port}"),
+        ],
+        &[("ENMESH_COOKIE_FILE", cookie.to_str().unwrap())],
+        &[
+            "the http server did not start: cannot listen on 127.0.0.1",
+            "in use",
+            "give another --http-listen",
+        ],
+    );
+    refused(
+        1,
         &["epmd", "--port", &port, "--listen", "127.0.0.1"],
         &[],
         &[

@@ -1,0 +1,28 @@
+//! Whose health it is.
+
+use enmesh::{Condition, Node, Steering};
+
+/// What lives and becomes ready: a member, or an agent's steering.
+pub trait Subject: Clone + Send + Sync + 'static {
+    /// Whether its links are those of a node beside it, which it must be attached to.
+    const STEERS: bool;
+
+    /// How it fares now; `None` once it has ended.
+    fn condition(&self) -> impl Future<Output = Option<Condition>> + Send;
+}
+
+impl Subject for Node {
+    const STEERS: bool = false;
+
+    async fn condition(&self) -> Option<Condition> {
+        Self::condition(self).await
+    }
+}
+
+impl Subject for Steering {
+    const STEERS: bool = true;
+
+    async fn condition(&self) -> Option<Condition> {
+        Self::condition(self).await
+    }
+}
