@@ -4,6 +4,7 @@
 //! its own besides: when the first process of those ends, the kernel ends every container and takes every mount away.
 
 mod access;
+mod archive;
 mod binaries;
 mod boot;
 mod certificates;
@@ -12,6 +13,7 @@ mod daemon;
 mod deployment;
 mod faults;
 mod image;
+mod image_check;
 mod node;
 mod objects;
 mod pod;
@@ -21,10 +23,11 @@ mod settings;
 mod workload;
 
 pub use access::Access;
-pub use binaries::{build_kube, ensure_debian_packages};
+pub use binaries::{build_kube, ensure_debian_packages, ensure_programs};
 pub use cluster::{Cluster, Lifetime, down};
 pub use deployment::Deployment;
-pub use image::{Image, Layer};
+pub use image::{Architecture, Image, Layer};
+pub use image_check::CheckedImage;
 pub use pod::Pod;
 pub use run::runs_directory;
 pub use scenarios::{Scenario, full, scenarios};

@@ -26,8 +26,9 @@ pub use enmesh::Enmesh;
 pub use epmd::Epmd;
 pub use example::Example;
 pub use kube::{
-    Access, Cluster, Deployment, Image, Kind, Layer, Lifetime, Names, Pod, Scenario, Workload,
-    build_kube, down, ensure_debian_packages, full, runs_directory, scenarios,
+    Access, Architecture, CheckedImage, Cluster, Deployment, Image, Kind, Layer, Lifetime, Names,
+    Pod, Scenario, Workload, build_kube, down, ensure_debian_packages, ensure_programs, full,
+    runs_directory, scenarios,
 };
 pub use member_log::MemberLog;
 pub use netns::NetNs;

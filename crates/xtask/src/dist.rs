@@ -7,10 +7,11 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail, ensure};
+use enmesh_interop::ensure_programs;
 
 use crate::repository;
 use crate::run::{self, Totals};
@@ -23,13 +24,58 @@ pub(crate) struct Args {
     target: String,
 }
 
-/// What is needed besides Rust, each as a program and the Debian package that has it.
+/// A machine that a static program is shipped for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Machine {
+    #[value(name = "x86_64")]
+    X86_64,
+    #[value(name = "aarch64")]
+    Aarch64,
+}
+
+impl Machine {
+    /// What Rust calls it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86_64",
+            Self::Aarch64 => "aarch64",
+        }
+    }
+
+    /// Rust's target of static programs for it.
+    pub(crate) fn triple(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86_64-unknown-linux-musl",
+            Self::Aarch64 => "aarch64-unknown-linux-musl",
+        }
+    }
+
+    /// What runs its programs here, with Debian's package.
+    pub(crate) fn runner(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            _ if self.word() == std::env::consts::ARCH => &[],
+            Self::X86_64 => &[("/usr/bin/qemu-x86_64-static", "qemu-user-static")],
+            Self::Aarch64 => &[("/usr/bin/qemu-aarch64-static", "qemu-user-static")],
+        }
+    }
+}
+
+/// What is needed besides Rust where the program runs on this machine, each with Debian's package.
 const TOOLS: [(&str, &str); 5] = [
-    ("ld.lld", "lld"),
-    ("valgrind", "valgrind"),
-    ("musl-gcc", "musl-tools"),
-    ("strip", "binutils"),
-    ("unshare", "util-linux"),
+    ("/usr/bin/ld.lld", "lld"),
+    ("/usr/bin/valgrind", "valgrind"),
+    ("/usr/bin/musl-gcc", "musl-tools"),
+    ("/usr/bin/strip", "binutils"),
+    ("/usr/bin/unshare", "util-linux"),
+];
+
+/// What builds for aarch64 elsewhere: the C compiler is for one library's assembly, Rust brings linker and libc.
+const CROSS_TOOLS: [(&str, &str); 2] = [
+    ("/usr/bin/aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),
+    (
+        "/usr/aarch64-linux-gnu/include/stdint.h",
+        "libc6-dev-arm64-cross",
+    ),
 ];
 
 /// How long the program runs under callgrind, in seconds: long enough to be idle for a while.
@@ -37,34 +83,7 @@ const WATCHED: &str = "10";
 
 /// Builds, watches, links again, and says where the program is.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    for (tool, package) in TOOLS {
-        let found = Command::new(tool)
-            .arg("--version")
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status();
-        ensure!(
-            found.is_ok(),
-            "{tool} is missing: apt-get install {package}"
-        );
-    }
-    let target = repository::target_directory()?;
-    let program = target.join(&args.target).join("dist/enmesh");
-    let order = target.join("dist-order.txt");
-    build(&args.target, &[])?;
-    let called = watch(&program, &target)?;
-    fs::write(&order, called.join("\n"))?;
-    println!("{} functions are called by every run", called.len());
-    let ordering = format!("-Clink-arg=-Wl,--symbol-ordering-file={}", order.display());
-    let no_warning = "-Clink-arg=-Wl,--no-warn-symbol-ordering";
-    build(
-        &args.target,
-        &["-Clink-arg=-fuse-ld=lld", &ordering, no_warning],
-    )?;
-    // Only now, for a program that rustc has the linker strip comes out in the old order.
-    let mut strip = Command::new("strip");
-    strip.arg(&program);
-    run::run(strip, &mut Totals::default())?;
+    let program = program(&args.target)?;
     println!(
         "{}: {} bytes",
         program.display(),
@@ -73,12 +92,81 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn build(target: &str, rustc: &[&str]) -> anyhow::Result<()> {
-    let fixed = "rustc --profile dist --package enmesh-cli --bin enmesh --target";
-    let mut build = run::cargo(&repository::root(), fixed);
-    build.arg(target).arg("--").args(rustc);
+/// The same, and gives its path.
+///
+/// A program for another machine cannot be watched here: its functions stay in the linker's own order.
+pub(crate) fn program(triple: &str) -> anyhow::Result<PathBuf> {
+    add_target(triple)?;
+    let target = repository::target_directory()?;
+    let program = target.join(triple).join("dist/enmesh");
+    if !triple.starts_with(std::env::consts::ARCH) {
+        ensure!(
+            triple == Machine::Aarch64.triple(),
+            "{triple} cannot be built for on {}",
+            std::env::consts::ARCH
+        );
+        ensure_programs(&CROSS_TOOLS)?;
+        run::run(across(triple), &mut Totals::default())?;
+        return Ok(program);
+    }
+    ensure_programs(&TOOLS)?;
+    let order = target.join("dist-order.txt");
+    build(triple, &[])?;
+    let called = watch(&program, &target)?;
+    fs::write(&order, called.join("\n"))?;
+    println!("{} functions are called by every run", called.len());
+    let ordering = format!("-Clink-arg=-Wl,--symbol-ordering-file={}", order.display());
+    let no_warning = "-Clink-arg=-Wl,--no-warn-symbol-ordering";
+    build(triple, &["-Clink-arg=-fuse-ld=lld", &ordering, no_warning])?;
+    // Only now, for a program that rustc has the linker strip comes out in the old order.
+    let mut strip = Command::new("strip");
+    strip.arg(&program);
+    run::run(strip, &mut Totals::default())?;
+    Ok(program)
+}
+
+fn build(triple: &str, rustc: &[&str]) -> anyhow::Result<()> {
+    let mut build = build_command(triple);
+    build.arg("--").args(rustc);
     build.env("CARGO_PROFILE_DIST_STRIP", "none");
     run::run(build, &mut Totals::default())
+}
+
+fn build_command(triple: &str) -> Command {
+    let fixed = "rustc --profile dist --package enmesh-cli --bin enmesh --target";
+    let mut build = run::cargo(&repository::root(), fixed);
+    build.arg(triple);
+    build
+}
+
+/// A build for aarch64 on another machine.
+fn across(triple: &str) -> Command {
+    let mut build = build_command(triple);
+    let variable = triple.replace('-', "_");
+    build
+        .env(format!("CC_{variable}"), "aarch64-linux-gnu-gcc")
+        // Else atomics call functions of a libgcc that is not linked.
+        .env(format!("CFLAGS_{variable}"), "-mno-outline-atomics")
+        .env(
+            format!("CARGO_TARGET_{}_LINKER", variable.to_uppercase()),
+            "rust-lld",
+        );
+    build
+}
+
+/// Has rustup add a target unless it is there.
+pub(crate) fn add_target(triple: &str) -> anyhow::Result<()> {
+    let installed = Command::new("rustup")
+        .args(["target", "list", "--installed"])
+        .output()
+        .context("cannot run rustup")?;
+    let installed = String::from_utf8_lossy(&installed.stdout);
+    if installed.lines().any(|line| line == triple) {
+        return Ok(());
+    }
+    let mut add = Command::new("rustup");
+    add.args(["target", "add", triple]);
+    run::run(add, &mut Totals::default())
 }
 
 /// The functions that a member calls from its start until it has been idle for a while, in the

@@ -3,6 +3,7 @@
 mod bench;
 mod churn;
 mod dist;
+mod image;
 mod kube;
 mod peers;
 mod repository;
@@ -39,6 +40,8 @@ enum Command {
     Churn(churn::Args),
     /// Build the program that is shipped, static, its start-up code in one place.
     Dist(dist::Args),
+    /// Put the program that is shipped into a container image, an OCI archive.
+    Image(image::Args),
     /// Simulate many nodes over many seeds; tells the story of a seed that breaks a promise.
     Sim(simulation::Args),
 }
@@ -53,6 +56,7 @@ fn main() -> anyhow::Result<()> {
         Command::Bench(args) => bench::run(&args),
         Command::Churn(args) => churn::run(&args),
         Command::Dist(args) => dist::run(&args),
+        Command::Image(args) => image::run(&args),
         Command::Sim(args) => simulation::run(&args),
     }
 }

@@ -1,6 +1,6 @@
 //! `cargo xtask peers`: the Erlang releases that the tests talk to.
 
-use enmesh_interop::{Otp, ensure_release, verify_release};
+use enmesh_interop::{Otp, ensure_chroot, ensure_release, verify_chroot, verify_release};
 
 /// What `cargo xtask peers` takes.
 #[derive(Debug, clap::Args)]
@@ -17,6 +17,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             ensure_release(otp)?;
         }
         println!("{}", verify_release(otp)?);
+        if otp.root().is_none() {
+            // Debian's own OTP needs a folder as well, for its image.
+            if !args.check {
+                ensure_chroot(otp)?;
+            }
+            println!("{}", verify_chroot(otp)?);
+        }
     }
     Ok(())
 }

@@ -69,12 +69,17 @@ pub fn build_kube() -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Installs the Debian packages that are missing; without the right to do so it says which.
+/// Installs the Debian packages that a node needs and that are missing; without the right to do so it says which.
 pub fn ensure_debian_packages() -> Result<()> {
-    let absent: Vec<&str> = DEBIAN
-        .into_iter()
+    ensure_programs(&DEBIAN)
+}
+
+/// The same for any programs, each with the package that has it.
+pub fn ensure_programs(programs: &[(&str, &'static str)]) -> Result<()> {
+    let absent: Vec<&str> = programs
+        .iter()
         .filter(|(program, _)| !Path::new(program).exists())
-        .map(|(_, package)| package)
+        .map(|(_, package)| *package)
         .collect();
     if absent.is_empty() {
         Ok(())

@@ -197,7 +197,8 @@ impl Cluster {
     /// Makes an image known to the node. Pods need `imagePullPolicy: Never`.
     pub fn import(&self, image: &Image) -> Result<()> {
         let folder = tempfile::tempdir_in(self.run.folder())?;
-        let archive = image.write_archive(folder.path())?;
+        let archive = folder.path().join("image.tar");
+        image.write(&archive)?;
         let mut command = self.ctr_command(["images", "import"]);
         command.arg(archive);
         run(command).map(drop)

@@ -29,6 +29,8 @@ Watch = fun Loop(Cluster) ->
     end
 end,
 io:format("{\"message\":\"node started\",\"node\":\"~s\"}~n", [node()]),
+%% Whoever came before is told as if it came now.
+[self() ! {nodeup, N, []} || N <- nodes()],
 Watch([])."#;
 
 /// epmd in the background, then Erlang as the container's first process, so that SIGTERM reaches it and it ends well.

@@ -1,0 +1,50 @@
+//! `cargo xtask image`: the shipped program as a container image, in an archive that needs no docker to make or to read.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use enmesh_interop::{Architecture, CheckedImage, Image, ensure_programs};
+
+use crate::dist::{self, Machine};
+use crate::repository;
+
+/// What reads the archive.
+const TOOLS: [(&str, &str); 1] = [("/usr/bin/skopeo", "skopeo")];
+
+/// What `cargo xtask image` takes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The machine that the image is for.
+    #[arg(long, value_enum, default_value_t = Machine::X86_64)]
+    target: Machine,
+    /// Take this static program; else `cargo xtask dist` makes it.
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
+}
+
+/// Builds, writes and checks it, and says where it is.
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    ensure_programs(&TOOLS)?;
+    ensure_programs(args.target.runner())?;
+    let program = match &args.program {
+        Some(program) => program.clone(),
+        None => dist::program(args.target.triple())?,
+    };
+    let machine = args.target.word();
+    let folder = repository::target_directory()?.join("image");
+    // Where a Dockerfile finds it, by the name that it has in the image.
+    let context = folder.join(machine);
+    fs::create_dir_all(&context)?;
+    fs::copy(&program, context.join("enmesh"))
+        .with_context(|| format!("{} could not be read", program.display()))?;
+    let archive = folder.join(format!("enmesh-{machine}.tar"));
+    let image = Image::of_program(&Image::release_name(), &program)
+        .for_architecture(Architecture::of_rust(machine)?);
+    let digest = image.write(&archive)?;
+    let said = CheckedImage::read(&archive)?.verify_shipped(&archive)?;
+    let size = fs::metadata(&archive)?.len();
+    println!("{}: {size} bytes, {digest}", archive.display());
+    println!("skopeo reads it, and out of it alone runs {}", said.trim());
+    Ok(())
+}
