@@ -4,6 +4,9 @@
 //! `cargo xtask bench --discovery`; needs root, for a cluster. `--rounds` says how often an address is added, `--idle` for
 //! how many seconds idle nodes are watched.
 
+#[path = "discovery/client.rs"]
+mod client;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
@@ -13,12 +16,13 @@ use anyhow::{Context, Result, bail, ensure};
 use enmesh::{Cookie, EpmdMode, Event, Node, NodeName};
 use enmesh_interop::{Access, Cluster};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::Client;
 use kube::api::{Api, Patch, PatchParams, PostParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::watcher;
-use kube::{Client, Config};
 use serde_json::json;
 use tokio::sync::mpsc;
+
+use crate::client::client;
 
 /// Set in the process that runs inside the cluster's network: the administrator's kubeconfig, and that of the nodes.
 const INSIDE: &str = "ENMESH_BENCH_DISCOVERY";
@@ -126,12 +130,6 @@ async fn measure(settings: Settings, admin: &Path, nodes: &Path) -> Result<()> {
     slices.create(&PostParams::default(), &slice).await?;
     joined(settings.rounds, &slices, nodes).await?;
     idle(settings, &client, nodes).await
-}
-
-async fn client(file: &Path) -> Result<Client> {
-    let file = Kubeconfig::read_from(file)?;
-    let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
-    Ok(Client::try_from(config)?)
 }
 
 async fn node(number: usize, kubeconfig: Option<&Path>) -> Result<Node> {

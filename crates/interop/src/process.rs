@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
@@ -48,6 +48,11 @@ impl Process {
             .find_map(|line| line.strip_prefix("VmRSS:"))
             .with_context(|| format!("{self} has no memory, has it ended?"))?;
         Ok(line.trim().trim_end_matches(" kB").parse()?)
+    }
+
+    /// Its standard output, once, where the command pipes it.
+    pub fn stdout(&mut self) -> Option<ChildStdout> {
+        self.child.stdout.take()
     }
 
     /// The child's handle, to take its pipes.

@@ -1,5 +1,7 @@
 //! `cargo xtask bench`: nodes against nodes, OTP's and ours in turn; or discovery on a real Kubernetes.
 
+use std::process::Command;
+
 use crate::repository;
 use crate::run::{self, Totals};
 
@@ -25,6 +27,16 @@ pub(crate) struct Args {
     /// of the API in ten minutes.
     #[arg(long)]
     discovery: bool,
+    /// Members in pods of a real Kubernetes instead, at most twelve minutes: how fast they find and miss each other with each
+    /// lookup (`--rows`), `--rounds` times at each size, and what idle ones ask of the API. ENMESH_STATIC_BIN names the static program.
+    #[arg(long, conflicts_with = "discovery")]
+    kubernetes: bool,
+    /// How many members there are, one number after the other; with `--kubernetes`.
+    #[arg(long, default_value = "3,10,30", requires = "kubernetes")]
+    sizes: String,
+    /// For how many seconds idle members are watched at least; with `--kubernetes`.
+    #[arg(long, default_value_t = 330, requires = "kubernetes")]
+    idle: u64,
 }
 
 /// Builds the bench and runs it.
@@ -35,6 +47,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             "bench --package enmesh-interop --bench discovery",
         );
         return run::run(discovery, &mut Totals::default());
+    }
+    if args.kubernetes {
+        return run::run(kubernetes(args), &mut Totals::default());
     }
     let fixed = "bench --package enmesh-interop --bench nodes --";
     let mut command = run::cargo(&repository::root(), fixed);
@@ -49,4 +64,15 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         command.arg("--tls");
     }
     run::run(command, &mut Totals::default())
+}
+
+fn kubernetes(args: &Args) -> Command {
+    let fixed = "bench --package enmesh-interop --bench kubernetes --";
+    let mut command = run::cargo(&repository::root(), fixed);
+    command.args(["--rounds", &args.rounds.to_string()]);
+    command.args(["--sizes", &args.sizes, "--idle", &args.idle.to_string()]);
+    if let Some(lookups) = &args.rows {
+        command.args(["--rows", lookups]);
+    }
+    command
 }
