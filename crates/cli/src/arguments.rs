@@ -11,6 +11,7 @@ use crate::demo::{self, DemoOptions};
 use crate::discover::{self, DiscoverOptions};
 use crate::epmd::{self, EpmdOptions};
 use crate::exit::Failure;
+use crate::inject::{self, InjectOptions};
 use crate::leave::{self, LeaveOptions};
 use crate::manifests::{self, ManifestsOptions};
 use crate::run::{self, RunOptions};
@@ -59,6 +60,8 @@ pub(crate) enum Command {
     Demo(DemoOptions),
     /// Print what Kubernetes needs for a cluster: Deployment, Service, Role and the rest.
     Manifests(Box<ManifestsOptions>),
+    /// Put the agent into a Deployment of your own.
+    Inject(Box<InjectOptions>),
 }
 
 impl Command {
@@ -74,6 +77,7 @@ impl Command {
             Self::Epmd(options) => epmd::run(&options),
             Self::Demo(options) => demo::run(&options),
             Self::Manifests(options) => manifests::run(&options),
+            Self::Inject(options) => inject::run(&options),
         }
     }
 }

@@ -9,6 +9,7 @@ use enmesh::StartError;
 use crate::config::ConfigErrors;
 use crate::demo::DemoError;
 use crate::discover::DiscoverError;
+use crate::inject::InjectError;
 use crate::manifests::SettingsError;
 use crate::visit::VisitError;
 
@@ -68,6 +69,9 @@ pub(crate) enum Failure {
     /// What is asked for cannot be deployed.
     #[error(transparent)]
     Manifests(#[from] SettingsError),
+    /// The agent cannot be put where it was asked to.
+    #[error(transparent)]
+    Inject(#[from] InjectError),
     /// The operating system refused something that the program cannot do without.
     #[error("{doing}: {error}")]
     System {
@@ -118,6 +122,7 @@ impl Failure {
             | Self::Http { .. }
             | Self::Demo(_)
             | Self::Visit(_)
+            | Self::Inject(_)
             | Self::System { .. }
             | Self::Died
             | Self::Impatient => OTHER,

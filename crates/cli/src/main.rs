@@ -9,6 +9,7 @@ mod discover;
 mod epmd;
 mod exit;
 mod http;
+mod inject;
 mod leave;
 mod log;
 mod manifests;
