@@ -102,7 +102,8 @@ impl Failure {
         !matches!(self, Self::Logged(_))
     }
 
-    fn code(&self) -> u8 {
+    /// The same as a number.
+    pub(crate) fn code(&self) -> u8 {
         match self {
             Self::Logged(failure) => failure.code(),
             Self::Manifests(_) => USAGE,
@@ -137,7 +138,10 @@ pub(crate) fn of_clap(error: &clap::Error) -> ExitCode {
     let _ = error.print();
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
-        _ => USAGE.into(),
+        _ => {
+            crate::env::refuse_usage(USAGE);
+            USAGE.into()
+        }
     }
 }
 
