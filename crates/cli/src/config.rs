@@ -22,7 +22,6 @@ pub(crate) use error::{ConfigError, ConfigErrors, Origin};
 pub(crate) use file::{MAX_FILE_BYTES, read_file};
 pub(crate) use merge::{Flags, Layer, Merged, RunConfig};
 pub(crate) use peer_cookie::PeerCookie;
-pub(crate) use pod_name::PodName;
 pub(crate) use print::print;
 pub(crate) use setting::LogFormat;
 
