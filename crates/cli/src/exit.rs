@@ -9,7 +9,6 @@ use enmesh::StartError;
 use crate::config::ConfigErrors;
 use crate::demo::DemoError;
 use crate::discover::DiscoverError;
-use crate::inject::InjectError;
 use crate::manifests::SettingsError;
 use crate::visit::VisitError;
 
@@ -69,9 +68,6 @@ pub(crate) enum Failure {
     /// What is asked for cannot be deployed.
     #[error(transparent)]
     Manifests(#[from] SettingsError),
-    /// The agent cannot be put where it was asked to.
-    #[error(transparent)]
-    Inject(#[from] InjectError),
     /// The operating system refused something that the program cannot do without.
     #[error("{doing}: {error}")]
     System {
@@ -102,8 +98,7 @@ impl Failure {
         !matches!(self, Self::Logged(_))
     }
 
-    /// The same as a number.
-    pub(crate) fn code(&self) -> u8 {
+    fn code(&self) -> u8 {
         match self {
             Self::Logged(failure) => failure.code(),
             Self::Manifests(_) => USAGE,
@@ -123,7 +118,6 @@ impl Failure {
             | Self::Http { .. }
             | Self::Demo(_)
             | Self::Visit(_)
-            | Self::Inject(_)
             | Self::System { .. }
             | Self::Died
             | Self::Impatient => OTHER,
@@ -138,10 +132,7 @@ pub(crate) fn of_clap(error: &clap::Error) -> ExitCode {
     let _ = error.print();
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
-        _ => {
-            crate::env::refuse_usage(USAGE);
-            USAGE.into()
-        }
+        _ => USAGE.into(),
     }
 }
 

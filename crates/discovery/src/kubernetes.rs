@@ -8,11 +8,15 @@
 //! ```
 
 #[cfg(feature = "kubernetes")]
+mod account;
+#[cfg(feature = "kubernetes")]
 mod api;
 #[cfg(feature = "kubernetes")]
 mod asking;
 #[cfg(feature = "kubernetes")]
 mod book;
+#[cfg(feature = "kubernetes")]
+mod census;
 #[cfg(feature = "kubernetes")]
 mod client;
 mod config;

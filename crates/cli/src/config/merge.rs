@@ -41,8 +41,6 @@ pub(crate) type Layer = BTreeMap<&'static str, Raw>;
 pub(crate) struct RunConfig {
     /// Our full name; only `run` cannot do without it.
     pub(crate) name: Option<NodeName>,
-    /// What the name was made of, where it was not given whole.
-    pub(crate) pod_name: Option<PodName>,
     pub(crate) cookie: CookieSource,
     pub(crate) cookies: Vec<PeerCookie>,
     /// Who may have a link with us, with the entries as they were written; `None` for everybody.
@@ -153,8 +151,7 @@ impl Merged {
             settings: self.settings,
             errors: self.errors,
         };
-        let (name, pod_name) = reader.name(environment);
-        let address = pod_name.as_ref().and_then(|it| it.facts.address());
+        let (name, address) = reader.name(environment);
         let listen = reader.optional("listen", setting::address);
         let cookie_file = reader.optional("cookie_file", setting::path);
         let cookie_origin = reader.settings.get("cookie_file").map(|raw| &raw.origin);
@@ -162,7 +159,6 @@ impl Merged {
         let config = RunConfig {
             listen: listen.unwrap_or_else(|| any_address(name.as_ref(), address)),
             name,
-            pod_name,
             cookie,
             cookies: self.cookies,
             allow: reader.optional("allow", setting::allow),
@@ -236,11 +232,12 @@ impl Reader {
         None
     }
 
-    /// Our full name, with what it was made of if it was not given whole.
-    fn name(&mut self, environment: &Environment) -> (Option<NodeName>, Option<PodName>) {
+    /// Our full name, with the pod's address if it was made of what the pod knows.
+    fn name(&mut self, environment: &Environment) -> (Option<NodeName>, Option<IpAddr>) {
         let mode = self.optional("name_mode", setting::name_mode).flatten();
         let Some(mode) = mode else {
-            return (self.optional("name", str::parse::<NodeName>), None);
+            let whole = self.optional("name", str::parse::<NodeName>);
+            return (whole, None);
         };
         let text = |key: &str| self.settings.get(key).map(|raw| raw.text.as_str());
         if text("name").is_some_and(|name| name.contains('@')) {
@@ -249,7 +246,10 @@ impl Reader {
             return (None, None);
         }
         match PodName::make(mode, text("name"), text("service"), environment) {
-            Ok(made) => (Some(made.name.clone()), Some(made)),
+            Ok(made) => {
+                let address = made.facts.address();
+                (Some(made.name), address)
+            }
             Err(error) => {
                 self.errors.push(error);
                 (None, None)

@@ -40,6 +40,16 @@ impl Why {
         let text = text.into();
         Self { kind, text }
     }
+
+    /// Says whom to look at, where these name servers did not do their work.
+    pub(super) fn blame(&mut self, servers: &str) {
+        if matches!(self.kind, FailureKind::TimedOut | FailureKind::Unreachable) {
+            self.text += &format!(
+                "; is the name server {servers} up (in Kubernetes: kubectl -n kube-system get pods -l \
+                 k8s-app=kube-dns), and do firewalls and NetworkPolicies let us reach its port 53?"
+            );
+        }
+    }
 }
 
 /// An SRV record. Priority and weight choose among servers that do the same; every node of a

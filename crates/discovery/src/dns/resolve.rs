@@ -57,6 +57,8 @@ struct Resolver {
     resolver: TokioResolver,
     search: Vec<Name>,
     ndots: usize,
+    /// Who is asked, for texts.
+    servers: String,
 }
 
 /// A question, and what it has taught.
@@ -104,7 +106,11 @@ impl Lookups {
             follow_ups: Semaphore::new(FOLLOW_UPS_IN_ALL),
         };
         let questions = self.questions.iter_mut();
-        let readings = join_all(questions.map(|asking| asking.read(&client, asker))).await;
+        let mut readings = join_all(questions.map(|asking| asking.read(&client, asker))).await;
+        let missing = readings
+            .iter_mut()
+            .filter_map(|reading| reading.missing.as_mut());
+        missing.for_each(|why| why.blame(&resolver.servers));
         if readings.iter().any(|reading| reading.missing.is_some()) {
             // The system's configuration may have changed under us, as it does with a network.
             self.resolver = None;
@@ -122,6 +128,8 @@ impl Lookups {
         options.cache_size = 0;
         options.timeout = options.timeout.min(self.lookup_timeout / TRIES);
         let (search, ndots) = (config.search().to_vec(), options.ndots);
+        let servers = config.name_servers().iter();
+        let servers: Vec<_> = servers.map(|server| server.ip.to_string()).collect();
         let mut builder =
             TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
         *builder.options_mut() = options;
@@ -129,6 +137,7 @@ impl Lookups {
             resolver: builder.build().map_err(unusable)?,
             search,
             ndots,
+            servers: servers.join(" and "),
         };
         self.resolver = Some(resolver.clone());
         Ok(resolver)

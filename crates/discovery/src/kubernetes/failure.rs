@@ -1,23 +1,35 @@
 //! What went wrong at the API server, with the fix in words.
+//!
+//! Each text names the object, the namespace and the account as far as they are known, and what mends
+//! it; docs/discovery/kubernetes.md has them all in a table.
 
-use std::error::Error as StdError;
-use std::io;
+mod wire;
+
+use std::path::PathBuf;
+use std::time::SystemTime;
 
 use enmesh_membership::{FailureKind, SourceFailure};
 use kube::core::Status;
 use kube::runtime::watcher;
 
+use super::account::Claims;
 use super::lookup::Lookup;
-use super::transport::TransportError;
+use super::selection::Selection;
+pub(super) use wire::chain;
 
 /// The longest part of a server's own words that is repeated, in bytes.
 const MAX_QUOTE_BYTES: usize = 400;
 
-/// What was asked for, for texts.
+/// What was asked for, of whom and as whom, for texts.
 #[derive(Clone, Debug)]
 pub(super) struct Asked {
+    /// The API server's address.
+    pub(super) server: String,
+    /// Where our token is, if it comes from a file.
+    pub(super) token_file: Option<PathBuf>,
     pub(super) lookup: Lookup,
     pub(super) namespace: String,
+    pub(super) selection: Selection,
 }
 
 /// What to do after an error.
@@ -27,6 +39,9 @@ pub(super) enum Verdict {
     Relist,
     /// The account may list and not watch: list again and again instead.
     Poll,
+    /// The connection broke off in the middle of a watch, as it does when one of several API servers
+    /// is started anew. To ask once more shows whether anything is wrong.
+    Cut(SourceFailure),
     /// The look-up failed.
     Failed(SourceFailure),
 }
@@ -34,23 +49,66 @@ pub(super) enum Verdict {
 impl Asked {
     /// Reads `error`, which is as well a server's refusal as a broken wire.
     pub(super) fn verdict(&self, error: &watcher::Error) -> Verdict {
-        let status = status(error);
+        let status = wire::status(error);
         match (error, status.map_or(0, |status| status.code)) {
             (_, 410) => Verdict::Relist,
             (watcher::Error::WatchStartFailed(_), 403) => Verdict::Poll,
-            _ => Verdict::Failed(match status {
-                Some(status) => self.refusal(status),
-                None => self.broken(error),
-            }),
+            _ => match status {
+                Some(status) => Verdict::Failed(self.refusal(status)),
+                None if wire::is_cut(error) => Verdict::Cut(self.broken(error)),
+                None => Verdict::Failed(self.broken(error)),
+            },
         }
     }
 
     /// What the user of a silent server is told.
     pub(super) fn silent(&self) -> SourceFailure {
-        let (resource, namespace) = (self.lookup.resource(), &self.namespace);
-        let text =
-            format!("the list of {resource} in namespace {namespace} does not come to an end");
+        let (resource, namespace, server) = (self.lookup.resource(), &self.namespace, &self.server);
+        let text = format!(
+            "the list of {resource} in namespace {namespace} does not come to an end: is the \
+             Kubernetes API at {server} overloaded, or the network to it?"
+        );
         SourceFailure::new(FailureKind::TimedOut, text)
+    }
+
+    /// What the user is told of a list without any object: unlike a Service without pods, no Service
+    /// at all is most likely a mistake, and says nothing about the pods.
+    pub(super) fn nothing(&self) -> SourceFailure {
+        let (resource, namespace) = (self.lookup.resource(), &self.namespace);
+        let wanted = &self.selection;
+        let text = match (self.lookup, &wanted.service) {
+            (Lookup::Pods, _) => format!(
+                "no pods in namespace {namespace} match {wanted}; {}",
+                self.nobody()
+            ),
+            (_, Some(service)) => format!(
+                "no {resource} in namespace {namespace} belong to a Service {service}; is \
+                 kubernetes_service_name right, and has the Service a selector? kubectl -n \
+                 {namespace} get services --output=wide"
+            ),
+            (_, None) => format!(
+                "no {resource} in namespace {namespace} match {wanted}: they carry the labels of \
+                 the Service, not those of its pods; label the Service, name it by \
+                 kubernetes_service_name, or use kubernetes_ip_lookup_mode=pods; kubectl -n \
+                 {namespace} get services --show-labels"
+            ),
+        };
+        SourceFailure::new(FailureKind::NotFound, text)
+    }
+
+    /// What to look at where there are objects, or pods are asked for, and nobody is in them.
+    pub(super) fn nobody(&self) -> String {
+        let namespace = &self.namespace;
+        match self.lookup {
+            Lookup::Pods => format!(
+                "compare kubernetes_selector with the pods' labels: kubectl -n {namespace} get pods \
+                 --show-labels"
+            ),
+            Lookup::Slices | Lookup::Endpoints => format!(
+                "compare the Service's selector with the pods' labels: kubectl -n {namespace} get \
+                 services --output=wide; kubectl -n {namespace} get pods --show-labels"
+            ),
+        }
     }
 
     fn refusal(&self, status: &Status) -> SourceFailure {
@@ -61,13 +119,7 @@ impl Asked {
                 FailureKind::Malformed,
                 format!("the Kubernetes API's answer cannot be understood ({quote})"),
             ),
-            401 => (
-                FailureKind::Unauthorized,
-                format!(
-                    "the Kubernetes API does not accept our token or certificate ({quote}); is \
-                     the service account's token mounted and current?"
-                ),
-            ),
+            401 => (FailureKind::Unauthorized, self.unauthorized(&quote)),
             403 => (FailureKind::Forbidden, self.forbidden(&status.message)),
             404 => (
                 FailureKind::NotFound,
@@ -86,7 +138,10 @@ impl Asked {
             ),
             code => (
                 FailureKind::Unreachable,
-                format!("the Kubernetes API answers with status {code} ({quote})"),
+                format!(
+                    "the Kubernetes API at {} is not well: it answers with status {code} ({quote})",
+                    self.server
+                ),
             ),
         };
         SourceFailure::new(kind, text)
@@ -95,122 +150,57 @@ impl Asked {
     fn forbidden(&self, message: &str) -> String {
         let (resource, namespace) = (self.lookup.resource(), &self.namespace);
         let (user, rule) = (user(message), self.lookup.rule());
-        let (who, binding) = match user.and_then(account) {
+        let account = user.and_then(account);
+        let (who, binding, role) = match account {
             Some((home, name)) => (
                 format!("ServiceAccount {name} of namespace {home}"),
                 format!("--serviceaccount={home}:{name}"),
+                format!("enmesh-{name}-{resource}"),
             ),
             None => {
                 let user = user.unwrap_or("NAME");
-                (format!("user {user}"), format!("--user={user}"))
+                (
+                    format!("user {user}"),
+                    format!("--user={user}"),
+                    format!("enmesh-{resource}"),
+                )
             }
+        };
+        let elsewhere = match account {
+            Some((home, _)) if home != namespace => ", or correct kubernetes_namespace",
+            _ => "",
         };
         format!(
             "forbidden: {who} may not read {resource} in namespace {namespace}. Give it a Role with \
-             the verbs get, list and watch: kubectl -n {namespace} create role enmesh \
-             --verb=get,list,watch --resource={rule} && kubectl -n {namespace} create \
-             rolebinding enmesh --role=enmesh {binding} (the server says: {})",
+             the verbs list and watch{elsewhere}, or name what it may read by \
+             kubernetes_ip_lookup_mode: kubectl -n {namespace} create role {role} \
+             --verb=list,watch --resource={rule} && kubectl -n {namespace} create rolebinding \
+             {role} --role={role} {binding} (the server says: {})",
             quote(message)
         )
     }
 
-    fn broken(&self, error: &watcher::Error) -> SourceFailure {
-        let chain = chain(error);
-        let (kind, text) = match error {
-            watcher::Error::NoResourceVersion => (
-                FailureKind::Malformed,
-                "the Kubernetes API's answer has no version".to_owned(),
-            ),
-            _ if timed_out(error) => (
-                FailureKind::TimedOut,
-                find_transport(error)
-                    .unwrap_or(TransportError::HeadTimedOut)
-                    .to_string(),
-            ),
-            _ if find_transport(error) == Some(TransportError::NoToken) => (
-                FailureKind::Unauthorized,
-                format!("{}; is it mounted?", TransportError::NoToken),
-            ),
-            _ if chain.contains("certificate") => (
-                FailureKind::Unreachable,
-                format!(
-                    "the Kubernetes API's certificate is not one that our CA vouches for ({chain}); \
-                     look at ca.crt of the service account, or certificate-authority of the \
-                     kubeconfig"
-                ),
-            ),
-            _ if malformed(error) => (
-                FailureKind::Malformed,
-                format!("the Kubernetes API's answer cannot be understood ({chain})"),
-            ),
-            _ => (
-                FailureKind::Unreachable,
-                format!("the Kubernetes API cannot be asked ({chain})"),
-            ),
+    fn unauthorized(&self, quote: &str) -> String {
+        let server = &self.server;
+        let Some(file) = &self.token_file else {
+            return format!(
+                "the Kubernetes API at {server} does not accept our token or certificate: renew \
+                 that of the kubeconfig's user (the server says: {quote})"
+            );
         };
-        SourceFailure::new(kind, text)
-    }
-}
-
-fn client_error(error: &watcher::Error) -> Option<&kube::Error> {
-    match error {
-        watcher::Error::InitialListFailed(error)
-        | watcher::Error::WatchStartFailed(error)
-        | watcher::Error::WatchFailed(error) => Some(error),
-        watcher::Error::WatchError(_) | watcher::Error::NoResourceVersion => None,
-    }
-}
-
-fn status(error: &watcher::Error) -> Option<&Status> {
-    match (error, client_error(error)) {
-        (watcher::Error::WatchError(status), _) | (_, Some(kube::Error::Api(status))) => {
-            Some(status)
-        }
-        _ => None,
-    }
-}
-
-fn malformed(error: &watcher::Error) -> bool {
-    use kube::Error::{FromUtf8, LinesCodecMaxLineLengthExceeded, SerdeError};
-    let ours = find_transport(error) == Some(TransportError::TooLong);
-    let theirs = matches!(
-        client_error(error),
-        Some(FromUtf8(_) | SerdeError(_) | LinesCodecMaxLineLengthExceeded)
-    );
-    ours || theirs
-}
-
-fn timed_out(error: &watcher::Error) -> bool {
-    let by_system = |cause: &(dyn StdError + 'static)| {
-        let error = cause.downcast_ref::<io::Error>();
-        error.is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
-    };
-    let ours = find_transport(error);
-    matches!(
-        ours,
-        Some(TransportError::HeadTimedOut | TransportError::Silent)
-    ) || causes(error).any(by_system)
-}
-
-fn find_transport(error: &watcher::Error) -> Option<TransportError> {
-    causes(error).find_map(|cause| cause.downcast_ref::<TransportError>().copied())
-}
-
-/// What stands behind `error`, the nearest cause first.
-fn causes(error: &dyn StdError) -> impl Iterator<Item = &(dyn StdError + 'static)> {
-    std::iter::successors(error.source(), |&cause| cause.source())
-}
-
-/// The causes in one line, without those that only repeat what was said before them.
-pub(super) fn chain(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    for cause in causes(error) {
-        let more = cause.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
+        match Claims::of_file(file) {
+            Some(claims) => format!(
+                "the Kubernetes API at {server} does not accept our token: {} (the server says: \
+                 {quote})",
+                claims.explain(SystemTime::now(), file)
+            ),
+            None => format!(
+                "the Kubernetes API at {server} does not accept our token: {} holds none of a \
+                 ServiceAccount; is the right volume mounted there? (the server says: {quote})",
+                file.display()
+            ),
         }
     }
-    quote(&text)
 }
 
 /// `text` on one line and not too long.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use enmesh_membership::{FailureKind, SourceFailure};
 use tokio::time::Instant;
 
+use super::census::Census;
 use super::config::KubernetesConfig;
 use super::lookup::{Lookup, Next, Order};
 use super::session::{End, Question, Said, Session};
@@ -57,6 +58,9 @@ pub(super) struct Follower {
     told_of_polling: bool,
     /// Whether somebody was told that another lookup stands in.
     told_of_lookup: Option<Lookup>,
+    census: Census,
+    /// Whether a connection has broken off, and none has held since.
+    was_cut: bool,
 }
 
 type Opening = Pin<Box<dyn Future<Output = Result<Session, SourceFailure>> + Send>>;
@@ -88,6 +92,8 @@ impl Follower {
             state: State::Waiting(None),
             told_of_polling: false,
             told_of_lookup: None,
+            census: Census::default(),
+            was_cut: false,
         }
     }
 
@@ -121,28 +127,44 @@ impl Follower {
                         }
                     }
                 }
-                State::Open(session) => match session.next().await {
-                    Ok(Said::Event(event)) => {
-                        if event == Event::ListEnds {
-                            self.settle();
-                        }
-                        return Heard::Event(event);
-                    }
-                    Ok(Said::Nothing(failure)) => match self.order.empty(failure) {
-                        // The session goes on: should an object come, it is told.
-                        Next::Failed(failure) => return Heard::Failed(failure),
-                        Next::Try(_) => {
-                            self.state = State::Waiting(None);
+                State::Open(session) => {
+                    let said = tokio::select! {
+                        biased;
+                        said = session.next() => said,
+                        () = self.census.due() => {
+                            self.tell_of_nobody();
                             continue;
                         }
-                    },
-                    Err(end) => end,
-                },
+                    };
+                    match said {
+                        Ok(Said::Event(event)) => return self.heard(event),
+                        Ok(Said::Nothing(failure)) => match self.order.empty(failure) {
+                            // The session goes on: should an object come, it is told.
+                            Next::Failed(failure) => return Heard::Failed(failure),
+                            Next::Try(_) => {
+                                self.state = State::Waiting(None);
+                                continue;
+                            }
+                        },
+                        Err(end) => end,
+                    }
+                }
             };
             if let Some(failure) = self.end(end) {
                 return Heard::Failed(failure);
             }
         }
+    }
+
+    /// What a session has told, after a look at it.
+    fn heard(&mut self, event: Event) -> Heard {
+        if event == Event::ListEnds {
+            self.settle();
+        }
+        if self.census.take(&event) {
+            tracing::info!("somebody is selected again");
+        }
+        Heard::Event(event)
     }
 
     /// Closes the session and says when to open the next one.
@@ -151,6 +173,7 @@ impl Follower {
             let stable = |since: Instant| since.elapsed() >= STABLE_AFTER;
             if session.listed_at().is_some_and(stable) {
                 self.backoff.reset();
+                self.was_cut = false;
             }
         }
         let (pause, failure) = match end {
@@ -165,6 +188,15 @@ impl Follower {
                     self.plan.jitter.spread(self.plan.config.polling_interval),
                     None,
                 )
+            }
+            End::Cut(failure) if !std::mem::replace(&mut self.was_cut, true) => {
+                tracing::debug!(reason = %failure, "a watch broke off, so everything is listed anew");
+                self.order.restart();
+                (self.backoff.failed(), None)
+            }
+            End::Cut(failure) => {
+                self.order.restart();
+                (self.backoff.failed(), Some(failure))
             }
             End::Failed(failure, advice) => match self.order.failed(failure) {
                 Next::Try(_) => {
@@ -213,6 +245,21 @@ impl Follower {
             ),
         }
         self.told_of_lookup = Some(lookup);
+    }
+
+    fn tell_of_nobody(&mut self) {
+        self.census.told();
+        let State::Open(session) = &self.state else {
+            return;
+        };
+        let asked = session.asked();
+        tracing::warn!(
+            namespace = asked.namespace,
+            resource = asked.lookup.resource(),
+            selector = %asked.selection,
+            hint = asked.nobody(),
+            "nobody is selected: there are no pods to connect with",
+        );
     }
 
     fn tell_of_polling(&mut self) {

@@ -11,6 +11,8 @@ use super::objects::SERVICE_LABEL;
 pub(super) struct Selection {
     pub(super) labels: Option<String>,
     pub(super) fields: Option<String>,
+    /// The Service whose name selects.
+    pub(super) service: Option<String>,
 }
 
 impl Selection {
@@ -22,6 +24,7 @@ impl Selection {
             (Lookup::Slices, Some(service)) => Self {
                 labels: Some(format!("{SERVICE_LABEL}={service}")),
                 fields: further,
+                service: Some(service.clone()),
             },
             (Lookup::Endpoints, Some(service)) => {
                 let by_name = format!("metadata.name={service}");
@@ -31,11 +34,13 @@ impl Selection {
                         Some(further) => format!("{by_name},{further}"),
                         None => by_name,
                     }),
+                    service: Some(service.clone()),
                 }
             }
             (Lookup::Pods, _) | (_, None) => Self {
                 labels: config.selector.clone(),
                 fields: further,
+                service: None,
             },
         }
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use enmesh_membership::{FailureKind, SourceFailure};
 use futures::{Stream, StreamExt as _};
+use http::Uri;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{Endpoints, Pod};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -73,13 +74,14 @@ pub(super) enum End {
     Stale,
     /// We may list and not watch.
     CannotWatch,
+    /// The connection broke off under a watch; somebody must be told if it does so again.
+    Cut(SourceFailure),
 }
 
 /// A list and the watch after it.
 pub(super) struct Session {
     events: Events,
     asked: Asked,
-    wanted: String,
     empty_is_an_answer: bool,
     bounds: Bounds,
     list_deadline: Option<Instant>,
@@ -113,7 +115,8 @@ impl Session {
         let token_file = token_file
             .filter(|_| api.auth_info.token.is_none())
             .map(PathBuf::from);
-        let bounds = Bounds::new(token_file);
+        let bounds = Bounds::new(token_file.clone());
+        let server = address(&api.cluster_url);
         let client = client(api, &bounds).await.map_err(|error| {
             let text = format!(
                 "cannot set up a client of the Kubernetes API ({})",
@@ -130,8 +133,13 @@ impl Session {
                 Lookup::Endpoints => events::<Endpoints>(client, watch),
                 Lookup::Pods => events::<Pod>(client, watch),
             },
-            asked: Asked { lookup, namespace },
-            wanted: selection.to_string(),
+            asked: Asked {
+                server,
+                token_file,
+                lookup,
+                namespace,
+                selection,
+            },
             empty_is_an_answer: question.empty_is_an_answer,
             bounds,
             list_deadline: Some(Instant::now() + LIST_TIMEOUT),
@@ -187,7 +195,7 @@ impl Session {
                 self.listed_at = Some(Instant::now());
                 if self.objects == 0 && !self.empty_is_an_answer {
                     self.whole = Whole::NotUntilListed;
-                    return Said::Nothing(self.nothing());
+                    return Said::Nothing(self.asked.nothing());
                 }
                 self.whole = Whole::Yes;
             }
@@ -199,30 +207,35 @@ impl Session {
         Said::Event(event)
     }
 
-    /// Unlike a Service without pods, no Service at all is most likely a mistake, and says
-    /// nothing about the pods.
-    fn nothing(&self) -> SourceFailure {
-        let (resource, namespace) = (self.asked.lookup.resource(), &self.asked.namespace);
-        let wanted = &self.wanted;
-        let text = match self.asked.lookup {
-            Lookup::Pods => format!("no pods in namespace {namespace} match {wanted}"),
-            Lookup::Slices | Lookup::Endpoints => format!(
-                "no {resource} in namespace {namespace} match {wanted}: they carry the labels of \
-                 the Service, not those of its pods; label the Service, name it by \
-                 kubernetes_service_name, or use kubernetes_ip_lookup_mode=pods"
-            ),
-        };
-        SourceFailure::new(FailureKind::NotFound, text)
-    }
-
     fn end(&self, error: &watcher::Error) -> End {
         match self.asked.verdict(error) {
-            Verdict::Relist => End::Stale,
+            Verdict::Relist => {
+                let asked = &self.asked;
+                tracing::debug!(
+                    namespace = asked.namespace,
+                    resource = asked.lookup.resource(),
+                    "our place in the API's history is gone (410), so everything is listed anew"
+                );
+                End::Stale
+            }
             Verdict::Poll if self.listed_at.is_some() => End::CannotWatch,
             Verdict::Poll => End::Stale,
+            Verdict::Cut(failure) => End::Cut(failure),
             Verdict::Failed(failure) => End::Failed(failure, self.bounds.take_retry_after()),
         }
     }
+}
+
+/// The server without what an address may hold beside it, such as a password.
+fn address(server: &Uri) -> String {
+    let (scheme, host) = (server.scheme_str(), server.host());
+    let port = server.port_u16();
+    let port = port.map_or_else(String::new, |port| format!(":{port}"));
+    format!(
+        "{}://{}{port}",
+        scheme.unwrap_or("https"),
+        host.unwrap_or_default()
+    )
 }
 
 fn watch_config(

@@ -1,11 +1,25 @@
+use std::io;
+
 use kube::Error;
 
 use super::*;
+use crate::kubernetes::transport::TransportError;
 
 fn asked() -> Asked {
+    asked_as(Lookup::Pods, None)
+}
+
+fn asked_as(lookup: Lookup, service: Option<&str>) -> Asked {
     Asked {
-        lookup: Lookup::Pods,
+        server: "https://10.96.0.1:443".to_owned(),
+        token_file: None,
+        lookup,
         namespace: "prod".to_owned(),
+        selection: Selection {
+            labels: Some("app=web".to_owned()),
+            fields: None,
+            service: service.map(str::to_owned),
+        },
     }
 }
 
@@ -32,9 +46,11 @@ fn a_forbidden_service_account_is_told_the_role_it_lacks() {
         failure.detail(),
         format!(
             "forbidden: ServiceAccount member of namespace apps may not read pods in namespace \
-             prod. Give it a Role with the verbs get, list and watch: kubectl -n prod create role \
-             enmesh --verb=get,list,watch --resource=pods && kubectl -n prod create rolebinding \
-             enmesh --role=enmesh --serviceaccount=apps:member (the server says: {message})"
+             prod. Give it a Role with the verbs list and watch, or correct kubernetes_namespace, or \
+             name what it may read by kubernetes_ip_lookup_mode: kubectl -n prod create role \
+             enmesh-member-pods --verb=list,watch --resource=pods && kubectl -n prod create \
+             rolebinding enmesh-member-pods --role=enmesh-member-pods \
+             --serviceaccount=apps:member (the server says: {message})"
         )
     );
 }
@@ -48,7 +64,7 @@ fn a_forbidden_user_is_named_as_one() {
     assert!(
         named
             .detail()
-            .contains("rolebinding enmesh --role=enmesh --user=jane "),
+            .contains("rolebinding enmesh-pods --role=enmesh-pods --user=jane "),
         "{named}"
     );
     let hostile = failure(&refused(403, "User \"$(reboot)\" cannot list"));

@@ -232,6 +232,27 @@ async fn a_history_that_is_gone_is_listed_anew_without_a_word() {
     }
 }
 
+/// One of several API servers that is started anew is no failure; a connection that does not hold is.
+#[tokio::test]
+async fn a_watch_that_breaks_off_is_told_when_it_does_so_again() {
+    let good = list(10, &[pod("p1", "10.0.0.1", 9)]);
+    // A missing end of the last chunk would be taken for the end of the watch.
+    let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nno number\r\n";
+    let cut = Reply::Bytes(head.to_owned());
+    let more = list(11, &[pod("p2", "10.0.0.2", 11)]);
+    let replies = vec![good.clone(), cut.clone(), more, cut, good];
+    let (mut source, _) = scripted(replies).await;
+    check_snapshot(&next(&mut source).await, &["web@10.0.0.1"]);
+    check_snapshot(&next(&mut source).await, &["web@10.0.0.2"]);
+    let again = next(&mut source).await;
+    check_failed(&again, FailureKind::Unreachable);
+    assert!(
+        format!("{again:?}").contains("breaks off again"),
+        "{again:?}"
+    );
+    check_snapshot(&next(&mut source).await, &["web@10.0.0.1"]);
+}
+
 #[tokio::test]
 async fn half_an_answer_and_garbage_are_failures() {
     let whole = "HTTP/1.1 200 OK\r\ncontent-length: 5000\r\n\r\n{\"items\": [";
