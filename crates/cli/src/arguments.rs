@@ -9,8 +9,11 @@ use crate::check_config::{self, CheckConfigOptions};
 use crate::config::Environment;
 use crate::demo::{self, DemoOptions};
 use crate::discover::{self, DiscoverOptions};
+use crate::env::{self, EnvOptions};
 use crate::epmd::{self, EpmdOptions};
 use crate::exit::Failure;
+use crate::inject::{self, InjectOptions};
+use crate::install::{self, InstallOptions};
 use crate::leave::{self, LeaveOptions};
 use crate::manifests::{self, ManifestsOptions};
 use crate::run::{self, RunOptions};
@@ -53,12 +56,18 @@ pub(crate) enum Command {
     Leave(LeaveOptions),
     /// Wait until a node has so many peers.
     Wait(WaitOptions),
+    /// Print what a release in a pod must be told: its name, its cookie, its ports.
+    Env(EnvOptions),
+    /// Copy this program into a folder, for a container whose image does not have it.
+    Install(InstallOptions),
     /// Serve as the Erlang port mapper in place of OTP's epmd.
     Epmd(EpmdOptions),
     /// Play a scaling Deployment on this machine and watch a cluster follow it.
     Demo(DemoOptions),
     /// Print what Kubernetes needs for a cluster: Deployment, Service, Role and the rest.
     Manifests(Box<ManifestsOptions>),
+    /// Put the agent into a Deployment of your own.
+    Inject(Box<InjectOptions>),
 }
 
 impl Command {
@@ -71,9 +80,12 @@ impl Command {
             Self::Discover(options) => discover::run(&options, environment),
             Self::Leave(options) => leave::run(&options, environment),
             Self::Wait(options) => wait::run(&options, environment),
+            Self::Env(options) => env::run(&options, environment),
+            Self::Install(options) => install::run(&options),
             Self::Epmd(options) => epmd::run(&options),
             Self::Demo(options) => demo::run(&options),
             Self::Manifests(options) => manifests::run(&options),
+            Self::Inject(options) => inject::run(&options),
         }
     }
 }

@@ -9,6 +9,7 @@ use enmesh::StartError;
 use crate::config::ConfigErrors;
 use crate::demo::DemoError;
 use crate::discover::DiscoverError;
+use crate::inject::InjectError;
 use crate::manifests::SettingsError;
 use crate::visit::VisitError;
 
@@ -68,6 +69,9 @@ pub(crate) enum Failure {
     /// What is asked for cannot be deployed.
     #[error(transparent)]
     Manifests(#[from] SettingsError),
+    /// The agent cannot be put where it was asked to.
+    #[error(transparent)]
+    Inject(#[from] InjectError),
     /// The operating system refused something that the program cannot do without.
     #[error("{doing}: {error}")]
     System {
@@ -98,7 +102,8 @@ impl Failure {
         !matches!(self, Self::Logged(_))
     }
 
-    fn code(&self) -> u8 {
+    /// The same as a number.
+    pub(crate) fn code(&self) -> u8 {
         match self {
             Self::Logged(failure) => failure.code(),
             Self::Manifests(_) => USAGE,
@@ -118,6 +123,7 @@ impl Failure {
             | Self::Http { .. }
             | Self::Demo(_)
             | Self::Visit(_)
+            | Self::Inject(_)
             | Self::System { .. }
             | Self::Died
             | Self::Impatient => OTHER,
@@ -132,7 +138,10 @@ pub(crate) fn of_clap(error: &clap::Error) -> ExitCode {
     let _ = error.print();
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
-        _ => USAGE.into(),
+        _ => {
+            crate::env::refuse_usage(USAGE);
+            USAGE.into()
+        }
     }
 }
 

@@ -4,6 +4,7 @@ mod access;
 mod container;
 mod document;
 mod network;
+mod options;
 mod print;
 mod settings;
 mod workload;
@@ -15,14 +16,18 @@ use crate::exit::Failure;
 #[cfg(test)]
 use document::Document;
 use document::documents;
-pub(crate) use settings::SettingsError;
-use settings::{App, Certificates, Epmd, Kind, Lookup, Mode, PullPolicy, Settings};
+use settings::{App, Certificates};
+
+pub(crate) use container::{
+    CONTAINER, COOKIE_VOLUME, EPMD_CONTAINER, POD_FACTS, TLS_VOLUME, pod_facts,
+};
+pub(crate) use options::NodeOptions;
+pub(crate) use print::yaml;
+pub(crate) use settings::{Epmd, HTTP_PORT, Kind, Settings, SettingsError};
+pub(crate) use workload::{TOOLS_VOLUME, install, tools_mount};
 
 /// How many random bytes a cookie has.
 const COOKIE_BYTES: usize = 24;
-
-/// The image where none is named: what the Dockerfile makes.
-const IMAGE: &str = concat!("enmesh:", env!("CARGO_PKG_VERSION"));
 
 /// What `manifests` takes.
 #[derive(Args, Debug)]
@@ -39,9 +44,8 @@ Examples:
 
 Exit codes: 0 printed, 64 wrong usage.")]
 pub(crate) struct ManifestsOptions {
-    /// What the nodes are called behind the @.
-    #[arg(long, value_enum)]
-    mode: Mode,
+    #[command(flatten)]
+    node: NodeOptions,
     /// The name of all objects, and of the nodes before the @.
     #[arg(long, value_name = "NAME", default_value = "web")]
     name: String,
@@ -51,21 +55,12 @@ pub(crate) struct ManifestsOptions {
     /// What runs in the pods.
     #[arg(long, value_enum, default_value = "member")]
     kind: Kind,
-    /// How peers are looked for [default: endpointslices; srv with --mode srv].
-    #[arg(long, value_enum)]
-    lookup: Option<Lookup>,
     /// How many pods.
     #[arg(long, value_name = "N", default_value_t = 3)]
     replicas: u32,
-    /// How many peers a pod has before it counts as ready.
-    #[arg(long, value_name = "N")]
-    min_peers: Option<u32>,
-    /// The image of enmesh.
-    #[arg(long, value_name = "IMAGE", default_value = IMAGE)]
-    image: String,
-    /// When images are pulled [default: that of Kubernetes].
-    #[arg(long, value_enum)]
-    image_pull_policy: Option<PullPolicy>,
+    /// A label of the pods; may be repeated [default: app=NAME].
+    #[arg(long, value_name = "KEY=VALUE", value_parser = label)]
+    selector: Vec<(String, String)>,
     /// The image of your own node, for --kind agent.
     #[arg(long, value_name = "IMAGE")]
     app_image: Option<String>,
@@ -75,24 +70,12 @@ pub(crate) struct ManifestsOptions {
     /// A port that your own node serves, open to everybody; may be repeated.
     #[arg(long, value_name = "PORT")]
     app_port: Vec<u16>,
-    /// No epmd: every node listens on port 9100.
-    #[arg(long, value_name = "MODE", value_parser = ["none"])]
-    epmd: Option<String>,
-    /// `enmesh epmd` as a container of its own.
-    #[arg(long, conflicts_with = "epmd")]
-    epmd_sidecar: bool,
-    /// Links over TLS, with the Secret NAME-tls or with cert-manager's CSI driver.
-    #[arg(long, value_enum, value_name = "FROM", num_args = 0..=1, default_missing_value = "secret", require_equals = true)]
-    tls: Option<Certificates>,
-    /// The cluster's domain, where it is not cluster.local and the pods do not see it.
-    #[arg(long, value_name = "DOMAIN")]
-    cluster_domain: Option<String>,
-    /// Log as JSON.
-    #[arg(long)]
-    json_log: bool,
     /// Put a Secret with a random cookie into the text.
     #[arg(long)]
     with_secret: bool,
+    /// Everything but the Deployment or StatefulSet, for one that `enmesh inject` goes into.
+    #[arg(long)]
+    without_workload: bool,
     /// How the text looks.
     #[arg(long, value_enum, default_value = "yaml")]
     format: Format,
@@ -111,7 +94,14 @@ enum Format {
 pub(crate) fn run(options: &ManifestsOptions) -> Result<(), Failure> {
     let settings = options.settings()?;
     settings.check()?;
-    let documents = documents(&settings);
+    if settings.kind == Kind::Agent && settings.app.image.is_empty() && !options.without_workload {
+        return Err(SettingsError::NoApp.into());
+    }
+    let mut documents = documents(&settings);
+    if options.without_workload {
+        // The workload is the last, since it stands on all others.
+        documents.pop();
+    }
     let text = match options.format {
         Format::Yaml => print::yaml_documents(&header(&settings), &documents),
         Format::Json => print::json_list(&documents),
@@ -138,32 +128,29 @@ pub(crate) fn write_out(text: &str) -> Result<(), Failure> {
 
 impl ManifestsOptions {
     fn settings(&self) -> Result<Settings, Failure> {
-        let epmd = match (&self.epmd, self.epmd_sidecar) {
-            (Some(_), _) => Epmd::None,
-            (None, true) => Epmd::Sidecar,
-            (None, false) => Epmd::Own,
+        let mut settings = self.node.settings(&self.name, &self.namespace);
+        settings.kind = self.kind;
+        settings.replicas = self.replicas;
+        if !self.selector.is_empty() {
+            settings.selector = self.selector.iter().cloned().collect();
+        }
+        settings.app = App {
+            image: self.app_image.clone().unwrap_or_default(),
+            command: self.app_command.clone(),
+            ports: self.app_port.clone(),
         };
-        Ok(Settings {
-            name: self.name.clone(),
-            namespace: self.namespace.clone(),
-            mode: self.mode,
-            kind: self.kind,
-            lookup: self.lookup.unwrap_or_else(|| Lookup::of_mode(self.mode)),
-            epmd,
-            tls: self.tls,
-            image: self.image.clone(),
-            pull_policy: self.image_pull_policy,
-            app: App {
-                image: self.app_image.clone().unwrap_or_default(),
-                command: self.app_command.clone(),
-                ports: self.app_port.clone(),
-            },
-            replicas: self.replicas,
-            min_peers: self.min_peers,
-            cluster_domain: self.cluster_domain.clone(),
-            json_log: self.json_log,
-            cookie: self.with_secret.then(random_cookie).transpose()?,
-        })
+        settings.cookie = self.with_secret.then(random_cookie).transpose()?;
+        Ok(settings)
+    }
+}
+
+/// A label, as in `app=web`.
+fn label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() && !text.contains([' ', ',']) => {
+            Ok((key.to_owned(), value.to_owned()))
+        }
+        _ => Err("allowed: KEY=VALUE, as in app=web".to_owned()),
     }
 }
 

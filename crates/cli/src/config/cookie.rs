@@ -11,6 +11,10 @@ use super::error::{ConfigError, ConfigErrors, Origin};
 /// More than this is no cookie's file. It bounds what a wrong path makes us read.
 const MAX_COOKIE_FILE_BYTES: u64 = 4096;
 
+/// What names the file at home.
+const AT_HOME: &str = "the default, for want of --cookie-file, ENMESH_COOKIE_FILE, cookie_file and \
+                       RELEASE_COOKIE";
+
 /// What holds the cookie.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum CookieSource {
@@ -40,11 +44,17 @@ impl CookieSource {
         match environment.get_filled("HOME") {
             Some(home) => Self::File {
                 path: Path::new(home).join(".erlang.cookie"),
-                origin: "the default, for want of --cookie-file, ENMESH_COOKIE_FILE, cookie_file \
-                         and RELEASE_COOKIE",
+                origin: AT_HOME,
             },
             None => Self::Nowhere,
         }
+    }
+}
+
+impl CookieSource {
+    /// Whether it is a file that somebody named.
+    pub(crate) fn is_given(&self) -> bool {
+        matches!(self, Self::File { origin, .. } if *origin != AT_HOME)
     }
 }
 

@@ -39,6 +39,15 @@ impl Environment {
         self
     }
 
+    /// The same with the container's files in another place.
+    #[cfg(test)]
+    pub(crate) fn with_root(self, root: &Path) -> Self {
+        Self {
+            root: root.to_owned(),
+            ..self
+        }
+    }
+
     /// Where the container's files are.
     pub(crate) fn root(&self) -> &Path {
         &self.root

@@ -41,6 +41,8 @@ pub(crate) type Layer = BTreeMap<&'static str, Raw>;
 pub(crate) struct RunConfig {
     /// Our full name; only `run` cannot do without it.
     pub(crate) name: Option<NodeName>,
+    /// What the name was made of, where it was not given whole.
+    pub(crate) pod_name: Option<PodName>,
     pub(crate) cookie: CookieSource,
     pub(crate) cookies: Vec<PeerCookie>,
     /// Who may have a link with us, with the entries as they were written; `None` for everybody.
@@ -151,7 +153,8 @@ impl Merged {
             settings: self.settings,
             errors: self.errors,
         };
-        let (name, address) = reader.name(environment);
+        let (name, pod_name) = reader.name(environment);
+        let address = pod_name.as_ref().and_then(|it| it.facts.address());
         let listen = reader.optional("listen", setting::address);
         let cookie_file = reader.optional("cookie_file", setting::path);
         let cookie_origin = reader.settings.get("cookie_file").map(|raw| &raw.origin);
@@ -159,6 +162,7 @@ impl Merged {
         let config = RunConfig {
             listen: listen.unwrap_or_else(|| any_address(name.as_ref(), address)),
             name,
+            pod_name,
             cookie,
             cookies: self.cookies,
             allow: reader.optional("allow", setting::allow),
@@ -232,12 +236,11 @@ impl Reader {
         None
     }
 
-    /// Our full name, with the pod's address if it was made of what the pod knows.
-    fn name(&mut self, environment: &Environment) -> (Option<NodeName>, Option<IpAddr>) {
+    /// Our full name, with what it was made of if it was not given whole.
+    fn name(&mut self, environment: &Environment) -> (Option<NodeName>, Option<PodName>) {
         let mode = self.optional("name_mode", setting::name_mode).flatten();
         let Some(mode) = mode else {
-            let whole = self.optional("name", str::parse::<NodeName>);
-            return (whole, None);
+            return (self.optional("name", str::parse::<NodeName>), None);
         };
         let text = |key: &str| self.settings.get(key).map(|raw| raw.text.as_str());
         if text("name").is_some_and(|name| name.contains('@')) {
@@ -246,10 +249,7 @@ impl Reader {
             return (None, None);
         }
         match PodName::make(mode, text("name"), text("service"), environment) {
-            Ok(made) => {
-                let address = made.facts.address();
-                (Some(made.name), address)
-            }
+            Ok(made) => (Some(made.name.clone()), Some(made)),
             Err(error) => {
                 self.errors.push(error);
                 (None, None)

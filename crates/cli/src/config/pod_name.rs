@@ -1,6 +1,6 @@
 //! The name of the node in a pod, made of what the pod knows of itself.
 
-use enmesh_discovery::{NameMode, PodFacts};
+use enmesh_discovery::{NameMode, PodDoubt, PodFacts};
 use enmesh_identity::NodeName;
 
 use super::environment::Environment;
@@ -14,6 +14,7 @@ pub(crate) const BASENAME_ALLOWED: &str =
 #[derive(Debug)]
 pub(crate) struct PodName {
     pub(crate) name: NodeName,
+    pub(crate) mode: NameMode,
     pub(crate) facts: PodFacts,
 }
 
@@ -33,6 +34,11 @@ impl PodName {
         let variable = |name: &str| environment.get(name).map(str::to_owned);
         let facts = PodFacts::gather(variable, environment.root(), service)?;
         let name = facts.name(mode, basename)?;
-        Ok(Self { name, facts })
+        Ok(Self { name, mode, facts })
+    }
+
+    /// What is most likely wrong with it.
+    pub(crate) fn doubts(&self) -> Vec<PodDoubt> {
+        self.facts.doubts(self.mode, &self.name)
     }
 }

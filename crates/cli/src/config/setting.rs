@@ -28,7 +28,7 @@ pub(crate) const COOKIES_KEY: &str = "cookies";
 pub(crate) const TOPOLOGY_VARIABLE: &str = "ENMESH_TOPOLOGY";
 
 /// Every setting with one value. `ERL_DIST_PORT` and `ERL_EPMD_PORT` are Erlang's own.
-pub(crate) const KEYS: [Key; 23] = [
+pub(crate) const KEYS: [Key; 25] = [
     Key {
         name: "name",
         variables: &["ENMESH_NAME"],

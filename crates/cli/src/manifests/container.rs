@@ -33,8 +33,10 @@ pub(crate) struct Sidecar<'a> {
     pub(crate) image: &'a str,
     /// When it is pulled.
     pub(crate) pull_policy: Option<PullPolicy>,
-    /// The nodes' name before the `@`, and the Service's.
+    /// The nodes' name before the `@`.
     pub(crate) name: &'a str,
+    /// The headless Service.
+    pub(crate) service: &'a str,
     /// What stands behind the `@`.
     pub(crate) mode: Mode,
     /// How peers are found.
@@ -129,7 +131,7 @@ impl Sidecar<'_> {
         let domain = self.cluster_domain.unwrap_or("cluster.local");
         let host = format!(
             "${{POD_NAME}}.{}.${{POD_NAMESPACE}}.svc.{domain}",
-            self.name
+            self.service
         );
         json!({
             "name": TLS_VOLUME,
@@ -184,7 +186,7 @@ impl Sidecar<'_> {
             json!({"name": "ENMESH_NAME_MODE", "value": self.mode.word()}),
         ];
         if self.mode.has_service() {
-            naming.push(json!({"name": "SERVICE_NAME", "value": self.name}));
+            naming.push(json!({"name": "SERVICE_NAME", "value": self.service}));
         }
         if let Some(domain) = self.cluster_domain {
             naming.push(json!({"name": "CLUSTER_DOMAIN", "value": domain}));

@@ -18,7 +18,7 @@ pub(super) fn service(settings: &Settings) -> Value {
         "spec": {
             "clusterIP": "None",
             "publishNotReadyAddresses": true,
-            "selector": {"app": settings.name},
+            "selector": settings.selector,
             "ports": ports,
         },
     })
@@ -26,7 +26,7 @@ pub(super) fn service(settings: &Settings) -> Value {
 
 /// What may come in and go out.
 pub(super) fn policy(settings: &Settings) -> Value {
-    let peers = json!([{"podSelector": {"matchLabels": {"app": settings.name}}}]);
+    let peers = json!([{"podSelector": {"matchLabels": settings.selector}}]);
     let cluster = cluster_ports(settings);
     let mut ingress = vec![
         json!({"from": peers, "ports": cluster}),
@@ -37,7 +37,7 @@ pub(super) fn policy(settings: &Settings) -> Value {
         ingress.push(json!({"ports": ports}));
     }
     let mut spec = json!({
-        "podSelector": {"matchLabels": {"app": settings.name}},
+        "podSelector": {"matchLabels": settings.selector},
         "policyTypes": ["Ingress"],
         "ingress": ingress,
     });
@@ -92,7 +92,7 @@ pub(super) fn disruption_budget(settings: &Settings) -> Value {
         "metadata": metadata(settings),
         "spec": {
             "maxUnavailable": 1,
-            "selector": {"matchLabels": {"app": settings.name}},
+            "selector": {"matchLabels": settings.selector},
             "unhealthyPodEvictionPolicy": "AlwaysAllow",
         },
     })

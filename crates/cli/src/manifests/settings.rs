@@ -1,5 +1,7 @@
 //! What a set of manifests is made of, checked once.
 
+use std::collections::BTreeMap;
+
 use clap::ValueEnum;
 
 /// The port of epmd.
@@ -138,8 +140,12 @@ pub(crate) struct App {
 pub(crate) struct Settings {
     /// The name of every object, and of the nodes before the `@`.
     pub(crate) name: String,
+    /// The headless Service.
+    pub(crate) service: String,
     /// Where it is deployed.
     pub(crate) namespace: String,
+    /// The labels by which the pods are found, all of them.
+    pub(crate) selector: BTreeMap<String, String>,
     /// What the nodes are called.
     pub(crate) mode: Mode,
     /// What runs in the pods.
@@ -242,14 +248,14 @@ impl Settings {
     /// Whether all of it fits together.
     pub(crate) fn check(&self) -> Result<(), SettingsError> {
         name("name", &self.name, MAX_NAME)?;
+        name("service", &self.service, MAX_LABEL)?;
         name("namespace", &self.namespace, MAX_LABEL)?;
         self.check_lookup()?;
         self.check_certificates()?;
-        match self.kind {
-            Kind::Agent if self.app.image.is_empty() => Err(SettingsError::NoApp),
-            Kind::Member if self.app != App::default() => Err(SettingsError::AppOfMember),
-            _ => Ok(()),
+        if self.kind == Kind::Member && self.app != App::default() {
+            return Err(SettingsError::AppOfMember);
         }
+        Ok(())
     }
 
     fn check_lookup(&self) -> Result<(), SettingsError> {
@@ -290,35 +296,49 @@ impl Settings {
 
     /// The topology by which peers are found. `$(POD_NAMESPACE)` is put in by the kubelet.
     pub(crate) fn topology(&self) -> String {
-        let (name, mode) = (&self.name, self.mode.word());
+        let (name, service, mode) = (&self.name, &self.service, self.mode.word());
         let epmd_less = self.epmd == Epmd::None;
         match self.lookup {
             Lookup::Dns => {
-                format!("strategy=kubernetes_dns service={name} application_name={name}")
+                format!("strategy=kubernetes_dns service={service} application_name={name}")
             }
             Lookup::Srv => {
                 let port = if epmd_less { " port=srv" } else { "" };
                 format!(
-                    "strategy=kubernetes_dns_srv service=_dist._tcp.{name} namespace=$(POD_NAMESPACE) \
+                    "strategy=kubernetes_dns_srv service=_dist._tcp.{service} namespace=$(POD_NAMESPACE) \
                      application_name={name}{port}"
                 )
             }
             lookup => {
                 let selector = match lookup {
-                    Lookup::Pods | Lookup::Auto => format!(" kubernetes_selector=app={name}"),
+                    Lookup::Pods | Lookup::Auto => {
+                        format!(" kubernetes_selector={}", self.labels())
+                    }
                     _ => String::new(),
                 };
                 let service = match lookup {
                     Lookup::Pods if !self.mode.has_service() => String::new(),
-                    _ => format!(" kubernetes_service_name={name}"),
+                    _ => format!(" kubernetes_service_name={service}"),
                 };
-                let port = if epmd_less { " port=9100" } else { "" };
+                let port = match epmd_less {
+                    true => format!(" port={DIST_PORT}"),
+                    false => String::new(),
+                };
                 format!(
                     "strategy=kubernetes kubernetes_ip_lookup_mode={}{selector}{service} mode={mode}{port}",
                     lookup.word()
                 )
             }
         }
+    }
+
+    fn labels(&self) -> String {
+        let labels: Vec<String> = self
+            .selector
+            .iter()
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
+        labels.join(",")
     }
 }
 

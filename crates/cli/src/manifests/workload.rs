@@ -8,15 +8,16 @@ use super::settings::{DIST_PORT, EPMD_PORT, Epmd, Kind, LAST_DIST_PORT, Mode, Se
 /// Where the user's container finds the program, for `enmesh env`.
 const TOOLS_FOLDER: &str = "/opt/enmesh";
 /// The volume of it.
-const TOOLS_VOLUME: &str = "enmesh-tools";
+pub(crate) const TOOLS_VOLUME: &str = "enmesh-tools";
 
 impl Settings {
     /// What the containers of enmesh in its pods need to know.
-    pub(super) fn sidecar(&self) -> Sidecar<'_> {
+    pub(crate) fn sidecar(&self) -> Sidecar<'_> {
         Sidecar {
             image: &self.image,
             pull_policy: self.pull_policy,
             name: &self.name,
+            service: &self.service,
             mode: self.mode,
             topology: self.topology(),
             epmd: self.epmd,
@@ -37,13 +38,13 @@ pub(super) fn workload(settings: &Settings) -> Value {
         "metadata": {"name": settings.name, "namespace": settings.namespace, "labels": labels},
         "spec": {
             "replicas": settings.replicas,
-            "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels}, "spec": pod(settings)},
+            "selector": {"matchLabels": settings.selector},
+            "template": {"metadata": {"labels": settings.selector}, "spec": pod(settings)},
         },
     });
     let spec = &mut object["spec"];
     if settings.is_stateful() {
-        spec["serviceName"] = settings.name.as_str().into();
+        spec["serviceName"] = settings.service.as_str().into();
         spec["podManagementPolicy"] = "Parallel".into();
         spec["updateStrategy"] = json!({"type": "RollingUpdate"});
     } else {
@@ -91,7 +92,7 @@ fn pod(settings: &Settings) -> Value {
 }
 
 /// Puts the program where the user's container finds it.
-fn install(sidecar: &Sidecar<'_>) -> Value {
+pub(crate) fn install(sidecar: &Sidecar<'_>) -> Value {
     let mut container = sidecar.epmd_container();
     let fields = container.as_object_mut().expect("a container is an object");
     for key in ["restartPolicy", "ports", "startupProbe", "livenessProbe"] {
@@ -101,6 +102,11 @@ fn install(sidecar: &Sidecar<'_>) -> Value {
     container["args"] = json!(["install", "--to", TOOLS_FOLDER]);
     container["volumeMounts"] = json!([{"name": TOOLS_VOLUME, "mountPath": TOOLS_FOLDER}]);
     container
+}
+
+/// Where the user's container finds it.
+pub(crate) fn tools_mount() -> Value {
+    json!({"name": TOOLS_VOLUME, "mountPath": TOOLS_FOLDER, "readOnly": true})
 }
 
 /// The user's own container, told what its node is called.
@@ -131,7 +137,7 @@ fn app(settings: &Settings, sidecar: &Sidecar<'_>) -> Value {
     );
     let mut mounts = vec![
         json!({"name": COOKIE_VOLUME, "mountPath": COOKIE_FOLDER, "readOnly": true}),
-        json!({"name": TOOLS_VOLUME, "mountPath": TOOLS_FOLDER, "readOnly": true}),
+        tools_mount(),
         json!({"name": "tmp", "mountPath": "/tmp"}),
     ];
     if settings.tls.is_some() {
@@ -164,12 +170,12 @@ fn host(settings: &Settings) -> Option<String> {
         .cluster_domain
         .as_deref()
         .unwrap_or("cluster.local");
-    let name = &settings.name;
+    let service = &settings.service;
     match settings.mode {
         Mode::Ip => Some("$(POD_IP)".to_owned()),
-        Mode::Hostname | Mode::Pod => {
-            Some(format!("$(POD_NAME).{name}.$(POD_NAMESPACE).svc.{domain}"))
-        }
+        Mode::Hostname | Mode::Pod => Some(format!(
+            "$(POD_NAME).{service}.$(POD_NAMESPACE).svc.{domain}"
+        )),
         Mode::Dns | Mode::Srv => None,
     }
 }

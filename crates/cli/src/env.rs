@@ -1,0 +1,172 @@
+//! `enmesh env`: what a release in a pod must be told to be the node that its peers look for.
+
+mod release;
+mod shell;
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use enmesh::EpmdMode;
+
+use crate::config::{ConfigError, ConfigErrors, Environment, Flags, Layer, RunConfig, load_cookie};
+use crate::exit::Failure;
+use release::{Ports, Release};
+
+/// What `env` takes.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+For rel/env.sh.eex of an Elixir release, and for the entry point of any other:
+  settings=\"$(/enmesh/enmesh env --mode ip --cookie-file /etc/enmesh/cookie)\" || exit 1
+  eval \"$settings\"
+One line, eval \"$(enmesh env …)\", ends the shell on errors as well, if only the program is there.
+
+Every command of an Elixir release sources env.sh. RELEASE_COMMAND says which: start, start_iex,
+daemon and daemon_iex get the port; all others (remote, rpc, eval, stop, pid, …) find the node and do not
+listen. ELIXIR_ERL_OPTIONS keeps what is in it already. Releases of rebar3 take RELEASE_NODE and
+RELEASE_COOKIE in vm.args.src, and ERL_DIST_PORT.
+
+The name is made of POD_IP, POD_NAME, POD_NAMESPACE, HOSTNAME, CLUSTER_DOMAIN, resolv.conf and the hosts
+file, as `enmesh run --name-mode` and the topologies of the same mode make it. What looks wrong is said
+on stderr. The cookie of --cookie-file (ENMESH_COOKIE_FILE, the file's cookie_file) becomes
+RELEASE_COOKIE; without one, the release's own stays.
+
+Examples:
+  enmesh env --mode ip --name web
+  enmesh env --mode hostname --service web --epmd none --dist-port 9100
+  enmesh env --mode dns --format vm.args >/tmp/vm.args && erl -args_file /tmp/vm.args
+
+Exit codes: 0 printed, 64 wrong usage, 78 something is missing or wrong.")]
+pub(crate) struct EnvOptions {
+    /// The configuration file of the agent beside the release.
+    #[arg(long, value_name = "FILE", env = "ENMESH_CONFIG")]
+    config: Option<PathBuf>,
+    /// How the part of the name after the @ is made: ip, dns, srv, hostname or pod [default:
+    /// ENMESH_NAME_MODE].
+    #[arg(long, visible_alias = "name-mode", value_name = "MODE")]
+    mode: Option<String>,
+    /// The part of the name before the @ [default: ENMESH_NAME, RELEASE_NAME].
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// The headless Service that the pod belongs to, for the modes srv, hostname and pod [default:
+    /// SERVICE_NAME; for srv and hostname, the pod's subdomain].
+    #[arg(long, value_name = "NAME")]
+    service: Option<String>,
+    /// The file that holds the cookie.
+    #[arg(long, value_name = "FILE")]
+    cookie_file: Option<String>,
+    /// none: no epmd, every node of the cluster listens on --dist-port; else epmd is used.
+    #[arg(long, value_name = "MODE")]
+    epmd: Option<String>,
+    /// The port to listen on [default: any free one].
+    #[arg(long, value_name = "PORT")]
+    dist_port: Option<String>,
+    /// Run over TLS, with this file of options (-ssl_dist_optfile).
+    #[arg(long, value_name = "FILE")]
+    ssl_dist_optfile: Option<String>,
+    /// How it is printed.
+    #[arg(long, value_name = "FORMAT", default_value = "sh")]
+    format: Format,
+}
+
+/// How it is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Commands of a POSIX shell, for eval.
+    Sh,
+    /// NAME=value lines without quotes, for files of variables.
+    Env,
+    /// Arguments of erl, for -args_file and vm.args.
+    #[value(name = "vm.args")]
+    VmArgs,
+}
+
+impl EnvOptions {
+    fn layer(&self) -> Layer {
+        Flags::layer([
+            ("name", &self.name),
+            ("name_mode", &self.mode),
+            ("service", &self.service),
+            ("cookie_file", &self.cookie_file),
+            ("epmd", &self.epmd),
+            ("dist_port", &self.dist_port),
+        ])
+    }
+}
+
+/// Prints the settings, or says in the shell's own words that there are none.
+pub(crate) fn run(options: &EnvOptions, environment: &Environment) -> Result<(), Failure> {
+    match text(options, environment) {
+        Ok(text) => {
+            print!("{text}");
+            Ok(())
+        }
+        Err(errors) => {
+            let failure = Failure::from(errors);
+            if options.format == Format::Sh {
+                println!("{}", shell::exit(failure.code()));
+            }
+            Err(failure)
+        }
+    }
+}
+
+/// Ends the shell that evaluates what we print, where the command line was not understood.
+pub(crate) fn refuse_usage(code: u8) {
+    if std::env::args_os().nth(1).is_some_and(|word| word == "env") {
+        println!("{}", shell::exit(code));
+    }
+}
+
+fn text(options: &EnvOptions, environment: &Environment) -> Result<String, ConfigErrors> {
+    let flags = Flags {
+        settings: options.layer(),
+        ..Flags::default()
+    };
+    let config = flags.read(options.config.as_deref(), environment)?;
+    let doubts = config.pod_name.iter().flat_map(|name| name.doubts());
+    for doubt in doubts {
+        eprintln!("enmesh: {doubt}");
+    }
+    let release = release(config, options, environment)?;
+    let starts = release::starts(environment.get_filled("RELEASE_COMMAND"));
+    let options_of_before = environment
+        .get_filled(release::ERL_OPTIONS)
+        .unwrap_or_default();
+    Ok(match options.format {
+        Format::Sh => shell::exports(&release.variables(starts, options_of_before)),
+        Format::Env => shell::lines(&release.variables(starts, options_of_before)),
+        Format::VmArgs => release.vm_args(),
+    })
+}
+
+fn release(
+    config: RunConfig,
+    options: &EnvOptions,
+    environment: &Environment,
+) -> Result<Release, ConfigErrors> {
+    let cookie = match config.cookie.is_given() {
+        true => Some(load_cookie(&config.cookie, environment)?),
+        false => None,
+    };
+    let name = config.name.ok_or(ConfigError::Missing {
+        what: "how the name is made",
+        next: "give --mode ip, dns, srv, hostname or pod, or ENMESH_NAME_MODE",
+    })?;
+    let of_pod = config.pod_name.as_ref();
+    let address = of_pod.and_then(|it| it.facts.address());
+    let address = name.host().as_ip().or(address);
+    Ok(Release {
+        is_ipv6: address.is_some_and(|address| address.is_ipv6()),
+        name,
+        cookie,
+        ports: match (config.epmd, config.dist_port) {
+            (EpmdMode::None, port) => Ports::Shared(port),
+            (_, 0) => Ports::Any,
+            (_, port) => Ports::Fixed(port),
+        },
+        tls_options: options.ssl_dist_optfile.clone(),
+    })
+}
+
+#[cfg(test)]
+mod tests;

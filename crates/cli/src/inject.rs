@@ -1,0 +1,358 @@
+//! `enmesh inject`: puts the agent as a sidecar into a Deployment of the user's own.
+
+mod pod;
+mod text;
+
+use std::io::Read as _;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::Value;
+
+use crate::exit::Failure;
+use crate::manifests::{Kind, NodeOptions, Settings, SettingsError, cookie_command, write_out};
+use text::Part;
+
+/// The kinds whose pods get the agent; `Pod` itself is one besides.
+const WORKLOADS: [&str; 4] = ["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"];
+
+/// The most that is read, in bytes; an object of Kubernetes has at most 3 MiB.
+const MAX_INPUT: u64 = 16 << 20;
+
+/// What `inject` takes.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+The agent is added as a native sidecar (an init container that is always restarted), with the volume of
+the cookie, the Secret NAME-cookie; your own containers get POD_IP, POD_NAME and POD_NAMESPACE. Documents
+that nothing is done to are printed as they are; in the others, comments are lost. What is injected
+already is made anew, so that injecting twice is the same as once.
+
+The Service, the account and its Role are those of `enmesh manifests … --without-workload`.
+
+Examples:
+  enmesh inject --mode ip -f deployment.yaml | kubectl apply -f -
+  kubectl get deployment web -o yaml | enmesh inject --mode ip -f - | kubectl apply -f -
+  enmesh manifests --mode ip --kind agent --name web --without-workload | kubectl apply -f -
+
+Exit codes: 0 printed, 64 wrong usage, 1 it cannot be done.")]
+pub(crate) struct InjectOptions {
+    #[command(flatten)]
+    node: NodeOptions,
+    /// The file with the Deployment, StatefulSet, DaemonSet or Pod; - is stdin.
+    #[arg(long, short, value_name = "FILE")]
+    file: PathBuf,
+    /// Which of several workloads; may be repeated [default: the only one].
+    #[arg(long, value_name = "NAME")]
+    workload: Vec<String>,
+    /// The name of the nodes before the @ [default: that of the workload].
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// The headless Service [default: NAME].
+    #[arg(long, value_name = "NAME")]
+    service: Option<String>,
+    /// The Secret of the cookie [default: NAME-cookie].
+    #[arg(long, value_name = "NAME")]
+    secret: Option<String>,
+    /// The key of the cookie in it.
+    #[arg(long, value_name = "KEY", default_value = "cookie")]
+    secret_key: String,
+    /// A plain container in place of a native sidecar, for Kubernetes before 1.29: it may end before your node does.
+    #[arg(long)]
+    plain: bool,
+    /// Put the program into /opt/enmesh of your containers too, with the variables that `enmesh env` reads.
+    #[arg(long)]
+    with_env: bool,
+}
+
+/// Why nothing was injected. Nothing is printed then.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InjectError {
+    /// The input cannot be read.
+    #[error("{}: {error}", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// The input is longer than anything that Kubernetes takes.
+    #[error("the input has more than {} MiB; give the file of your Deployment alone", MAX_INPUT >> 20)]
+    TooLong,
+    /// A document is not YAML.
+    #[error("document {number} is not valid YAML: {error}")]
+    NotYaml {
+        /// Which one, counted from 1.
+        number: usize,
+        /// What the parser said.
+        error: String,
+    },
+    /// There is nothing to inject into.
+    #[error("there is no Deployment, StatefulSet, DaemonSet, ReplicaSet or Pod in the input")]
+    NoWorkload,
+    /// It is not clear which one is meant.
+    #[error("there are several workloads: {}; say which by --workload", .there.join(", "))]
+    Several {
+        /// All of them.
+        there: Vec<String>,
+    },
+    /// The one that is meant is not there.
+    #[error("there is no workload {name}; there are: {}", .there.join(", "))]
+    NoSuchWorkload {
+        /// Which was asked for.
+        name: String,
+        /// All of them.
+        there: Vec<String>,
+    },
+    /// The workload has no name of its own to name nodes by.
+    #[error("{kind} has no metadata.name; give the name of its nodes by --name")]
+    Nameless {
+        /// Its kind.
+        kind: String,
+    },
+    /// The object has not the form of its kind.
+    #[error("{workload} has no {what}")]
+    Misshapen {
+        /// Kind and name.
+        workload: String,
+        /// What is missing.
+        what: &'static str,
+    },
+    /// Something of the user's has the place that the agent needs.
+    #[error("{workload} has {what} of its own: {next}")]
+    Taken {
+        /// Kind and name.
+        workload: String,
+        /// What is there.
+        what: String,
+        /// What would help.
+        next: &'static str,
+    },
+    /// The agent may not ask the API.
+    #[error(
+        "{workload} says automountServiceAccountToken: false, and lookup {lookup} asks the API; take that line \
+         out, or --lookup dns or srv"
+    )]
+    NoToken {
+        /// Kind and name.
+        workload: String,
+        /// The lookup.
+        lookup: &'static str,
+    },
+    /// The settings do not fit together.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+}
+
+/// Prints the input with the agent in it.
+pub(crate) fn run(options: &InjectOptions) -> Result<(), Failure> {
+    let input = read(&options.file)?;
+    let injected = options.inject(&input)?;
+    for note in &injected.notes {
+        eprintln!("enmesh: {note}");
+    }
+    write_out(&injected.text)
+}
+
+fn read(path: &PathBuf) -> Result<String, InjectError> {
+    let unreadable = |error| InjectError::Unreadable {
+        path: path.clone(),
+        error,
+    };
+    let mut text = String::new();
+    let length = if path.as_os_str() == "-" {
+        std::io::stdin()
+            .take(MAX_INPUT + 1)
+            .read_to_string(&mut text)
+    } else {
+        std::fs::File::open(path)
+            .and_then(|file| file.take(MAX_INPUT + 1).read_to_string(&mut text))
+    };
+    if length.map_err(unreadable)? as u64 > MAX_INPUT {
+        return Err(InjectError::TooLong);
+    }
+    Ok(text)
+}
+
+/// What came of it.
+#[derive(Debug)]
+struct Injected {
+    text: String,
+    /// What a person should know, one sentence each.
+    notes: Vec<String>,
+}
+
+impl InjectOptions {
+    fn inject(&self, input: &str) -> Result<Injected, InjectError> {
+        let mut parts = text::parts(input)?;
+        let there: Vec<String> = parts
+            .iter()
+            .flat_map(|part| workloads(&part.object))
+            .map(name_of)
+            .collect();
+        self.choose(&there)?;
+        let mut notes = Vec::new();
+        for part in &mut parts {
+            let before = part.object.clone();
+            for workload in workloads_mut(&mut part.object) {
+                if self.workload.is_empty() || self.workload.contains(&name_of(workload)) {
+                    self.put_into(workload, &mut notes)?;
+                }
+            }
+            part.is_changed = part.object != before;
+        }
+        if parts.iter().any(Part::loses_comments) {
+            notes.push("comments of the documents that were changed are lost".to_owned());
+        }
+        let text = parts.iter().map(Part::text).collect();
+        Ok(Injected { text, notes })
+    }
+
+    /// Whether it is clear which workloads are meant.
+    fn choose(&self, there: &[String]) -> Result<(), InjectError> {
+        let missing = self.workload.iter().find(|name| !there.contains(name));
+        match (there.len(), missing) {
+            (0, _) => Err(InjectError::NoWorkload),
+            (_, Some(name)) => Err(InjectError::NoSuchWorkload {
+                name: name.clone(),
+                there: there.to_vec(),
+            }),
+            (2.., None) if self.workload.is_empty() => Err(InjectError::Several {
+                there: there.to_vec(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn put_into(&self, workload: &mut Value, notes: &mut Vec<String>) -> Result<(), InjectError> {
+        let settings = self.settings(workload)?;
+        let cookie = pod::CookieSecret {
+            name: self
+                .secret
+                .clone()
+                .unwrap_or_else(|| settings.cookie_secret()),
+            key: self.secret_key.clone(),
+        };
+        let what = format!(
+            "{} {}",
+            workload["kind"].as_str().unwrap_or_default(),
+            name_of(workload)
+        );
+        let pod = pod_spec(workload);
+        let pod = pod.ok_or_else(|| InjectError::Misshapen {
+            workload: what.clone(),
+            what: "pod template with containers",
+        })?;
+        let injection = pod::Injection {
+            workload: &what,
+            settings: &settings,
+            cookie: &cookie,
+            plain: self.plain,
+            with_env: self.with_env,
+        };
+        let account = injection.put_into(pod)?;
+        notes.push(format!(
+            "{what}: the cookie is key {} of Secret {}; if there is none yet: {}",
+            cookie.key,
+            cookie.name,
+            cookie_command(&settings.namespace, &cookie.name)
+                .replace("=cookie=", &format!("={}=", cookie.key)),
+        ));
+        notes.push(format!(
+            "{what}: the headless Service {} must select the pods, and ServiceAccount {account} be allowed to read what \
+             lookup {} reads: enmesh manifests --kind agent --without-workload prints both",
+            settings.service,
+            settings.lookup.word(),
+        ));
+        Ok(())
+    }
+
+    fn settings(&self, workload: &Value) -> Result<Settings, InjectError> {
+        let metadata = &workload["metadata"];
+        let name = self.name.as_deref().or_else(|| metadata["name"].as_str());
+        let name = name.ok_or_else(|| InjectError::Nameless {
+            kind: workload["kind"].as_str().unwrap_or_default().to_owned(),
+        })?;
+        let namespace = metadata["namespace"].as_str().unwrap_or("default");
+        let mut settings = self.node.settings(name, namespace);
+        settings.kind = Kind::Agent;
+        if let Some(service) = &self.service {
+            settings.service.clone_from(service);
+        }
+        let labels = match workload["kind"].as_str() {
+            Some("Pod") => &metadata["labels"],
+            _ => &workload["spec"]["selector"]["matchLabels"],
+        };
+        let labels = labels.as_object().into_iter().flatten();
+        settings.selector = labels
+            .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+            .collect();
+        settings.check()?;
+        Ok(settings)
+    }
+}
+
+/// The workloads of a document: itself, or what is in a List.
+fn workloads(object: &Value) -> Vec<&Value> {
+    let items = object["items"].as_array();
+    match items.filter(|_| is_list(object)) {
+        Some(items) => items.iter().filter(|item| is_workload(item)).collect(),
+        None => Some(object)
+            .filter(|object| is_workload(object))
+            .into_iter()
+            .collect(),
+    }
+}
+
+fn workloads_mut(object: &mut Value) -> Vec<&mut Value> {
+    if is_list(object) {
+        let items = object.get_mut("items").and_then(Value::as_array_mut);
+        return items
+            .into_iter()
+            .flatten()
+            .filter(|item| is_workload(item))
+            .collect();
+    }
+    Some(object)
+        .filter(|object| is_workload(object))
+        .into_iter()
+        .collect()
+}
+
+fn is_list(object: &Value) -> bool {
+    object["kind"].as_str().is_some_and(|kind| {
+        kind == "List"
+            || kind
+                .strip_suffix("List")
+                .is_some_and(|kind| WORKLOADS.contains(&kind) || kind == "Pod")
+    })
+}
+
+fn is_workload(object: &Value) -> bool {
+    let version = object["apiVersion"].as_str().unwrap_or_default();
+    match object["kind"].as_str() {
+        Some("Pod") => version == "v1",
+        Some(kind) => version == "apps/v1" && WORKLOADS.contains(&kind),
+        None => false,
+    }
+}
+
+fn name_of(workload: &Value) -> String {
+    let metadata = &workload["metadata"];
+    let name = metadata["name"]
+        .as_str()
+        .or_else(|| metadata["generateName"].as_str());
+    name.unwrap_or_default().to_owned()
+}
+
+fn pod_spec(workload: &mut Value) -> Option<&mut Value> {
+    let path = match workload["kind"].as_str() {
+        Some("Pod") => "/spec",
+        _ => "/spec/template/spec",
+    };
+    workload
+        .pointer_mut(path)
+        .filter(|pod| pod["containers"].is_array())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,235 @@
+//! The agent in a pod of the user's.
+
+use serde_json::{Value, json};
+
+use super::InjectError;
+use crate::manifests::{
+    CONTAINER, COOKIE_VOLUME, EPMD_CONTAINER, Epmd, HTTP_PORT, Kind, POD_FACTS, Settings,
+    TLS_VOLUME, TOOLS_VOLUME, install, pod_facts, tools_mount,
+};
+
+/// Where the sidecar finds the cookie's file, if the pod's volumes have no group: it alone mounts the volume.
+const MODE_WITHOUT_GROUP: u32 = 0o444;
+/// The same where they have one.
+const MODE_WITH_GROUP: u32 = 0o400;
+
+/// The init container that puts the program into the user's.
+const INSTALLER: &str = "enmesh-install";
+
+/// The Secret of the cookie.
+#[derive(Clone, Debug)]
+pub(super) struct CookieSecret {
+    /// Its name.
+    pub(super) name: String,
+    /// The key in it.
+    pub(super) key: String,
+}
+
+/// What is put into one workload.
+#[derive(Debug)]
+pub(super) struct Injection<'a> {
+    /// Kind and name, for errors.
+    pub(super) workload: &'a str,
+    /// What the agent needs to know.
+    pub(super) settings: &'a Settings,
+    /// Where the cookie is.
+    pub(super) cookie: &'a CookieSecret,
+    /// Whether the agent is a container like any other.
+    pub(super) plain: bool,
+    /// Whether the user's containers get the program as well.
+    pub(super) with_env: bool,
+}
+
+impl Injection<'_> {
+    /// Puts everything in; gives the name of the pod's account. The pod is as it was before, or of no use, after an error.
+    pub(super) fn put_into(&self, pod: &mut Value) -> Result<String, InjectError> {
+        self.take_out(pod)?;
+        self.check_port(pod)?;
+        let sidecar = self.settings.sidecar();
+        self.add_environment(list(pod, "containers"))?;
+        let mut native = Vec::new();
+        if self.settings.epmd == Epmd::Sidecar {
+            native.push(sidecar.epmd_container());
+        }
+        if self.with_env {
+            native.push(install(&sidecar));
+            list(pod, "volumes").push(json!({"name": TOOLS_VOLUME, "emptyDir": {}}));
+        }
+        let mut agent = sidecar.container(Kind::Agent);
+        if self.plain {
+            if let Some(fields) = agent.as_object_mut() {
+                fields.remove("restartPolicy");
+            }
+            list(pod, "containers").push(agent);
+        } else {
+            native.push(agent);
+        }
+        // Ours come first, so that whatever the user's init containers do, the agent is there.
+        list(pod, "initContainers").splice(0..0, native);
+        let has_group = !pod["securityContext"]["fsGroup"].is_null();
+        let mode = if has_group {
+            MODE_WITH_GROUP
+        } else {
+            MODE_WITHOUT_GROUP
+        };
+        let volumes = sidecar.volumes(&self.cookie.name, &self.cookie.key, mode);
+        list(pod, "volumes").extend(volumes);
+        for key in ["initContainers", "volumes"] {
+            if list(pod, key).is_empty()
+                && let Some(fields) = pod.as_object_mut()
+            {
+                fields.remove(key);
+            }
+        }
+        self.give_account(pod)
+    }
+
+    /// Takes out what an earlier injection has put in; what is the user's own and in the way is an error.
+    fn take_out(&self, pod: &mut Value) -> Result<(), InjectError> {
+        let ours = [
+            (CONTAINER, "agent"),
+            (EPMD_CONTAINER, "epmd"),
+            (INSTALLER, "install"),
+        ];
+        for key in ["containers", "initContainers"] {
+            let containers = list(pod, key);
+            containers.retain(|container| {
+                !ours
+                    .iter()
+                    .any(|(name, word)| container["name"] == *name && container["args"][0] == *word)
+            });
+            let needed = |name: &str| name == CONTAINER || self.adds(name);
+            let taken = containers
+                .iter()
+                .filter_map(|container| container["name"].as_str())
+                .find(|name| needed(name));
+            if let Some(name) = taken {
+                return Err(self.taken(format!("a container {name}"), "give it another name"));
+            }
+            for container in containers {
+                if let Some(mounts) = container["volumeMounts"].as_array_mut() {
+                    mounts.retain(|mount| *mount != tools_mount());
+                }
+            }
+        }
+        let volumes = list(pod, "volumes");
+        volumes.retain(|volume| !is_our_volume(volume));
+        let taken = volumes
+            .iter()
+            .filter_map(|volume| volume["name"].as_str())
+            .find(|name| [COOKIE_VOLUME, TLS_VOLUME, TOOLS_VOLUME].contains(name));
+        match taken {
+            Some(name) => Err(self.taken(format!("a volume {name}"), "give it another name")),
+            None => Ok(()),
+        }
+    }
+
+    fn adds(&self, container: &str) -> bool {
+        match container {
+            EPMD_CONTAINER => self.settings.epmd == Epmd::Sidecar,
+            INSTALLER => self.with_env,
+            _ => false,
+        }
+    }
+
+    /// The probes' port must be nobody else's.
+    fn check_port(&self, pod: &Value) -> Result<(), InjectError> {
+        let containers = ["containers", "initContainers"];
+        let containers = containers.iter().filter_map(|key| pod[key].as_array());
+        let mut ports = containers
+            .flatten()
+            .filter_map(|container| container["ports"].as_array())
+            .flatten();
+        if ports.any(|port| port["containerPort"] == HTTP_PORT) {
+            let what = format!("port {HTTP_PORT}");
+            return Err(self.taken(
+                what,
+                "the agent answers probes there; take another for yours",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Tells the user's containers what the kubelet knows of the pod.
+    fn add_environment(&self, containers: &mut [Value]) -> Result<(), InjectError> {
+        for container in containers {
+            let facts = POD_FACTS.iter().zip(pod_facts());
+            for ((name, path), fact) in facts {
+                let there = list(container, "env")
+                    .iter()
+                    .find(|variable| variable["name"] == *name);
+                match there {
+                    Some(own) if own["valueFrom"]["fieldRef"]["fieldPath"] == *path => {}
+                    Some(_) => {
+                        let what = format!("a variable {name}");
+                        return Err(self.taken(what, "let it say what the pod's is, by a fieldRef"));
+                    }
+                    None => list(container, "env").push(fact),
+                }
+            }
+            if self.with_env {
+                for variable in self.settings.sidecar().naming() {
+                    let name = &variable["name"];
+                    if !list(container, "env")
+                        .iter()
+                        .any(|own| own["name"] == *name)
+                    {
+                        list(container, "env").push(variable.clone());
+                    }
+                }
+                list(container, "volumeMounts").push(tools_mount());
+            }
+        }
+        Ok(())
+    }
+
+    /// The account of the pod; the one of the manifests if it has none of its own.
+    fn give_account(&self, pod: &mut Value) -> Result<String, InjectError> {
+        let asks = self.settings.lookup.asks_api();
+        if asks && pod["automountServiceAccountToken"] == false {
+            return Err(InjectError::NoToken {
+                workload: self.workload.to_owned(),
+                lookup: self.settings.lookup.word(),
+            });
+        }
+        let own = pod["serviceAccountName"]
+            .as_str()
+            .filter(|name| *name != "default");
+        let account = own.unwrap_or(&self.settings.name).to_owned();
+        if asks {
+            pod["serviceAccountName"] = account.as_str().into();
+            // The account of the manifests gives its token to none that does not ask for it.
+            pod["automountServiceAccountToken"] = true.into();
+        }
+        Ok(account)
+    }
+
+    fn taken(&self, what: String, next: &'static str) -> InjectError {
+        InjectError::Taken {
+            workload: self.workload.to_owned(),
+            what,
+            next,
+        }
+    }
+}
+
+/// Whether a volume has both the name and the form of one of ours.
+fn is_our_volume(volume: &Value) -> bool {
+    match volume["name"].as_str() {
+        Some(COOKIE_VOLUME) => volume["secret"]["items"][0]["path"] == "cookie",
+        Some(TLS_VOLUME) => {
+            volume["secret"].is_object() || volume["csi"]["driver"] == "csi.cert-manager.io"
+        }
+        Some(TOOLS_VOLUME) => volume["emptyDir"].is_object(),
+        _ => false,
+    }
+}
+
+/// The list of this key, made if there is none.
+fn list<'a>(object: &'a mut Value, key: &str) -> &'a mut Vec<Value> {
+    let value = &mut object[key];
+    if !value.is_array() {
+        *value = Value::Array(Vec::new());
+    }
+    value.as_array_mut().expect("it is a list by now")
+}

@@ -1,0 +1,246 @@
+use clap::Parser;
+use serde_json::{Value, json};
+
+use super::{InjectError, InjectOptions, Injected};
+
+#[derive(Parser)]
+struct Line {
+    #[command(flatten)]
+    options: InjectOptions,
+}
+
+const DEPLOYMENT: &str = "\
+# What we run.
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: shop
+  namespace: prod
+spec:
+  selector: {matchLabels: {app: shop, tier: front}}
+  template:
+    metadata: {labels: {app: shop, tier: front}}
+    spec:
+      containers:
+      - name: shop
+        image: shop:1
+        env:
+        - {name: MODE, value: \"on\"}
+      volumes:
+      - name: keys
+        secret: {secretName: keys, defaultMode: 0400}
+";
+
+fn inject(flags: &str, input: &str) -> Result<Injected, InjectError> {
+    let flags = flags.split_whitespace();
+    let line = ["inject", "-f", "-"].into_iter().chain(flags);
+    Line::parse_from(line).options.inject(input)
+}
+
+fn text(flags: &str, input: &str) -> String {
+    inject(flags, input).unwrap().text
+}
+
+fn object(text: &str) -> Value {
+    let options = serde_saphyr::options! { legacy_octal_numbers: true };
+    serde_saphyr::from_str_with_options(text, options).unwrap()
+}
+
+fn pod(text: &str) -> Value {
+    object(text)["spec"]["template"]["spec"].clone()
+}
+
+fn names(list: &Value) -> Vec<&str> {
+    let items = list.as_array().map(Vec::as_slice).unwrap_or_default();
+    items
+        .iter()
+        .map(|item| item["name"].as_str().unwrap())
+        .collect()
+}
+
+fn variable<'a>(container: &'a Value, name: &str) -> Option<&'a Value> {
+    let variables = container["env"].as_array().unwrap();
+    variables.iter().find(|variable| variable["name"] == name)
+}
+
+#[test]
+fn a_deployment_gets_the_agent_as_a_native_sidecar() {
+    let pod = pod(&text("--mode ip", DEPLOYMENT));
+    assert_eq!(names(&pod["initContainers"]), ["enmesh"]);
+    let agent = &pod["initContainers"][0];
+    assert_eq!(agent["restartPolicy"], "Always");
+    assert_eq!(agent["args"], json!(["agent"]));
+    assert_eq!(variable(agent, "ENMESH_NAME").unwrap()["value"], "shop");
+    assert_eq!(names(&pod["volumes"]), ["keys", "enmesh-cookie"]);
+    assert_eq!(pod["volumes"][1]["secret"]["secretName"], "shop-cookie");
+    assert_eq!(pod["serviceAccountName"], "shop");
+    let own = &pod["containers"][0];
+    assert_eq!(variable(own, "MODE").unwrap()["value"], "on");
+    for (name, path) in super::super::manifests::POD_FACTS {
+        let field = &variable(own, name).unwrap()["valueFrom"]["fieldRef"];
+        assert_eq!(field["fieldPath"], path);
+    }
+}
+
+#[test]
+fn numbers_are_read_as_kubectl_reads_them() {
+    let pod = pod(&text("--mode ip", DEPLOYMENT));
+    assert_eq!(pod["volumes"][0]["secret"]["defaultMode"], 0o400);
+}
+
+#[test]
+fn twice_is_once() {
+    for flags in [
+        "--mode ip",
+        "--mode srv --plain",
+        "--mode hostname --tls --epmd-sidecar --with-env",
+    ] {
+        let once = text(flags, DEPLOYMENT);
+        assert_eq!(text(flags, &once), once, "{flags}");
+    }
+    // What an earlier one has put in and this one does not is taken out.
+    let more = text("--mode srv --epmd-sidecar --tls --plain", DEPLOYMENT);
+    assert_eq!(
+        pod(&text("--mode srv", &more)),
+        pod(&text("--mode srv", DEPLOYMENT))
+    );
+}
+
+#[test]
+fn other_documents_stay_as_they_are() {
+    let service = "---\n# A comment that stays.\napiVersion: v1\nkind: Service\nmetadata: {name: shop}   # so does this\n";
+    let input = format!("# A header.\n{service}---\n{DEPLOYMENT}{service}");
+    let output = text("--mode ip", &input);
+    assert!(
+        output.starts_with(&format!("# A header.\n{service}---\napiVersion: apps/v1\n")),
+        "{output}"
+    );
+    assert!(output.ends_with(service), "{output}");
+    let notes = inject("--mode ip", &input).unwrap().notes;
+    assert!(
+        notes.iter().any(|note| note.contains("comments")),
+        "{notes:?}"
+    );
+}
+
+#[test]
+fn lists_and_pods_and_json_are_understood() {
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "one", "labels": {"app": "x"}},
+        "spec": {"containers": [{"name": "app", "image": "a"}]}});
+    let output = text("--mode ip --lookup pods", &pod.to_string());
+    let read: Value = serde_json::from_str(&output).unwrap();
+    let agent = &read["spec"]["initContainers"][0];
+    let topology = variable(agent, "ENMESH_TOPOLOGY").unwrap()["value"]
+        .as_str()
+        .unwrap();
+    assert!(topology.contains("kubernetes_selector=app=x"), "{topology}");
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": [{"apiVersion": "v1", "kind": "Service"}, pod]});
+    let read: Value = serde_json::from_str(&text("--mode ip", &list.to_string())).unwrap();
+    assert_eq!(read["items"][0], list["items"][0]);
+    assert_eq!(
+        names(&read["items"][1]["spec"]["initContainers"]),
+        ["enmesh"]
+    );
+}
+
+#[test]
+fn one_of_several_is_named() {
+    let other = DEPLOYMENT.replace("name: shop\n  name", "name: stock\n  name");
+    let input = format!("{DEPLOYMENT}---\n{other}");
+    let output = text("--mode ip --workload stock", &input);
+    let (first, second) = output.split_once("---\n").unwrap();
+    assert_eq!(first, DEPLOYMENT);
+    assert_eq!(names(&pod(second)["initContainers"]), ["enmesh"]);
+    let says = |flags, wanted: &str| {
+        let error = inject(flags, &input).unwrap_err().to_string();
+        assert!(error.contains(wanted), "{error}");
+    };
+    says("--mode ip", "shop, stock");
+    says("--mode ip --workload db", "no workload db");
+}
+
+#[test]
+fn the_cookie_can_be_read_without_a_change_to_the_users_files() {
+    let without = pod(&text("--mode ip", DEPLOYMENT));
+    assert_eq!(without["volumes"][1]["secret"]["defaultMode"], 0o444);
+    assert_eq!(without["securityContext"], Value::Null);
+    let input = DEPLOYMENT.replace(
+        "      volumes:",
+        "      securityContext: {fsGroup: 1000}\n      volumes:",
+    );
+    let with = pod(&text("--mode ip", &input));
+    assert_eq!(with["volumes"][1]["secret"]["defaultMode"], 0o400);
+    assert_eq!(with["securityContext"]["fsGroup"], 1000);
+}
+
+#[test]
+fn what_is_in_the_way_is_named() {
+    let check = |flags: &str, from: &str, to: &str, wanted: &str| {
+        let input = DEPLOYMENT.replace(from, to);
+        assert_ne!(input, DEPLOYMENT);
+        let error = inject(flags, &input).unwrap_err().to_string();
+        assert!(error.contains(wanted), "{error}");
+    };
+    let ip = "--mode ip";
+    check(
+        ip,
+        "- name: shop\n",
+        "- name: enmesh\n",
+        "a container enmesh",
+    );
+    check(
+        ip,
+        "- name: keys",
+        "- name: enmesh-cookie",
+        "a volume enmesh-cookie",
+    );
+    check(
+        ip,
+        "{name: MODE, value: \"on\"}",
+        "{name: POD_IP, value: x}",
+        "a variable POD_IP",
+    );
+    check(
+        ip,
+        "        env:",
+        "        ports: [{containerPort: 9369}]\n        env:",
+        "port 9369",
+    );
+    check(
+        ip,
+        "      volumes:",
+        "      automountServiceAccountToken: false\n      volumes:",
+        "--lookup dns",
+    );
+    check(ip, "  name: shop\n  n", "  n", "--name");
+    check(ip, "      containers:", "      conts:", "no pod template");
+    check(
+        ip,
+        "kind: Deployment",
+        "kind: Job",
+        "there is no Deployment",
+    );
+    check(
+        ip,
+        "spec:\n  sel",
+        "spec: [\n  sel",
+        "document 1 is not valid YAML",
+    );
+    check(
+        "--mode dns --lookup dns",
+        "# What we run.",
+        "#",
+        "--mode ip",
+    );
+}
+
+#[test]
+fn dns_needs_neither_an_account_nor_a_token() {
+    let input = DEPLOYMENT.replace(
+        "      volumes:",
+        "      automountServiceAccountToken: false\n      volumes:",
+    );
+    let pod = pod(&text("--mode srv --lookup srv", &input));
+    assert_eq!(pod["automountServiceAccountToken"], false);
+    assert_eq!(pod["serviceAccountName"], Value::Null);
+}
