@@ -1,5 +1,6 @@
 //! Who belongs to the cluster.
 
+mod departed;
 mod named;
 mod topologies;
 
@@ -43,7 +44,7 @@ pub enum Intent {
     /// Some topology names this peer: keep a link up with it. Said again when anything that is
     /// known of it has changed.
     Want(Sighting),
-    /// No topology names the peer any more: stop dialling it. A live link stays.
+    /// No topology names the peer any more, or hearsay alone of one that is gone: stop dialling it. A live link stays.
     Leave(NodeName),
     /// The peer has left and policy says that its live link is closed.
     Prune(NodeName),
@@ -94,7 +95,17 @@ impl Roster {
     /// # Errors
     /// A topology of that name exists, or there are [`MAX_TOPOLOGIES`] already; nothing changed.
     pub fn add_topology(&mut self, name: TopologyName) -> Result<(), AddTopologyError> {
-        self.topologies.add(name)
+        self.topologies.add(name, false)
+    }
+
+    /// Adds a topology of what neighbours say of each other, behind those that are there. Where another topology has told that
+    /// a peer is gone, that counts for more: the peer is wanted again when another topology names it, or when this one names
+    /// it in another [`Sighting::life`] than before, which is newer news.
+    ///
+    /// # Errors
+    /// As [`Roster::add_topology`].
+    pub fn add_hearsay(&mut self, name: TopologyName) -> Result<(), AddTopologyError> {
+        self.topologies.add(name, true)
     }
 
     /// Forgets a topology: whom it alone named has left.
@@ -181,9 +192,9 @@ impl Roster {
             return Some(Intent::Drain(true));
         }
         while let Some(name) = self.dirty.pop_first() {
-            let merged = self.topologies.merged(&name);
+            let wanted = self.topologies.wanted(&name);
             let told = self.told.get(&name);
-            match (merged, told) {
+            match (wanted, told) {
                 (Some(sighting), told) if told != Some(&sighting) => {
                     self.told.insert(name, sighting.clone());
                     return Some(Intent::Want(sighting));

@@ -12,7 +12,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use enmesh_identity::{NodeName, PeerAddr};
-use enmesh_membership::{Action, Connection, DownReason, Plan, Roster, TopologyName, Update};
+use enmesh_membership::{
+    Action, Connection, DownReason, Plan, Roster, Sighting, TopologyName, Update,
+};
+use enmesh_otp::Acquaintance;
 use enmesh_proto::{LinkConfig, Question};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -249,7 +252,9 @@ impl Manager {
             self.plan.handle_leave(now, rejoin_after);
         }
         if let (Some(nodes), Some(topology)) = (orders.learned, self.learned.clone()) {
-            let update = Update::snapshot(nodes);
+            // A node that somebody tells of anew deserves a dial, though a source may have told that it is gone.
+            let sighting = |known: Acquaintance| Sighting::from(known.node).with_life(known.told);
+            let update = Update::Snapshot(nodes.into_iter().map(sighting).collect());
             self.roster.handle_update(now, &topology, update);
             self.pump();
         }

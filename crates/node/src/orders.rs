@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use enmesh_identity::NodeName;
-use enmesh_otp::LogLine;
+use enmesh_otp::{Acquaintance, LogLine};
 
 /// How many nodes may wait to be connected for somebody's signal; one more is as good as
 /// unreachable.
@@ -19,7 +19,7 @@ pub(crate) struct Orders {
     /// Nodes that somebody of ours needs now.
     pub(crate) connects: BTreeSet<NodeName>,
     /// All nodes that `global` has learned of.
-    pub(crate) learned: Option<Vec<NodeName>>,
+    pub(crate) learned: Option<Vec<Acquaintance>>,
     /// Cut all, and come back after this time.
     pub(crate) leave: Option<Duration>,
     /// What other nodes want in our log.

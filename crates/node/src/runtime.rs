@@ -247,7 +247,7 @@ fn roster(builder: &Builder) -> Result<Roster, StartError> {
     config.grace = builder.prune_grace;
     let mut roster = Roster::new(config);
     if builder.visible {
-        roster.add_topology(learned_topology())?;
+        roster.add_hearsay(learned_topology())?;
     }
     Ok(roster)
 }

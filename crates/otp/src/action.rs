@@ -34,6 +34,15 @@ pub enum JobOutcome {
     Panicked(String),
 }
 
+/// A node that `global` has learned of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Acquaintance {
+    /// Its name.
+    pub node: NodeName,
+    /// How often others told of it while it was not connected; more than before is news of it.
+    pub told: u64,
+}
+
 /// What changed in a group of a pg scope.
 ///
 /// ```
@@ -169,7 +178,7 @@ pub enum Action<H> {
     /// [`Kernel::handle_connect_failed`](crate::Kernel::handle_connect_failed).
     Connect(NodeName),
     /// The whole set of nodes that `global` has learned of.
-    Learned(Vec<NodeName>),
+    Learned(Vec<Acquaintance>),
     /// Cut all links, dial nobody for this long, then dial all at once.
     Leave {
         /// How long to stay away.

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use enmesh_identity::NodeName;
 use enmesh_term::{Atom, Pid, Reference, Term};
+
+use crate::action::Acquaintance;
 
 /// Whom a message or a monitor is for.
 ///
@@ -79,7 +80,7 @@ pub(crate) enum Effect {
     /// `exit/2`.
     Exit { from: Pid, to: Pid, reason: Term },
     /// The whole present set of nodes that were learned.
-    Connect(Vec<NodeName>),
+    Connect(Vec<Acquaintance>),
     /// Cuts all links, stays away, then dials all at once.
     Leave { rejoin_after: Duration },
 }

@@ -20,7 +20,7 @@ mod references;
 mod requests;
 mod services;
 
-pub use action::{Action, JobId, JobOutcome, Mail, PgEvent};
+pub use action::{Acquaintance, Action, JobId, JobOutcome, Mail, PgEvent};
 pub use effect::Address;
 pub use kernel::{
     AutoConnect, Kernel, KernelConfig, KernelCounters, NodeTypes, Prepared, RegisterError,

@@ -22,6 +22,8 @@ const INHERITANCE: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(super) struct Topology {
     pub(super) name: TopologyName,
+    /// Whether it is what neighbours say, and no source of its own.
+    pub(super) is_hearsay: bool,
     /// Who counts.
     pub(super) peers: BTreeMap<NodeName, Sighting>,
     pub(super) draining: bool,
@@ -58,9 +60,10 @@ struct Inherited {
 }
 
 impl Topology {
-    pub(super) fn new(name: TopologyName) -> Self {
+    pub(super) fn new(name: TopologyName, is_hearsay: bool) -> Self {
         Self {
             name,
+            is_hearsay,
             peers: BTreeMap::new(),
             draining: false,
             answered: false,

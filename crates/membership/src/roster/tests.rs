@@ -1,6 +1,7 @@
 // A test has no driver to take the time from.
 #![allow(clippy::disallowed_methods)]
 
+mod hearsay;
 mod sources;
 mod window;
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use enmesh_identity::{NodeName, PeerAddr};
 
+use super::departed::Departed;
 use super::named::Topology;
 use crate::{Sighting, SourceFailure, TopologyName, Update};
 
@@ -72,17 +73,22 @@ pub struct TopologyStatus<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Topologies {
     list: Vec<Topology>,
+    departed: Departed,
 }
 
 impl Topologies {
-    pub(super) fn add(&mut self, name: TopologyName) -> Result<(), AddTopologyError> {
+    pub(super) fn add(
+        &mut self,
+        name: TopologyName,
+        is_hearsay: bool,
+    ) -> Result<(), AddTopologyError> {
         if self.list.iter().any(|topology| topology.name == name) {
             return Err(AddTopologyError::Duplicate { name });
         }
         if self.list.len() >= MAX_TOPOLOGIES {
             return Err(AddTopologyError::TooMany);
         }
-        self.list.push(Topology::new(name));
+        self.list.push(Topology::new(name, is_hearsay));
         Ok(())
     }
 
@@ -102,10 +108,13 @@ impl Topologies {
         update: Update,
         own: &NodeName,
     ) -> (SourceNews, Vec<NodeName>) {
-        match self.get_mut(name) {
-            Some(topology) => topology.update(now, update, own),
-            None => (SourceNews::Nothing, Vec::new()),
-        }
+        let Some(topology) = self.get_mut(name) else {
+            return (SourceNews::Nothing, Vec::new());
+        };
+        let (news, changed) = topology.update(now, update, own);
+        let is_hearsay = topology.is_hearsay;
+        self.weigh(is_hearsay, &changed);
+        (news, changed)
     }
 
     pub(super) fn begin_anew(&mut self, name: &TopologyName) {
@@ -121,9 +130,40 @@ impl Topologies {
         window: Duration,
     ) -> Vec<NodeName> {
         match self.get_mut(name) {
-            Some(topology) => topology.set_window(now, window),
+            Some(topology) => {
+                let changed = topology.set_window(now, window);
+                let is_hearsay = topology.is_hearsay;
+                self.weigh(is_hearsay, &changed);
+                changed
+            }
             None => Vec::new(),
         }
+    }
+
+    /// Takes note of who has left, and of who is there after all. Hearsay says the latter by a life that is not the first:
+    /// nothing else of it is newer than the departure.
+    fn weigh(&mut self, is_hearsay: bool, changed: &[NodeName]) {
+        for name in changed {
+            let mut told = self
+                .list
+                .iter()
+                .filter(|topology| topology.is_hearsay == is_hearsay)
+                .filter_map(|topology| topology.peers.get(name));
+            let is_there = told.any(|sighting| !is_hearsay || sighting.life != 0);
+            match (is_there, is_hearsay) {
+                (true, _) => self.departed.remove(name),
+                (false, true) => {}
+                (false, false) => self.departed.insert(name),
+            }
+        }
+    }
+
+    /// The peer as it is to be dialled, if it is.
+    pub(super) fn wanted(&self, name: &NodeName) -> Option<Sighting> {
+        if self.departed.contains(name) {
+            return None;
+        }
+        self.merged(name)
     }
 
     /// Sorts by the place of each name in `order`; who is not in it comes last. Returns whose
@@ -142,8 +182,13 @@ impl Topologies {
 
     /// Lets count what has settled by now. Returns whose entry changed.
     pub(super) fn settle(&mut self, now: Instant) -> Vec<NodeName> {
-        let settled = self.list.iter_mut().map(|topology| topology.settle(now));
-        settled.flatten().collect()
+        let mut all = Vec::new();
+        for at in 0..self.list.len() {
+            let changed = self.list[at].settle(now);
+            self.weigh(self.list[at].is_hearsay, &changed);
+            all.extend(changed);
+        }
+        all
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
@@ -174,7 +219,9 @@ impl Topologies {
                 .filter_map(|topology| topology.peers.get(name))
         };
         let standing = told().map(|sighting| sighting.standing).min()?;
-        let life = told().fold(0_u64, |sum, sighting| sum.wrapping_add(sighting.life));
+        let sources = self.list.iter().filter(|topology| !topology.is_hearsay);
+        let lives = sources.filter_map(|topology| topology.peers.get(name));
+        let life = lives.fold(0_u64, |sum, sighting| sum.wrapping_add(sighting.life));
         let mut merged = PeerAddr::new(name.clone());
         // An address that the name itself spells is no knowledge of the source's.
         let spelt = merged.address();

@@ -56,7 +56,7 @@ pub(super) fn tell(effect: &Effect) -> String {
         Effect::Demonitor { .. } => "demonitor".into(),
         Effect::Exit { to, reason, .. } => format!("exit {to} {reason}"),
         Effect::Connect(nodes) => {
-            let nodes: Vec<_> = nodes.iter().map(|node| node.as_str()).collect();
+            let nodes: Vec<_> = nodes.iter().map(|known| known.node.as_str()).collect();
             format!("connect {}", nodes.join(" "))
         }
         Effect::Leave { rejoin_after } => format!("leave for {} s", rejoin_after.as_secs()),

@@ -499,9 +499,9 @@ impl World {
             }
             Effect::Connect(nodes) => {
                 let parse = |node: &enmesh_identity::NodeName| Atom::new(node.as_str()).unwrap();
-                self.nodes[at].learned = nodes.iter().map(parse).collect();
-                for node in nodes {
-                    let to = self.index(&parse(&node)).unwrap();
+                self.nodes[at].learned = nodes.iter().map(|known| parse(&known.node)).collect();
+                for known in nodes {
+                    let to = self.index(&parse(&known.node)).unwrap();
                     if !self.nodes[at].up.contains_key(&to) {
                         self.dial(at, to);
                     }
