@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -14,19 +15,29 @@ use crate::process::POLL_INTERVAL;
 /// The log of one member, running here or in a pod.
 pub struct MemberLog {
     output: Output,
+    /// Whoever follows the file stops when this is gone.
+    _follows: Arc<()>,
 }
 
 impl MemberLog {
     pub(crate) fn of(output: Output) -> Self {
-        Self { output }
+        Self {
+            output,
+            _follows: Arc::default(),
+        }
     }
 
-    /// Follows a container's log file for as long as the file is there.
+    /// Follows a container's log file for as long as the file is there and this value is kept.
     pub(crate) fn follow(path: &Path) -> Result<Self> {
         let file =
             File::open(path).with_context(|| format!("{} could not be read", path.display()))?;
         let path = path.to_owned();
-        Ok(Self::of(Output::collect(Follow { file, path })))
+        let follows = Arc::new(());
+        let wanted = Arc::downgrade(&follows);
+        Ok(Self {
+            output: Output::collect(Follow { file, path, wanted }),
+            _follows: follows,
+        })
     }
 
     /// The first log object from the very beginning that `wanted` takes, waiting for it if need be.
@@ -119,17 +130,18 @@ pub(crate) fn newest_cluster<'a>(lines: impl DoubleEndedIterator<Item = &'a str>
     names
 }
 
-/// A file that grows; its end is the end of the stream only when it has been removed.
+/// A file that grows; its end is the end of the stream only when it has been removed, or nobody wants it any more.
 struct Follow {
     file: File,
     path: PathBuf,
+    wanted: Weak<()>,
 }
 
 impl Read for Follow {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         loop {
             // Looked at first: what is written before the file's end is read after it.
-            let exists = self.path.exists();
+            let exists = self.path.exists() && self.wanted.strong_count() > 0;
             let length = self.file.read(buffer)?;
             if length > 0 || !exists {
                 return Ok(length);
@@ -165,6 +177,19 @@ mod tests {
             );
         }
         assert_eq!(parse("not json"), None);
+    }
+
+    #[test]
+    fn a_log_that_nobody_looks_at_is_followed_no_longer() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("0.log");
+        std::fs::write(&path, "{\"n\":1}\n").unwrap();
+        let log = MemberLog::follow(&path).unwrap();
+        let output = log.output().clone();
+        drop(log);
+        // Without an end this would take all of the time.
+        let never = output.wait_for(Duration::from_secs(600), |_| None::<()>);
+        assert!(never.is_err());
     }
 
     #[test]
