@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::workload::{DIST_PORT, EPMD_PORT, Kind, Names, Workload};
+use super::workload::{DIST_PORT, EPMD_PORT, Kind, Workload};
 
 /// The user of the shipped image; its group may read the cookie.
 const USER: u32 = 65532;
@@ -226,17 +226,14 @@ fn environment(workload: &Workload<'_>) -> Vec<Value> {
 
 /// What tells enmesh its own name, or that of the node beside it.
 fn own_name(workload: &Workload<'_>) -> Vec<String> {
-    let (base, service) = (&workload.group, &workload.group);
-    let svc = format!("{service}.$(POD_NAMESPACE).svc.cluster.local");
-    let name = match workload.names {
-        Names::Ip => format!("{base}@$(POD_IP)"),
-        Names::Pod | Names::Hostname => format!("{base}@$(POD_NAME).{svc}"),
-        Names::Dns | Names::Srv => {
-            let words = ["--name", base, "--name-mode", workload.names.word()];
-            return words.map(str::to_owned).to_vec();
-        }
-    };
-    vec!["--name".into(), name]
+    // The Service is in the variable SERVICE_NAME, address, pod and namespace in variables of their own.
+    let words = [
+        "--name",
+        &workload.group,
+        "--name-mode",
+        workload.names.word(),
+    ];
+    words.map(str::to_owned).to_vec()
 }
 
 /// The same for a shell, in which `$DASHED_IP` is known.
