@@ -19,6 +19,8 @@ fn archive_and_dockerfile_make_the_same_image() {
     let ours = CheckedImage::read(&archive).unwrap();
     let settings = &ours.config()["config"];
     assert_eq!(settings["Entrypoint"], serde_json::json!(["/enmesh"]));
+    let of_docker = CheckedImage::config_for_docker(&archive).unwrap();
+    assert_eq!(of_docker["config"], *settings);
     assert!(ours.run(&["--version"]).unwrap().starts_with("enmesh "));
 
     let theirs = built_by_buildah(ours.root(), folder.path());
@@ -63,7 +65,7 @@ fn built_by_buildah(context: &Path, folder: &Path) -> std::path::PathBuf {
     buildah(&[
         "push",
         "enmesh",
-        &format!("docker-archive:{}", archive.display()),
+        &format!("oci-archive:{}", archive.display()),
     ]);
     archive
 }

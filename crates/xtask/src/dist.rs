@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail, ensure};
+use clap::ValueEnum as _;
 use enmesh_interop::ensure_programs;
 
 use crate::repository;
@@ -34,6 +35,15 @@ pub(crate) enum Machine {
 }
 
 impl Machine {
+    /// This one.
+    pub(crate) fn of_here() -> anyhow::Result<Self> {
+        let here = Self::value_variants()
+            .iter()
+            .find(|machine| machine.word() == std::env::consts::ARCH);
+        here.copied()
+            .with_context(|| format!("nothing is shipped for {}", std::env::consts::ARCH))
+    }
+
     /// What Rust calls it.
     pub(crate) fn word(self) -> &'static str {
         match self {
@@ -61,7 +71,7 @@ impl Machine {
 }
 
 /// What is needed besides Rust where the program runs on this machine, each with Debian's package.
-const TOOLS: [(&str, &str); 5] = [
+pub(crate) const TOOLS: [(&str, &str); 5] = [
     ("/usr/bin/ld.lld", "lld"),
     ("/usr/bin/valgrind", "valgrind"),
     ("/usr/bin/musl-gcc", "musl-tools"),
@@ -98,7 +108,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 pub(crate) fn program(triple: &str) -> anyhow::Result<PathBuf> {
     add_target(triple)?;
     let target = repository::target_directory()?;
-    let program = target.join(triple).join("dist/enmesh");
+    let program = built(triple)?;
     if !triple.starts_with(std::env::consts::ARCH) {
         ensure!(
             triple == Machine::Aarch64.triple(),
@@ -123,6 +133,19 @@ pub(crate) fn program(triple: &str) -> anyhow::Result<PathBuf> {
     strip.arg(&program);
     run::run(strip, &mut Totals::default())?;
     Ok(program)
+}
+
+/// A static program for this machine that is linked once: not in the order that it is shipped in.
+pub(crate) fn quick_program(triple: &str) -> anyhow::Result<PathBuf> {
+    run::run(build_command(triple), &mut Totals::default())?;
+    built(triple)
+}
+
+/// Where such a program is.
+fn built(triple: &str) -> anyhow::Result<PathBuf> {
+    Ok(repository::target_directory()?
+        .join(triple)
+        .join("dist/enmesh"))
 }
 
 fn build(triple: &str, rustc: &[&str]) -> anyhow::Result<()> {

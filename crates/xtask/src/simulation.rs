@@ -10,16 +10,16 @@ use crate::run::{self, Totals};
 pub(crate) struct Args {
     /// How many seeds, one after the other.
     #[arg(long, default_value_t = 300)]
-    seeds: u64,
+    pub(crate) seeds: u64,
     /// How many nodes each run has.
     #[arg(long, default_value_t = 50)]
-    nodes: usize,
+    pub(crate) nodes: usize,
     /// The first seed.
     #[arg(long, default_value_t = 1)]
-    seed: u64,
+    pub(crate) seed: u64,
     /// How many virtual seconds each run has.
     #[arg(long, default_value_t = 120)]
-    seconds: u64,
+    pub(crate) seconds: u64,
 }
 
 impl Default for Args {

@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 use enmesh_interop::{
-    Otp, build_kube, ensure_debian_packages, ensure_postgres, ensure_release, verify_release,
+    Otp, build_kube, ensure_chroot, ensure_debian_packages, ensure_postgres, ensure_release,
+    verify_chroot, verify_release,
 };
 
 use crate::repository;
 use crate::run::{self, Totals};
-use crate::{simulation, tidy};
+use crate::{dist, image, simulation, tidy};
 
 /// What the pure crates are checked for, besides this machine: no clock and no socket there.
 const WASM: &str = "wasm32-unknown-unknown";
@@ -22,9 +23,26 @@ const WASM: &str = "wasm32-unknown-unknown";
 /// minute, so that there may be more of them than cores.
 const SIDE_BY_SIDE: &str = "10";
 
+/// Names the static program to the tests.
+const STATIC_PROGRAM: &str = "ENMESH_STATIC_BIN";
+
+/// The test program about the shipped image.
+const IMAGE: &str = "image";
+
 /// How many test programs with a Kubernetes of their own run at once. They mostly wait, too, but the
 /// start of a cluster keeps both cores busy.
 const CLUSTERS: usize = 2;
+
+/// Of the test programs with a Kubernetes those that take longest, which are to begin first.
+const LONGEST: [&str; 4] = [
+    "kube_scaling",
+    "kube_api_faults",
+    "kube_shapes",
+    "kube_rollout",
+];
+
+/// How many seeds the simulation has, and how many where everything is to be tried.
+const SEEDS: (u64, u64) = (200, 300);
 
 /// What can be left out, or be missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -43,6 +61,9 @@ enum Part {
     Otp29,
     /// Stories with a real PostgreSQL.
     Postgres,
+    /// The shipped image: what reads it, and another that makes it. The pods of the stories run its program, so that Kubernetes
+    /// is left out with it.
+    Image,
     /// Stories with a real Kubernetes.
     Kube,
 }
@@ -53,6 +74,10 @@ pub(crate) struct Args {
     /// Leave these out, separated by commas; else what is missing is a failure.
     #[arg(long, value_enum, value_delimiter = ',')]
     without: Vec<Part>,
+    /// Try everything with everything on Kubernetes, where else a table has each meet each other once; more seeds, and the
+    /// program in the pods as it is shipped. Hours.
+    #[arg(long)]
+    full: bool,
 }
 
 impl Part {
@@ -68,7 +93,7 @@ impl Part {
             Self::Otp25 => Some(Otp::R25),
             Self::Otp27 => Some(Otp::R27),
             Self::Otp29 => Some(Otp::R29),
-            Self::Wasm | Self::Sim | Self::Demo | Self::Postgres | Self::Kube => None,
+            Self::Wasm | Self::Sim | Self::Demo | Self::Postgres | Self::Image | Self::Kube => None,
         }
     }
 
@@ -85,7 +110,7 @@ impl Part {
             Self::Otp27 => &["otp_27", "three_releases"],
             Self::Otp29 => &["otp_29", "three_releases"],
             Self::Postgres => &["postgres_channel"],
-            Self::Wasm | Self::Sim | Self::Demo | Self::Kube => &[],
+            Self::Wasm | Self::Sim | Self::Demo | Self::Image | Self::Kube => &[],
         }
     }
 }
@@ -104,6 +129,7 @@ struct Step {
 struct Suite {
     /// What the user left out, and what turned out to be missing.
     absent: BTreeSet<Part>,
+    full: bool,
     steps: Vec<Step>,
 }
 
@@ -111,6 +137,7 @@ struct Suite {
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let mut suite = Suite {
         absent: args.without.iter().copied().collect(),
+        full: args.full,
         steps: Vec::new(),
     };
     suite.prepare();
@@ -174,22 +201,31 @@ impl Suite {
                 Ok(())
             });
         }
+        if self.has(Part::Image) {
+            self.need("image tools", Part::Image, image::ensure_tools);
+            self.follow();
+        }
         if self.has(Part::Kube) {
             self.need("kubernetes", Part::Kube, || {
                 ensure_debian_packages()?;
                 println!("{}", build_kube()?.display());
+                // Pods run OTP 25 out of a folder, as they do the newer ones.
+                ensure_chroot(Otp::R25)?;
+                println!("{}", verify_chroot(Otp::R25)?);
                 Ok(())
             });
         }
         if self.has(Part::Wasm) {
-            self.need("wasm32 target", Part::Wasm, add_target);
+            self.need("wasm32 target", Part::Wasm, || dist::add_target(WASM));
         }
     }
 
-    /// Leaves out what cannot do without what is absent: the pods of the stories run OTP 27.
+    /// Leaves out what cannot do without what is absent: the pods of the stories run the shipped image and all releases of OTP.
     fn follow(&mut self) {
-        if !self.has(Part::Otp27) && self.absent.insert(Part::Kube) {
-            println!("kube needs otp27, so that it is left out as well");
+        for part in [Part::Image, Part::Otp27, Part::Otp29] {
+            if !self.has(part) && self.absent.insert(Part::Kube) {
+                println!("kube needs {}, so that it is left out as well", part.word());
+            }
         }
     }
 
@@ -228,7 +264,10 @@ impl Suite {
         let unit = "test --workspace --exclude enmesh-interop --no-fail-fast";
         self.cargo("unit and property tests", unit, &skipped);
         if self.has(Part::Sim) {
-            let simulation = simulation::command(&simulation::Args::default());
+            let simulation = simulation::command(&simulation::Args {
+                seeds: if self.full { SEEDS.1 } else { SEEDS.0 },
+                ..simulation::Args::default()
+            });
             self.step("simulation", |totals| run::run(simulation, totals));
         }
         if self.has(Part::Demo) {
@@ -244,10 +283,27 @@ impl Suite {
             .iter()
             .all(|part| self.has(*part));
         self.interop("real OTP nodes", &root, &skipped, |target| {
-            !target.starts_with("kube") && (has_all || target != "harness")
+            !target.starts_with("kube") && target != IMAGE && (has_all || target != "harness")
         });
-        if self.has(Part::Kube) {
-            self.step("real Kubernetes", |totals| kubernetes(&root, totals));
+        if self.has(Part::Image) {
+            self.test_image(&root);
+        }
+    }
+
+    /// Builds the program that pods run, and what needs it. No Kubernetes without it.
+    fn test_image(&mut self, root: &Path) {
+        let mut shipped = PathBuf::new();
+        let full = self.full;
+        let built = self.step("image", |totals| {
+            shipped = image::for_tests(full)?;
+            let mut test = run::cargo(root, "test --package enmesh-interop --test");
+            test.arg(IMAGE).env(STATIC_PROGRAM, &shipped);
+            run::run(test, totals)
+        });
+        if built && self.has(Part::Kube) {
+            self.step("real Kubernetes", |totals| {
+                kubernetes(root, &shipped, full, totals)
+            });
         }
     }
 
@@ -312,21 +368,24 @@ impl Step {
 }
 
 /// Runs the test programs with a Kubernetes, of which each has its own, some of them side by side.
-fn kubernetes(root: &Path, totals: &mut Totals) -> anyhow::Result<()> {
-    let mut commands = Vec::new();
-    // The longest comes last by its name, and is to begin first.
-    for target in test_programs(&root.join("crates/interop/tests"))?
-        .iter()
-        .rev()
-    {
-        if target.starts_with("kube") {
-            let mut test = run::cargo(root, "test --package enmesh-interop --test");
-            test.arg(target).env("ENMESH_BIN", program()?);
-            commands.push(test);
-        }
-    }
-    if commands.is_empty() {
+fn kubernetes(root: &Path, shipped: &Path, full: bool, totals: &mut Totals) -> anyhow::Result<()> {
+    let mut targets = test_programs(&root.join("crates/interop/tests"))?;
+    targets.retain(|target| target.starts_with("kube"));
+    let rank = |target: &String| LONGEST.iter().position(|name| name == target);
+    targets.sort_by_key(|target| rank(target).unwrap_or(LONGEST.len()));
+    if targets.is_empty() {
         bail!("there are no such tests");
+    }
+    let mut commands = Vec::new();
+    for target in targets {
+        let mut test = run::cargo(root, "test --package enmesh-interop --test");
+        test.arg(target)
+            .env("ENMESH_BIN", program()?)
+            .env(STATIC_PROGRAM, shipped);
+        if full {
+            test.env("ENMESH_FULL", "1");
+        }
+        commands.push(test);
     }
     run::run_side_by_side(commands, CLUSTERS, totals)
 }
@@ -367,21 +426,6 @@ fn test_programs(directory: &Path) -> anyhow::Result<Vec<String>> {
     }
     names.sort();
     Ok(names)
-}
-
-/// Adds the wasm32 target unless it is there.
-fn add_target() -> anyhow::Result<()> {
-    let installed = Command::new("rustup")
-        .args(["target", "list", "--installed"])
-        .output()
-        .context("cannot run rustup")?;
-    let installed = String::from_utf8_lossy(&installed.stdout);
-    if installed.lines().any(|line| line == WASM) {
-        return Ok(());
-    }
-    let mut add = Command::new("rustup");
-    add.args(["target", "add", WASM]);
-    run::run(add, &mut Totals::default())
 }
 
 #[cfg(test)]
@@ -426,6 +470,7 @@ mod tests {
     fn what_is_missing_fails_and_is_left_out_from_then_on() {
         let mut suite = Suite {
             absent: BTreeSet::new(),
+            full: false,
             steps: Vec::new(),
         };
         suite.need("erlang", Part::Otp27, || bail!("no such release"));
@@ -438,10 +483,16 @@ mod tests {
     }
 
     #[test]
-    fn without_the_release_of_its_pods_kubernetes_is_left_out() {
-        for (absent, has_kube) in [(Part::Otp27, false), (Part::Otp29, true)] {
+    fn without_what_its_pods_run_kubernetes_is_left_out() {
+        for (absent, has_kube) in [
+            (Part::Otp27, false),
+            (Part::Otp29, false),
+            (Part::Image, false),
+            (Part::Postgres, true),
+        ] {
             let mut suite = Suite {
                 absent: [absent].into(),
+                full: false,
                 steps: Vec::new(),
             };
             suite.follow();

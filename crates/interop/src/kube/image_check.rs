@@ -22,20 +22,10 @@ pub struct CheckedImage {
 }
 
 impl CheckedImage {
-    /// Has skopeo read the archive as OCI's and as docker's, copy it to a folder (which compares all digests) and unpacks it.
+    /// Has skopeo read the archive as OCI's, copy it to a folder (which compares all digests) and unpacks it.
     pub fn read(archive: &Path) -> Result<Self> {
         let place = tempfile::tempdir()?;
-        let inspected = |transport: &str| -> Result<Value> {
-            let mut command = skopeo("inspect");
-            command.arg("--config").arg(source(transport, archive));
-            Ok(serde_json::from_str(&run(command)?)?)
-        };
-        let config = inspected("oci-archive")?;
-        let of_docker = inspected("docker-archive")?;
-        ensure!(
-            config["config"] == of_docker["config"],
-            "as OCI's it is {config}, as docker's {of_docker}"
-        );
+        let config = inspect("oci-archive", archive)?;
         let folder = place.path().join("image");
         let mut command = skopeo("copy");
         command
@@ -63,6 +53,11 @@ impl CheckedImage {
     /// The image's configuration: `architecture`, and `config` with `Entrypoint`, `User` and `Labels`.
     pub fn config(&self) -> &Value {
         &self.config
+    }
+
+    /// The same configuration as skopeo finds it when it reads the archive as `docker load` does.
+    pub fn config_for_docker(archive: &Path) -> Result<Value> {
+        inspect("docker-archive", archive)
     }
 
     /// Where the image's root was unpacked.
@@ -121,6 +116,11 @@ impl CheckedImage {
             "it has {size} bytes, more than {MAX_ARCHIVE}"
         );
         let settings = &self.config["config"];
+        let of_docker = Self::config_for_docker(archive)?;
+        ensure!(
+            of_docker["config"] == *settings,
+            "docker would read {of_docker}"
+        );
         ensure!(
             settings["User"] == "65532:65532",
             "its user is {}",
@@ -139,6 +139,12 @@ impl CheckedImage {
         );
         Ok(said)
     }
+}
+
+fn inspect(transport: &str, archive: &Path) -> Result<Value> {
+    let mut command = skopeo("inspect");
+    command.arg("--config").arg(source(transport, archive));
+    Ok(serde_json::from_str(&run(command)?)?)
 }
 
 fn skopeo(verb: &str) -> Command {
