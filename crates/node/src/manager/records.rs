@@ -230,7 +230,7 @@ fn hint(failure: Failure) -> &'static str {
     match failure {
         Failure::Dial(DialFailure::NoSuchHost) => "does the host part of its name resolve here?",
         Failure::Dial(DialFailure::NotRegistered) => {
-            "its host's epmd does not know it: is it running, with distribution on?"
+            "its host's epmd does not know it: has the node there another name, or no distribution?"
         }
         Failure::Dial(DialFailure::EpmdUnreachable) => {
             "no epmd answers at its address: is its host up, is epmd's port open?"
