@@ -67,6 +67,9 @@ pub(crate) struct ManifestsOptions {
     /// One word of its command, where the image's own is not meant; may be repeated.
     #[arg(long, value_name = "WORD", allow_hyphen_values = true)]
     app_command: Vec<String>,
+    /// The user that it runs as, if its image names none by number; not root.
+    #[arg(long, value_name = "UID", value_parser = clap::value_parser!(u32).range(1..))]
+    app_user: Option<u32>,
     /// A port that your own node serves, open to everybody; may be repeated.
     #[arg(long, value_name = "PORT")]
     app_port: Vec<u16>,
@@ -137,6 +140,7 @@ impl ManifestsOptions {
         settings.app = App {
             image: self.app_image.clone().unwrap_or_default(),
             command: self.app_command.clone(),
+            user: self.app_user,
             ports: self.app_port.clone(),
         };
         settings.cookie = self.with_secret.then(random_cookie).transpose()?;

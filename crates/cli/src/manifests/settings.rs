@@ -131,6 +131,8 @@ pub(crate) struct App {
     pub(crate) image: String,
     /// Its command, or none for that of the image.
     pub(crate) command: Vec<String>,
+    /// Who it runs as, or none for whom the image names.
+    pub(crate) user: Option<u32>,
     /// The ports that it serves.
     pub(crate) ports: Vec<u16>,
 }

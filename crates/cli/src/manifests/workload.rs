@@ -158,6 +158,9 @@ fn app(settings: &Settings, sidecar: &Sidecar<'_>) -> Value {
     if !settings.app.command.is_empty() {
         container["command"] = settings.app.command.clone().into();
     }
+    if let Some(user) = settings.app.user {
+        container["securityContext"]["runAsUser"] = user.into();
+    }
     if let Some(policy) = settings.pull_policy {
         container["imagePullPolicy"] = policy.word().into();
     }

@@ -154,7 +154,7 @@ impl Image {
         Ok(image)
     }
 
-    pub(super) fn beam_name(otp: Otp) -> String {
+    pub fn beam_name(otp: Otp) -> String {
         format!("enmesh-test/beam:{}", otp.release())
     }
 

@@ -238,6 +238,11 @@ impl<'a> Workload<'a> {
         Ok(Deployment::of(cluster, self, namespace))
     }
 
+    /// What somebody else has applied under these names and labels.
+    pub fn applied<'c>(&self, cluster: &'c Cluster, namespace: &str) -> Deployment<'c> {
+        Deployment::of(cluster, self, namespace)
+    }
+
     /// A lookup that makes other names than the pods have would find nobody.
     fn refuse_what_cannot_meet(&self) -> Result<()> {
         let meets = match self.lookup.as_str() {
