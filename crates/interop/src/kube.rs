@@ -12,6 +12,7 @@ mod cluster;
 mod daemon;
 mod deployment;
 mod faults;
+mod helm;
 mod image;
 mod image_check;
 mod node;
@@ -23,6 +24,7 @@ mod settings;
 mod workload;
 
 pub use access::Access;
+pub use helm::build_helm;
 pub use binaries::{build_kube, ensure_debian_packages, ensure_programs};
 pub use cluster::{Cluster, Lifetime, down};
 pub use deployment::Deployment;

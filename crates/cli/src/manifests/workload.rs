@@ -121,6 +121,13 @@ fn app(settings: &Settings, sidecar: &Sidecar<'_>) -> Value {
         environment.push(json!({"name": "RELEASE_NODE", "value": node}));
     }
     environment.push(json!({"name": "RELEASE_TMP", "value": "/tmp"}));
+    // What `enmesh env` reads besides.
+    let file = format!("{COOKIE_FOLDER}/cookie");
+    environment.push(json!({"name": "ENMESH_COOKIE_FILE", "value": file}));
+    if settings.epmd == Epmd::None {
+        environment.push(json!({"name": "ENMESH_EPMD", "value": "none"}));
+        environment.push(json!({"name": "ENMESH_DIST_PORT", "value": DIST_PORT.to_string()}));
+    }
     if let Some(flags) = flags(settings.epmd) {
         environment.push(json!({"name": "ERL_AFLAGS", "value": flags}));
     }
