@@ -24,10 +24,10 @@ mod settings;
 mod workload;
 
 pub use access::Access;
-pub use helm::build_helm;
 pub use binaries::{build_kube, ensure_debian_packages, ensure_programs};
 pub use cluster::{Cluster, Lifetime, down};
 pub use deployment::Deployment;
+pub use helm::build_helm;
 pub use image::{Architecture, Image, Layer};
 pub use image_check::CheckedImage;
 pub use pod::Pod;

@@ -27,8 +27,8 @@ pub use epmd::Epmd;
 pub use example::Example;
 pub use kube::{
     Access, Architecture, CheckedImage, Cluster, Deployment, Image, Kind, Layer, Lifetime, Names,
-    Pod, Scenario, Workload, build_helm, build_kube, down, ensure_debian_packages, ensure_programs, full,
-    runs_directory, scenarios,
+    Pod, Scenario, Workload, build_helm, build_kube, down, ensure_debian_packages, ensure_programs,
+    full, runs_directory, scenarios,
 };
 pub use member_log::MemberLog;
 pub use netns::NetNs;

@@ -7,32 +7,75 @@ mod commands;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use enmesh_interop::{Cluster, Image, Kind, Names, Otp, Workload, scenarios};
+use enmesh_interop::{
+    Cluster, Deployment, Image, Kind, Names, Otp, Workload, poll_until, scenarios,
+};
 use serde_json::{Value, json};
 
 use commands::{Shell, manifests};
 
 /// How long a cluster may take to form after its pods are ready; ready pods have formed it already.
 const WHOLE: Duration = Duration::from_secs(20);
+/// How long a pod may take to end; its grace is 30 s.
+const GONE: Duration = Duration::from_secs(60);
 
 /// Members that are ready when they have a peer, so that readiness is the proof of the cluster.
 fn members(cluster: &Cluster, namespace: &str, names: Names, flags: &str) -> Result<()> {
     let shell = Shell::new(cluster, namespace)?;
     let flags = format!("--mode {} --replicas 2 --min-peers 1 {flags}", names.word());
-    let text = manifests(namespace, &flags)?;
+    let text = manifests(namespace, &flags, None)?;
     shell.run_comments(&text)?;
     shell.apply(&text)?;
     let deployment = Workload::new("web", Kind::Member)
         .names(names)
         .applied(cluster, namespace);
     deployment.wait_ready(2)?;
-    deployment.wait_whole(WHOLE)
+    deployment.wait_whole(WHOLE)?;
+    leave_one(cluster, &deployment)
+}
+
+/// One pod fewer: preStop has told its node to leave, and nothing of that failed.
+fn leave_one(cluster: &Cluster, deployment: &Deployment<'_>) -> Result<()> {
+    let namespace = deployment.namespace();
+    deployment.begin_scale(1)?;
+    let pods = ["get", "pods", "--output=name", "--namespace", namespace];
+    poll_until("one pod is left", GONE, || {
+        let left = cluster.kubectl(pods)?;
+        ensure!(left.lines().count() == 1, "{left}");
+        Ok(())
+    })?;
+    let events = [
+        "get",
+        "events",
+        "--output=custom-columns=R:.reason,M:.message",
+        "--namespace",
+        namespace,
+    ];
+    let events = cluster.kubectl(events)?;
+    let failed = ["FailedPreStopHook", "Unhealthy", "BackOff"];
+    let failed = events.lines().filter(|line| {
+        failed
+            .iter()
+            .any(|reason| line.starts_with(reason) && !line.contains("Readiness"))
+    });
+    let failed: Vec<&str> = failed.collect();
+    ensure!(failed.is_empty(), "{failed:?}");
+    Ok(())
+}
+
+/// SRV records name pods by their addresses, as kubeadm's CoreDNS does; with `endpoint_pod_names`, which test clusters have,
+/// they name them as `--mode pod` does.
+fn name_by_address(cluster: &Cluster) -> Result<()> {
+    let corefile = cluster.corefile()?;
+    ensure!(corefile.contains("endpoint_pod_names"), "{corefile}");
+    cluster.restart_dns(&corefile.replace("endpoint_pod_names", ""))
 }
 
 #[test]
 fn every_mode_and_lookup_of_members_forms_a_cluster() {
     let cluster = Cluster::start().unwrap();
     cluster.ensure_image(&Image::enmesh().unwrap()).unwrap();
+    name_by_address(&cluster).unwrap();
     let table: Vec<(&str, Names, &str)> = vec![
         ("ip", Names::Ip, ""),
         ("dns", Names::Dns, ""),
@@ -61,18 +104,26 @@ fn every_mode_and_lookup_of_members_forms_a_cluster() {
     scenarios(&cluster, &all);
 }
 
-/// What a BEAM of the user's runs; its image's own command would be that of a release.
-const BEAM: &str = "exec erl -noinput -name $RELEASE_NODE -setcookie $RELEASE_COOKIE";
+/// What a BEAM of the user's runs, in place of a release: the manifest tells it its name and its cookie.
+const TOLD: &str = "exec erl -noinput -name $RELEASE_NODE -setcookie $RELEASE_COOKIE";
+/// The same where only `enmesh env` knows, as in rel/env.sh.eex.
+const ASKING: &str = "export RELEASE_COMMAND=start; eval \"$(/opt/enmesh/enmesh env)\"; \
+                      exec erl $ELIXIR_ERL_OPTIONS -noinput -name $RELEASE_NODE -setcookie $RELEASE_COOKIE";
 
-fn beams(cluster: &Cluster, namespace: &str, names: Names, flags: &str) -> Result<()> {
+fn beams(
+    cluster: &Cluster,
+    namespace: &str,
+    names: Names,
+    flags: &str,
+    script: &str,
+) -> Result<()> {
     let shell = Shell::new(cluster, namespace)?;
     let image = Image::beam_name(Otp::R25);
     let flags = format!(
-        "--mode {} --kind agent --replicas 2 --min-peers 1 --app-image {image} --app-user 65532 --app-command sh \
-         --app-command -c {flags}",
+        "--mode {} --kind agent --replicas 2 --min-peers 1 --app-image {image} --app-user 65532 {flags}",
         names.word()
     );
-    let text = manifests(namespace, &flags)?;
+    let text = manifests(namespace, &flags, Some(script))?;
     shell.run_comments(&text)?;
     shell.apply(&text)?;
     let deployment = Workload::new("web", Kind::Steered(Otp::R25))
@@ -106,7 +157,7 @@ fn injected(cluster: &Cluster, namespace: &str) -> Result<()> {
         }},
     });
     let flags = "--mode ip --kind agent --without-workload";
-    let text = manifests(namespace, flags)?;
+    let text = manifests(namespace, flags, None)?;
     shell.run_comments(&text)?;
     shell.apply(&text)?;
     let inject = "inject -f - --mode ip --min-peers 1 --json-log --image enmesh-test/enmesh --image-pull-policy Never";
@@ -134,12 +185,18 @@ fn a_beam_of_the_users_is_clustered_by_the_sidecar() {
     for image in [Image::enmesh(), Image::beam(Otp::R25)] {
         cluster.ensure_image(&image.unwrap()).unwrap();
     }
+    name_by_address(&cluster).unwrap();
     scenarios(
         &cluster,
         &[
-            ("agent-ip", &|cluster, ns| beams(cluster, ns, Names::Ip, "")),
+            ("agent-ip", &|cluster, ns| {
+                beams(cluster, ns, Names::Ip, "", TOLD)
+            }),
             ("agent-hostname", &|cluster, ns| {
-                beams(cluster, ns, Names::Hostname, "--epmd-sidecar")
+                beams(cluster, ns, Names::Hostname, "--epmd-sidecar", TOLD)
+            }),
+            ("agent-srv", &|cluster, ns| {
+                beams(cluster, ns, Names::Srv, "--epmd none", ASKING)
             }),
             ("injected", &injected),
         ],

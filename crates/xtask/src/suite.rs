@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 use enmesh_interop::{
-    Otp, build_kube, ensure_chroot, ensure_debian_packages, ensure_postgres, ensure_release,
-    verify_chroot, verify_release,
+    Otp, build_helm, build_kube, ensure_chroot, ensure_debian_packages, ensure_postgres,
+    ensure_release, verify_chroot, verify_release,
 };
 
 use crate::repository;
@@ -212,6 +212,7 @@ impl Suite {
                 // Pods run OTP 25 out of a folder, as they do the newer ones.
                 ensure_chroot(Otp::R25)?;
                 println!("{}", verify_chroot(Otp::R25)?);
+                println!("{}", build_helm()?.display());
                 Ok(())
             });
         }

@@ -13,22 +13,20 @@ pub(crate) fn enmesh(words: &str, input: &str) -> Result<String> {
     with_input(command, input)
 }
 
-/// `enmesh manifests` of the test's image, with pods that the library finds.
-pub(crate) fn manifests(namespace: &str, flags: &str) -> Result<String> {
+/// `enmesh manifests` of the test's image, with pods that the library finds. `script` is what a shell in the user's own
+/// container runs.
+pub(crate) fn manifests(namespace: &str, flags: &str, script: Option<&str>) -> Result<String> {
     let mut command = Command::new(Enmesh::program()?);
     command
         .args(["manifests", "--name", "web", "--namespace", namespace])
         .args(["--selector", "app=web", "--selector", "workload=web"])
-        .args([
-            "--image",
-            "enmesh-test/enmesh",
-            "--image-pull-policy",
-            "Never",
-            "--json-log",
-        ])
+        .args(["--image", "enmesh-test/enmesh", "--json-log"])
+        .args(["--image-pull-policy", "Never"])
         .args(flags.split_whitespace());
-    if flags.contains("--app-command -c") {
-        command.args(["--app-command", super::BEAM]);
+    if let Some(script) = script {
+        for word in ["sh", "-c", script] {
+            command.args(["--app-command", word]);
+        }
     }
     with_input(command, "")
 }

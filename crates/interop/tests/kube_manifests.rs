@@ -39,16 +39,28 @@ const VALUES: [(&str, &str); 22] = [
     ("mode=ip,lookup=pods", "--mode ip --lookup pods"),
     ("mode=pod,lookup=pods", "--mode pod --lookup pods"),
     ("mode=ip,lookup=auto", "--mode ip --lookup auto"),
-    ("mode=srv,lookup=auto,epmd=none", "--mode srv --lookup auto --epmd none"),
-    ("mode=hostname,lookup=srv,epmd=none", "--mode hostname --lookup srv --epmd none"),
-    ("mode=ip,lookup=dns,epmd=none", "--mode ip --lookup dns --epmd none"),
+    (
+        "mode=srv,lookup=auto,epmd=none",
+        "--mode srv --lookup auto --epmd none",
+    ),
+    (
+        "mode=hostname,lookup=srv,epmd=none",
+        "--mode hostname --lookup srv --epmd none",
+    ),
+    (
+        "mode=ip,lookup=dns,epmd=none",
+        "--mode ip --lookup dns --epmd none",
+    ),
     ("mode=ip,epmd=sidecar", "--mode ip --epmd-sidecar"),
     ("mode=hostname,tls=secret", "--mode hostname --tls"),
     (
         "mode=pod,tls=cert-manager,clusterDomain=example.net",
         "--mode pod --tls=cert-manager --cluster-domain example.net",
     ),
-    ("mode=ip,kind=agent,app.image=a:1", "--mode ip --kind agent --app-image a:1"),
+    (
+        "mode=ip,kind=agent,app.image=a:1",
+        "--mode ip --kind agent --app-image a:1",
+    ),
     (
         "mode=srv,kind=agent,app.image=a:1,epmd=none",
         "--mode srv --kind agent --app-image a:1 --epmd none",
@@ -115,7 +127,10 @@ fn what_a_cluster_has_no_use_for_can_be_left_out_of_the_chart() {
     let rendered = render(&build_helm().unwrap(), values).unwrap();
     let all = objects(&manifests("--mode ip", "prod").unwrap());
     let left_out = ["NetworkPolicy", "PodDisruptionBudget"].map(Value::from);
-    let wanted: Vec<_> = all.into_iter().filter(|object| !left_out.contains(&object["kind"])).collect();
+    let wanted: Vec<_> = all
+        .into_iter()
+        .filter(|object| !left_out.contains(&object["kind"]))
+        .collect();
     assert_eq!(objects(&rendered), wanted);
 }
 
@@ -124,12 +139,26 @@ fn the_chart_and_the_images_have_the_version_of_the_program() {
     let version = printed(Enmesh::program().unwrap(), &["--version"]).unwrap();
     let version = version.trim().strip_prefix("enmesh ").unwrap();
     let chart = std::fs::read_to_string(format!("{DEPLOY}/helm/enmesh/Chart.yaml")).unwrap();
-    assert!(chart.contains(&format!("\nversion: {version}\nappVersion: {version}\n")), "{chart}");
+    assert!(
+        chart.contains(&format!("\nversion: {version}\nappVersion: {version}\n")),
+        "{chart}"
+    );
 }
 
 fn render(helm: &Path, values: &str) -> Result<String, String> {
     let chart = format!("{DEPLOY}/helm/enmesh");
-    printed(helm, &["template", "web", &chart, "--namespace", "prod", "--set", values])
+    printed(
+        helm,
+        &[
+            "template",
+            "web",
+            &chart,
+            "--namespace",
+            "prod",
+            "--set",
+            values,
+        ],
+    )
 }
 
 fn manifests(flags: &str, namespace: &str) -> Result<String, String> {
@@ -149,11 +178,22 @@ fn printed(program: &Path, args: &[&str]) -> Result<String, String> {
 
 fn compare(what: &str, found: &str, wanted: &str) {
     let (found, wanted) = (objects(found), objects(wanted));
-    let ids = |objects: &[Value]| objects.iter().map(|it| it["kind"].to_string()).collect::<Vec<_>>();
+    let ids = |objects: &[Value]| {
+        objects
+            .iter()
+            .map(|it| it["kind"].to_string())
+            .collect::<Vec<_>>()
+    };
     assert_eq!(ids(&found), ids(&wanted), "{what}");
     for (found, wanted) in found.iter().zip(&wanted) {
         let pretty = |object| serde_json::to_string_pretty(object).unwrap();
-        assert_eq!(found, wanted, "{what}: {}\nis not\n{}", pretty(found), pretty(wanted));
+        assert_eq!(
+            found,
+            wanted,
+            "{what}: {}\nis not\n{}",
+            pretty(found),
+            pretty(wanted)
+        );
     }
 }
 
