@@ -154,6 +154,7 @@ impl Image {
         Ok(image)
     }
 
+    /// What pods call the image of [`Image::beam`].
     pub fn beam_name(otp: Otp) -> String {
         format!("enmesh-test/beam:{}", otp.release())
     }
