@@ -16,8 +16,8 @@ use commands::{Shell, manifests};
 
 /// How long a cluster may take to form after its pods are ready; ready pods have formed it already.
 const WHOLE: Duration = Duration::from_secs(20);
-/// How long a pod may take to end; its grace is 30 s.
-const GONE: Duration = Duration::from_secs(60);
+/// How long a pod may take to end; its grace is 30 s, and the kubelet of a busy machine is late.
+const GONE: Duration = Duration::from_secs(180);
 
 /// Members that are ready when they have a peer, so that readiness is the proof of the cluster.
 fn members(cluster: &Cluster, namespace: &str, names: Names, flags: &str) -> Result<()> {
