@@ -9,9 +9,9 @@ use tracing::{info, warn};
 use crate::report::{Report, Rules, Silence, Stage};
 use crate::subject::Subject;
 
-/// How long a node may take to say how it fares. It takes well under a millisecond; less than the
-/// second that a probe of Kubernetes waits by default, so that the reason reaches its event.
-const ANSWER_WITHIN: Duration = Duration::from_millis(800);
+/// How long a node may take to say how it fares. It takes well under a millisecond; a machine that has
+/// far too much to do is no reason to start a node again.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
 /// How often a node is looked at where nobody asks.
 const LOOK_EVERY: Duration = Duration::from_secs(1);

@@ -145,7 +145,7 @@ impl Stage {
 impl Silence {
     fn text(self) -> String {
         match self {
-            Self::Stuck(time) => format!("no answer within {} ms", time.as_millis()),
+            Self::Stuck(time) => format!("no answer within {} s", time.as_secs()),
             Self::Ended => "it has ended by itself".to_owned(),
         }
     }

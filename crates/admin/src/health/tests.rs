@@ -228,11 +228,11 @@ async fn a_node_that_is_stuck_is_told_in_time_however_many_ask() {
         let health = Arc::clone(&health);
         asking.spawn(async move { health.live().await.to_string() });
     }
-    let stuck = "[-]manager failed: no answer within 800 ms\nlivez check failed\n";
+    let stuck = "[-]manager failed: no answer within 2 s\nlivez check failed\n";
     for answer in asking.join_all().await {
         assert_eq!(answer, stuck);
     }
-    assert!(began.elapsed() < Duration::from_millis(900));
-    let stuck = "[-]manager failed: no answer within 800 ms\nreadyz check failed\n";
+    assert!(began.elapsed() < Duration::from_millis(2100));
+    let stuck = "[-]manager failed: no answer within 2 s\nreadyz check failed\n";
     assert_eq!(health.ready().await.to_string(), stuck);
 }

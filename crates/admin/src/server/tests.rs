@@ -214,7 +214,7 @@ async fn a_stuck_node_is_told_as_dead() {
     socket.write_all(get("/livez").as_bytes()).await.unwrap();
     let mut answer = String::new();
     socket.read_to_string(&mut answer).await.unwrap();
-    let stuck = "[-]manager failed: no answer within 800 ms\nlivez check failed\n";
+    let stuck = "[-]manager failed: no answer within 2 s\nlivez check failed\n";
     check(&answer, "503", stuck);
     stop.cancel();
     serving.await.unwrap();

@@ -55,7 +55,7 @@ impl Access {
         let group = "rbac.authorization.k8s.io";
         let version = "rbac.authorization.k8s.io/v1";
         let metadata = json!({"name": self.account, "namespace": self.namespace});
-        let verbs = ["get", "list", "watch"];
+        let verbs = ["list", "watch"];
         let rule = |resource: &&str| {
             let group = match *resource {
                 "endpointslices" => "discovery.k8s.io",

@@ -65,7 +65,7 @@ fn named(workload: &Workload<'_>, namespace: &str, version: &str, kind: &str) ->
 }
 
 fn role(workload: &Workload<'_>, namespace: &str) -> Value {
-    let verbs = json!(["get", "list", "watch"]);
+    let verbs = json!(["list", "watch"]);
     let mut role = named(workload, namespace, "rbac.authorization.k8s.io/v1", "Role");
     role["rules"] = json!([
         {"apiGroups": [""], "resources": ["pods", "endpoints"], "verbs": verbs},
