@@ -33,10 +33,15 @@ impl Authority {
 
     /// Gives the host of a node a new key and a new certificate.
     pub fn sign(&self, node: &str) -> Result<()> {
-        let host = host(node);
+        self.sign_for(node, &[host(node)])
+    }
+
+    /// The same for several hosts at once, as nodes have it that share a mounted Secret.
+    pub fn sign_for(&self, node: &str, hosts: &[&str]) -> Result<()> {
         let key = KeyPair::generate()?;
-        let mut params = CertificateParams::new(vec![host.to_owned()])?;
-        params.distinguished_name = name(host);
+        let hosts: Vec<String> = hosts.iter().map(|&host| host.to_owned()).collect();
+        let mut params = CertificateParams::new(hosts)?;
+        params.distinguished_name = name(host(node));
         let certificate = params.signed_by(&key, &self.issuer)?;
         let write = |what, text: String| {
             let path = self.file(node, what);

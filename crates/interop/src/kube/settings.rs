@@ -185,6 +185,7 @@ pub(super) fn kubelet(run: &Path, keys: &Path, cgroup: &str) -> Value {
         "failSwapOn": false,
         "imageGCHighThresholdPercent": 100,
         "localStorageCapacityIsolation": false,
+        "maxPods": 250,
         "makeIPTablesUtilChains": false,
         "nodeStatusUpdateFrequency": "4s",
         "podLogsDir": run.join("pod-logs"),
