@@ -33,17 +33,30 @@ pub(super) enum Answer<T> {
 pub(super) struct Why {
     pub(super) kind: FailureKind,
     pub(super) text: String,
+    /// Whether no server has said anything at all; one that refuses is up.
+    pub(super) is_unanswered: bool,
 }
 
 impl Why {
     pub(super) fn new(kind: FailureKind, text: impl Into<String>) -> Self {
-        let text = text.into();
-        Self { kind, text }
+        Self {
+            kind,
+            text: text.into(),
+            is_unanswered: false,
+        }
+    }
+
+    /// The same where nobody answered.
+    pub(super) fn unanswered(kind: FailureKind, text: impl Into<String>) -> Self {
+        Self {
+            is_unanswered: true,
+            ..Self::new(kind, text)
+        }
     }
 
     /// Says whom to look at, where these name servers did not do their work.
     pub(super) fn blame(&mut self, servers: &str) {
-        if matches!(self.kind, FailureKind::TimedOut | FailureKind::Unreachable) {
+        if self.is_unanswered {
             self.text += &format!(
                 "; is the name server {servers} up (in Kubernetes: kubectl -n kube-system get pods -l \
                  k8s-app=kube-dns), and do firewalls and NetworkPolicies let us reach its port 53?"

@@ -104,7 +104,7 @@ pub(super) fn read_error<T>(name: &Name, kind: RecordType, error: &NetError) -> 
             FailureKind::Malformed,
             format!("the DNS answer for {kind} of {name} is malformed: {error}"),
         ),
-        other => Why::new(
+        other => Why::unanswered(
             FailureKind::Unreachable,
             format!("DNS cannot be asked for {kind} of {name}: {other}"),
         ),
@@ -115,7 +115,7 @@ pub(super) fn read_error<T>(name: &Name, kind: RecordType, error: &NetError) -> 
 /// There was no answer in time.
 pub(super) fn no_answer_in_time<T>(name: &Name, kind: RecordType) -> Answer<T> {
     let text = format!("DNS did not answer in time for {kind} of {name}");
-    Answer::Failed(Why::new(FailureKind::TimedOut, text))
+    Answer::Failed(Why::unanswered(FailureKind::TimedOut, text))
 }
 
 #[cfg(test)]

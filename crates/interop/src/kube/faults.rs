@@ -49,9 +49,16 @@ impl Cluster {
         self.launch_controllers()
     }
 
-    /// Starts CoreDNS anew with another Corefile; [`Cluster::corefile`] is the one it has.
+    /// SIGKILL for CoreDNS; [`Cluster::restart_dns`] starts it again.
+    pub fn stop_dns(&self) -> Result<()> {
+        self.daemon(DNS)?.kill_tree()
+    }
+
+    /// Starts CoreDNS anew, whether it runs or not, with another Corefile; [`Cluster::corefile`] is the one it has.
     pub fn restart_dns(&self, corefile: &str) -> Result<()> {
-        self.daemon(DNS)?.kill_tree()?;
+        if let Ok(running) = self.daemon(DNS) {
+            running.kill_tree()?;
+        }
         fs::write(self.file("Corefile"), corefile)?;
         self.start_dns()
     }

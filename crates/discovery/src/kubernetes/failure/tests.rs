@@ -1,5 +1,8 @@
 use std::io;
+use std::time::SystemTime;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use kube::Error;
 
 use super::*;
@@ -145,4 +148,87 @@ fn the_readme_quotes_what_is_said() {
     let (said, _) = said.detail().split_once(" (the server says").unwrap();
     let readme = include_str!("../../../../../README.md").replace("\n> ", " ");
     assert!(readme.contains(said), "{said}");
+}
+
+/// Every text of the page's table is what the code says, for ServiceAccount web of namespace prod.
+#[test]
+fn the_page_s_table_has_the_real_texts() {
+    let page = include_str!("../../../../../docs/discovery/kubernetes.md");
+    let (_, table) = page
+        .split_once("| `error` | cause | cure |\n|---|---|---|\n")
+        .unwrap();
+    let mut told: Vec<String> = table
+        .lines()
+        .take_while(|line| line.starts_with("| "))
+        .map(|line| line[2..].split(" | ").next().unwrap().to_owned())
+        .collect();
+    let account = tempfile::tempdir().unwrap();
+    let file = account.path().join("token");
+    let asked = Asked {
+        token_file: Some(file.clone()),
+        server: "https://10.96.0.1".to_owned(),
+        ..asked_as(Lookup::Slices, None)
+    };
+    let claims = |bound: &str| {
+        let end = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap();
+        let end = if bound.contains("pod") {
+            end.as_secs() - 60
+        } else {
+            end.as_secs() + 60
+        };
+        let account = format!(
+            r#"{{"exp":{end},"kubernetes.io":{{"namespace":"prod","serviceaccount":{{"name":"web"}},{bound}}}}}"#
+        );
+        std::fs::write(
+            &file,
+            format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(account)),
+        )
+        .unwrap();
+        asked.verdict(&refused(401, "Unauthorized"))
+    };
+    let broken = |error: kube::Error| asked.verdict(&watcher::Error::InitialListFailed(error));
+    let system = |code| broken(Error::Service(io::Error::from_raw_os_error(code).into()));
+    let named = Asked {
+        selection: Selection {
+            service: Some("web".to_owned()),
+            ..Selection::default()
+        },
+        ..asked.clone()
+    };
+    let message =
+        "endpointslices is forbidden: User \"system:serviceaccount:prod:web\" cannot list";
+    let verdicts = [
+        asked.verdict(&refused(403, message)),
+        claims(r#""pod":{"name":"web-1"}"#),
+        claims(r#""secret":{"name":"anchor"}"#),
+        broken(Error::Service(TransportError::NoToken.into())),
+        system(111),
+        system(101),
+        broken(Error::Service(TransportError::HeadTimedOut.into())),
+        Verdict::Failed(named.nothing()),
+        Verdict::Failed(asked.nothing()),
+    ];
+    for verdict in verdicts {
+        let Verdict::Failed(failure) = verdict else {
+            panic!("{verdict:?}");
+        };
+        let (text, _) = failure
+            .detail()
+            .split_once(" (the server says")
+            .unwrap_or((failure.detail(), ""));
+        let text = text.replace(file.to_str().unwrap(), "/account/token");
+        // The clock may have gone on by a second.
+        let text = text.replace("expired 61s ago", "expired 60s ago");
+        let place = told.iter().position(|row| *row == text);
+        told.remove(place.unwrap_or_else(|| panic!("the page does not have: {text}")));
+    }
+    assert_eq!(told, [""; 0], "nobody says so");
+    let hint = Asked {
+        lookup: Lookup::Pods,
+        ..asked
+    }
+    .nobody();
+    assert!(page.contains(&hint), "{hint}");
 }
