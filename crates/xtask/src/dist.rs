@@ -129,16 +129,20 @@ pub(crate) fn program(triple: &str) -> anyhow::Result<PathBuf> {
     let no_warning = "-Clink-arg=-Wl,--no-warn-symbol-ordering";
     build(triple, &["-Clink-arg=-fuse-ld=lld", &ordering, no_warning])?;
     // Only now, for a program that rustc has the linker strip comes out in the old order.
-    let mut strip = Command::new("strip");
-    strip.arg(&program);
-    run::run(strip, &mut Totals::default())?;
+    strip(&program)?;
     Ok(program)
 }
 
 /// A static program for this machine that is linked once: not in the order that it is shipped in.
 pub(crate) fn quick_program(triple: &str) -> anyhow::Result<PathBuf> {
-    run::run(build_command(triple), &mut Totals::default())?;
-    built(triple)
+    ensure_programs(&TOOLS)?;
+    build(triple, &[])?;
+    let built = built(triple)?;
+    // A copy: cargo takes the one that it has made for whole, and its symbols are wanted when it is watched.
+    let program = built.with_file_name("enmesh-linked-once");
+    fs::copy(&built, &program)?;
+    strip(&program)?;
+    Ok(program)
 }
 
 /// Where such a program is.
@@ -146,6 +150,12 @@ fn built(triple: &str) -> anyhow::Result<PathBuf> {
     Ok(repository::target_directory()?
         .join(triple)
         .join("dist/enmesh"))
+}
+
+fn strip(program: &Path) -> anyhow::Result<()> {
+    let mut strip = Command::new("strip");
+    strip.arg(program);
+    run::run(strip, &mut Totals::default())
 }
 
 fn build(triple: &str, rustc: &[&str]) -> anyhow::Result<()> {

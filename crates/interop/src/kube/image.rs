@@ -14,6 +14,9 @@ const SHIPPED_NAME: &str = "enmesh-test/enmesh:latest";
 /// Who the shipped program runs as; its group reads the cookie.
 const SHIPPED_USER: &str = "65532:65532";
 
+/// What a Dockerfile gives to every image.
+const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// What the shipped image says of itself, after `org.opencontainers.image.`. No revision, so that one program is one image.
 const LABELS: [(&str, &str); 5] = [
     ("title", "enmesh"),
@@ -99,7 +102,10 @@ impl Image {
                 "aarch64" => Architecture::Arm64,
                 _ => Architecture::Amd64,
             },
-            settings: Settings::default(),
+            settings: Settings {
+                env: vec![PATH.to_owned()],
+                ..Settings::default()
+            },
         }
     }
 
@@ -148,10 +154,7 @@ impl Image {
             "{} is missing: `cargo xtask peers` makes it",
             root.display()
         );
-        let mut image = Self::new(&Self::beam_name(otp), vec![Layer::Root(root)]);
-        let path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-        image.settings.env.push(path.to_owned());
-        Ok(image)
+        Ok(Self::new(&Self::beam_name(otp), vec![Layer::Root(root)]))
     }
 
     /// What pods call the image of [`Image::beam`].
