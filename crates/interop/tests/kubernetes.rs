@@ -188,11 +188,11 @@ fn the_api_server_comes_back_with_its_data(cluster: &Cluster, web: &Deployment<'
 fn a_pod_can_be_frozen_from_outside(cluster: &Cluster, web: &Deployment<'_>) {
     let pod = &web.pods().unwrap()[0];
     let pids = pod.pids("beam").unwrap();
-    assert_eq!(pids, cluster.pod_pids(web.namespace(), pod.name()).unwrap());
-    let names: Vec<String> = pids
-        .iter()
-        .filter_map(|pid| fs::read_to_string(format!("/proc/{pid}/comm")).ok())
-        .collect();
+    // Short-lived processes of what was run in the pod may come and go in between.
+    let all = cluster.pod_pids(web.namespace(), pod.name()).unwrap();
+    assert!(pids.iter().any(|pid| all.contains(pid)), "{pids:?} {all:?}");
+    let name = |pid: &u32| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    let names: Vec<String> = pids.iter().map(name).collect();
     let is_beam = |name: &String| name.starts_with("beam");
     assert!(names.iter().any(is_beam), "{names:?}");
     assert!(
@@ -201,7 +201,12 @@ fn a_pod_can_be_frozen_from_outside(cluster: &Cluster, web: &Deployment<'_>) {
     );
     pod.freeze("beam").unwrap();
     let status = |pid: &u32| fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    assert!(pids.iter().all(|pid| status(pid).contains("State:\tT")));
+    let beam = pids.iter().find(|pid| is_beam(&name(pid))).unwrap();
+    poll_until("the node stands still", SOON, || {
+        ensure!(status(beam).contains("State:\tT"), "{}", status(beam));
+        Ok(())
+    })
+    .unwrap();
     pod.thaw("beam").unwrap();
     assert_eq!(pod.eval("1 + 1").unwrap(), "2");
 }

@@ -1,7 +1,7 @@
 //! One pod, and what a story does to it.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -181,7 +181,14 @@ impl<'c> Pod<'c> {
             "{container} of {} does not run",
             self.name
         );
-        pids.into_iter().try_for_each(|pid| signal_pid(pid, signal))
+        for pid in pids {
+            let sent = signal_pid(pid, signal);
+            // One that has just ended by itself needs no signal.
+            if Path::new(&format!("/proc/{pid}")).exists() {
+                sent?;
+            }
+        }
+        Ok(())
     }
 
     /// The container's processes, by this machine's count; asks nobody but the kernel.
