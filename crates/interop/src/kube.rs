@@ -15,6 +15,7 @@ mod faults;
 mod helm;
 mod image;
 mod image_check;
+mod neighbours;
 mod node;
 mod objects;
 mod pod;

@@ -13,7 +13,7 @@ use super::image::{Image, Layer};
 use super::node::Node;
 use super::run::{Run, RunLock};
 use super::settings::Families;
-use super::{certificates, settings};
+use super::{certificates, neighbours, settings};
 use crate::process::{poll_until, run};
 
 const ETCD: &str = "etcd";
@@ -41,6 +41,7 @@ impl Cluster {
         families: Families,
         lock: Option<RunLock>,
     ) -> Result<Self> {
+        neighbours::make_room()?;
         certificates::write_all(&run.keys())?;
         let node = Node::start(run, lifetime, families)?;
         let cluster = Self {
