@@ -294,7 +294,10 @@ impl Manager {
 
     fn obey(&mut self, action: Action) {
         match action {
-            Action::Dial { link, peer } => self.dial(link, peer),
+            Action::Dial { link, peer } => {
+                self.records.dialled(&peer);
+                self.dial(link, peer);
+            }
             Action::Answer { link, verdict } => self.links.answer(link, verdict),
             Action::Close { link, .. } => self.links.close(link),
             Action::Nodeup(connection) => self.nodeup(connection),

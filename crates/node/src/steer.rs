@@ -324,7 +324,10 @@ impl<C: Connector> Steer<C> {
 
     fn obey(&mut self, action: Action) {
         match action {
-            Action::Dial { link, peer } => self.connect(link, peer),
+            Action::Dial { link, peer } => {
+                self.records.dialled(&peer);
+                self.connect(link, peer);
+            }
             // There is nobody behind a link who would wait for it.
             Action::Answer { .. } => {}
             Action::Close { link, .. } => {

@@ -8,7 +8,7 @@ use std::fmt::Display;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use enmesh_identity::NodeName;
+use enmesh_identity::{NodeName, PeerAddr};
 use enmesh_membership::{
     DialFailure, DownReason, Failure, Intent, PlanWarning, SourceNews, TlsFault, TopologyStatus,
 };
@@ -79,6 +79,11 @@ impl Records {
             Intent::Drain(true) => info!("our own end is announced: nobody is dialled any more"),
             Intent::Drain(false) => info!("our own end is called off: peers are dialled again"),
         }
+    }
+
+    /// Each dial is told when it begins, so that a log shows who was still dialled when, and who was not.
+    pub(crate) fn dialled(&self, peer: &PeerAddr) {
+        debug!(node = %peer.name(), "connecting to node");
     }
 
     /// Keeps what the failure of a dial does not hold, until the plan says that it is to be told.
