@@ -113,7 +113,7 @@ fn read_cookie(path: &Path) -> Result<Cookie, String> {
     if is_open_to_others(&metadata) {
         tracing::warn!(
             file = %path.display(),
-            hint = "chmod 600, unless it is a mounted Secret",
+            hint = "chmod 600; of a mounted Secret, defaultMode 0400 and fsGroup",
             "cookie file can be read by others"
         );
     }
@@ -122,9 +122,20 @@ fn read_cookie(path: &Path) -> Result<Cookie, String> {
 
 #[cfg(unix)]
 fn is_open_to_others(metadata: &Metadata) -> bool {
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::MetadataExt;
 
-    metadata.permissions().mode() & 0o077 != 0
+    is_open(
+        metadata.mode(),
+        metadata.uid(),
+        rustix::process::geteuid().as_raw(),
+    )
+}
+
+/// A file that is not ours we read by our group, as a Secret that Kubernetes mounts for `fsGroup`: then that is no fault.
+#[cfg(unix)]
+fn is_open(mode: u32, owner: u32, reader: u32) -> bool {
+    let needed = if owner == reader { 0o700 } else { 0o740 };
+    mode & 0o777 & !needed != 0
 }
 
 #[cfg(not(unix))]
@@ -175,6 +186,22 @@ mod tests {
         );
         check(None, &[home], "/home/me/.erlang.cookie");
         check(None, &[], "nowhere");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_its_owner_or_the_group_that_must_read_it_may_read_it() {
+        for (mode, owner, reader, expected) in [
+            (0o100_600, 1_000, 1_000, false),
+            (0o100_640, 1_000, 1_000, true),
+            (0o100_644, 1_000, 1_000, true),
+            // A Secret with defaultMode 0400, for a pod with fsGroup, and one with the default of 0644.
+            (0o100_440, 0, 65_532, false),
+            (0o100_644, 0, 65_532, true),
+            (0o100_460, 0, 65_532, true),
+        ] {
+            assert_eq!(is_open(mode, owner, reader), expected, "{mode:o}");
+        }
     }
 
     #[test]
