@@ -132,7 +132,8 @@ impl Plan {
         self.links.dialled(link);
     }
 
-    /// A link asks; it is answered at once by an [`Action::Answer`] (or closed).
+    /// A link asks; it is answered by an [`Action::Answer`] (or closed): at once, but for a peer's link that has been
+    /// authenticated in the midst of our own dial of it, which goes first.
     pub fn handle_question(&mut self, now: Instant, link: LinkId, question: Question) {
         match question {
             Question::Inbound { name } => self.judge_inbound(now, link, name),

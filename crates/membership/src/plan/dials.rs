@@ -268,6 +268,7 @@ impl Plan {
             self.forget_dial(name);
             return self.redial(name, Some(now + pause));
         }
+        self.end_dial(now, name);
         let failure = Failure::of(error);
         if failure == Failure::WrongCookie && self.connection(name).is_none() {
             let certain = !matches!(error, LinkError::ClosedAfterDigest { .. });
@@ -278,10 +279,10 @@ impl Plan {
 
     pub(super) fn dial_failed(&mut self, now: Instant, name: &NodeName, failure: Failure) {
         self.counters.failed_dials += 1;
+        self.end_dial(now, name);
         let Some(peer) = self.peers.get_mut(name) else {
             return;
         };
-        peer.dial = None;
         peer.once = None;
         if peer.up.is_some() {
             // The other direction made it; what became of this one is of no interest.
@@ -304,6 +305,14 @@ impl Plan {
         self.redial(name, Some(now + wait));
     }
 
+    /// The peer's own link may have waited for this dial.
+    fn end_dial(&mut self, now: Instant, name: &NodeName) {
+        if let Some(peer) = self.peers.get_mut(name) {
+            peer.dial = None;
+            self.judge_held(now);
+        }
+    }
+
     /// The dial is over and nobody is to blame.
     pub(super) fn forget_dial(&mut self, name: &NodeName) {
         if let Some(peer) = self.peers.get_mut(name) {
@@ -314,6 +323,7 @@ impl Plan {
 
     /// Dials whoever is due while there is room.
     pub(super) fn dial_due(&mut self, now: Instant) {
+        self.judge_held(now);
         while self.may_dial() {
             let Some(name) = self.peers.pop_due(now) else {
                 return;

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use enmesh_identity::NodeName;
 use enmesh_proto::{Direction, PeerInfo, Verdict};
 
-use super::links::Stage;
+use super::links::{Links, Stage};
+use super::peers::Peers;
 use super::{Action, Connection, ConnectionId, DownReason, LinkId, Plan, PlanWarning};
 
 /// How long a dial without a socket keeps the peer's own dial out. A dial that has no socket by
@@ -77,6 +78,9 @@ impl Plan {
             self.counters.discarded += 1;
             return self.discard(link);
         }
+        if goes_second(&self.config.own, &self.peers, &self.links, &info) {
+            return self.links.hold(link, info);
+        }
         if self
             .peers
             .entry(&info.name, self.config.max_peers)
@@ -86,6 +90,16 @@ impl Plan {
             return self.discard(link);
         }
         self.admit(now, link, info);
+    }
+
+    /// Judges the links that waited for dials of ours which are over.
+    pub(super) fn judge_held(&mut self, now: Instant) {
+        let (own, peers) = (&self.config.own, &self.peers);
+        let is_time = |links: &Links, info: &PeerInfo| !goes_second(own, peers, links, info);
+        if let Some((link, info)) = self.links.take_held(is_time) {
+            self.judge_authenticated(now, link, info);
+            self.judge_held(now);
+        }
     }
 
     /// Whether the authenticated link is to take the place of the one that is up, if any.
@@ -129,10 +143,12 @@ impl Plan {
             return;
         };
         let old = peer.up.take();
+        let links = &self.links;
         let dial = peer.dial.take_if(|dial| {
             // Our dial goes on while the peer may already have chosen it: closing it could then
-            // cost both links. It ends by itself, or takes this one's place.
-            *dial == link || self.config.own < info.name
+            // cost both links. It ends by itself, or takes this one's place. Of one without a
+            // socket the peer cannot know.
+            *dial == link || self.config.own < info.name || !links.has_socket(*dial)
         });
         if let Some(old) = old {
             // The new link has to prove itself, and yet what was before the old one is forgiven.
@@ -172,4 +188,16 @@ impl Plan {
             _ => false,
         }
     }
+}
+
+/// Whether the peer's link has to wait for our own dial, which goes first: it is in the midst of its handshake with a peer of a
+/// lesser name, which may have chosen it already. If both were admitted one after the other, a nodedown would stand between.
+fn goes_second(own: &NodeName, peers: &Peers, links: &Links, info: &PeerInfo) -> bool {
+    let Some(peer) = peers.get(&info.name) else {
+        return false;
+    };
+    info.direction == Direction::Accepted
+        && *own > info.name
+        && peer.up.is_none()
+        && peer.dial.is_some_and(|dial| links.has_socket(dial))
 }

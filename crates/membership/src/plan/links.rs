@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use enmesh_identity::NodeName;
+use enmesh_proto::PeerInfo;
 
 use super::{Connection, LinkId};
 
@@ -38,6 +39,8 @@ pub(super) struct Links {
     setups: BTreeSet<LinkId>,
     deadlines: BTreeSet<(Instant, LinkId)>,
     dials: usize,
+    /// Accepted and authenticated, and not judged before our own dial of the peer has come to something.
+    held: BTreeMap<LinkId, PeerInfo>,
 }
 
 impl Links {
@@ -77,6 +80,29 @@ impl Links {
         }
     }
 
+    /// Whether this is a dial that has come as far as its socket, so that the peer may have heard of it.
+    pub(super) fn has_socket(&self, dial: LinkId) -> bool {
+        matches!(
+            self.stages.get(&dial),
+            Some(Stage::Dial { deadline: None, .. })
+        )
+    }
+
+    /// The accepted link is judged later.
+    pub(super) fn hold(&mut self, link: LinkId, info: PeerInfo) {
+        self.held.insert(link, info);
+    }
+
+    /// Takes out a link whose time to be judged has come.
+    pub(super) fn take_held(
+        &mut self,
+        mut is_time: impl FnMut(&Self, &PeerInfo) -> bool,
+    ) -> Option<(LinkId, PeerInfo)> {
+        let mut held = self.held.iter();
+        let link = held.find_map(|(link, info)| is_time(self, info).then_some(*link))?;
+        self.held.remove_entry(&link)
+    }
+
     pub(super) fn claim(&mut self, link: LinkId, name: NodeName, is_asked_alive: bool) {
         if let Some(Stage::Setup {
             claimed,
@@ -96,6 +122,7 @@ impl Links {
 
     pub(super) fn remove(&mut self, link: LinkId) -> Option<Stage> {
         let stage = self.stages.remove(&link)?;
+        self.held.remove(&link);
         match &stage {
             Stage::Dial { deadline, .. } => {
                 self.dials -= 1;

@@ -174,40 +174,67 @@ fn the_users_dial_is_put_off_for_a_claim_by_a_tenth_of_a_second_however_many_ask
     assert_eq!(world.told(), ["dial 2 a@h"]);
 }
 
-/// The peer admitted one of the two; only it knows which, so both may have to live for a while.
-#[test]
-fn the_dial_of_the_greater_survives_the_other_ones_admission() {
+/// A greater node whose dial has a socket, with the peer's own link, which has just been authenticated.
+fn collision() -> (World, LinkId, LinkId) {
     let mut world = World::new("b@h");
     let inbound = world.inbound("a@h");
     world.want("a@h");
     world.wait();
     let dial = world.dial();
+    world.plan.handle_dialled(world.now, dial);
     world.authenticated(inbound, "a@h", 7, Direction::Accepted);
-    assert_eq!(world.told(), ["nodeup 1 1 a@h", "answer 1 Admit"]);
-    world.authenticated(dial, "a@h", 7, Direction::Dialled);
-    let told = [
-        "close 1 superseded",
-        "nodedown 1 a@h superseded",
-        "nodeup 2 2 a@h",
-    ];
-    assert_eq!(world.told()[..3], told);
-    assert_eq!(world.plan.connected().count(), 1);
-    world.closed(inbound, LinkError::Closed);
     assert_eq!(world.told(), [""; 0]);
+    (world, dial, inbound)
+}
+
+/// The peer admitted one of the two; only it knows which. A nodedown must not stand between them.
+#[test]
+fn the_dial_of_the_greater_is_waited_for() {
+    let (mut world, dial, _) = collision();
+    world.authenticated(dial, "a@h", 7, Direction::Dialled);
+    let told = ["nodeup 1 2 a@h", "answer 2 Admit", "answer 1 Discard"];
+    assert_eq!(world.told(), told);
+    assert_eq!(world.plan.connected().count(), 1);
 }
 
 #[test]
-fn a_dial_that_fails_beside_a_live_link_is_of_no_interest() {
+fn the_peers_link_is_admitted_when_our_dial_fails_and_nothing_is_said_of_that() {
+    for error in [
+        LinkError::ClosedAfterDigest { peer: name("a@h") },
+        LinkError::Nok,
+        LinkError::Closed,
+    ] {
+        let (mut world, dial, _) = collision();
+        world.closed(dial, error);
+        assert_eq!(world.told(), ["nodeup 1 1 a@h", "answer 1 Admit"]);
+        assert_eq!(world.plan.dialling(), 0);
+    }
+    let (mut world, ..) = collision();
+    world.plan.handle_disconnect(world.now, &name("a@h"));
+    let told = ["close 2 disconnect", "nodeup 1 1 a@h", "answer 1 Admit"];
+    assert_eq!(world.told(), told);
+}
+
+#[test]
+fn a_link_that_waits_may_end_by_itself() {
+    let (mut world, dial, inbound) = collision();
+    world.closed(inbound, LinkError::Closed);
+    world.authenticated(dial, "a@h", 7, Direction::Dialled);
+    assert_eq!(world.told(), ["nodeup 1 2 a@h", "answer 2 Admit"]);
+}
+
+/// The peer cannot have heard of it yet.
+#[test]
+fn a_dial_without_a_socket_gives_way_to_the_peers_link() {
     let mut world = World::new("b@h");
     let inbound = world.inbound("a@h");
     world.want("a@h");
     world.wait();
-    let dial = world.dial();
+    world.dial();
     world.authenticated(inbound, "a@h", 7, Direction::Accepted);
-    world.told();
-    world.closed(dial, LinkError::ClosedAfterDigest { peer: name("a@h") });
-    assert_eq!(world.told(), [""; 0]);
-    assert_eq!(world.plan.deadline(), None);
+    let told = ["close 2 unwanted", "nodeup 1 1 a@h", "answer 1 Admit"];
+    assert_eq!(world.told(), told);
+    assert_eq!((world.plan.dialling(), world.plan.deadline()), (0, None));
 }
 
 #[test]
@@ -285,15 +312,10 @@ fn a_dial_goes_on_after_alive_only_without_a_live_link() {
     world.plan.handle_question(world.now, dial, Question::Alive);
     assert_eq!(world.told(), ["answer 1 Continue"]);
 
-    let mut world = World::new("b@h");
-    let inbound = world.inbound("a@h");
-    world.want("a@h");
-    world.wait();
-    let dial = world.dial();
-    world.authenticated(inbound, "a@h", 7, Direction::Accepted);
-    world.told();
+    // It waits for the dial, and the peer says that this is in vain: its own link is the one.
+    let (mut world, dial, _) = collision();
     world.plan.handle_question(world.now, dial, Question::Alive);
-    assert_eq!(world.told(), ["answer 2 GiveUp"]);
-    world.closed(dial, LinkError::GivenUp);
-    assert_eq!((world.told().len(), world.plan.deadline()), (0, None));
+    assert_eq!(world.told(), ["answer 2 Continue"]);
+    world.closed(dial, LinkError::Closed);
+    assert_eq!(world.told(), ["nodeup 1 1 a@h", "answer 1 Admit"]);
 }
