@@ -234,8 +234,12 @@ impl Session {
         let exported = vec![Term::atom("global"), Term::atom("disconnect"), Term::Int(0)];
         let exported = self.call("erlang", "function_exported", exported).await;
         if exported.is_ok_and(|it| it.is_atom("true")) {
-            if let Err(error) = self.call("global", "disconnect", Vec::new()).await {
-                warn!(node = %self.target, %error, "the node's links could not be cut");
+            match self.call("global", "disconnect", Vec::new()).await {
+                // It has ended before, and its links with it.
+                Ok(_) | Err(RpcError::NoConnection) => {}
+                Err(error) => {
+                    warn!(node = %self.target, %error, "the node's links could not be cut");
+                }
             }
             return;
         }

@@ -33,13 +33,16 @@ pub(crate) enum Obstacle {
 }
 
 impl Obstacle {
-    /// Whether it shows that the node is not running at all.
+    /// Whether it shows, of a node whose link has just been lost, that it is not running at all.
+    ///
+    /// An epmd that is gone together with the node was in its container, which has ended: a node that lives on is attached to
+    /// again as soon as an epmd knows it, and nobody else is left in a pod that ends.
     pub(crate) fn means_not_running(&self) -> bool {
+        use DialFailure::{EpmdUnreachable, NotRegistered, Refused};
+
         matches!(
             self,
-            Self::Link(Failure::Dial(
-                DialFailure::Refused | DialFailure::NotRegistered
-            ))
+            Self::Link(Failure::Dial(Refused | NotRegistered | EpmdUnreachable))
         )
     }
 
@@ -130,6 +133,13 @@ fn next_pause(count: &mut u32, longest: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_node_that_went_with_its_epmd_is_gone() {
+        let obstacle = |failure| Obstacle::Link(Failure::Dial(failure));
+        assert!(obstacle(DialFailure::EpmdUnreachable).means_not_running());
+        assert!(!obstacle(DialFailure::TimedOut).means_not_running());
+    }
 
     #[test]
     fn pauses_grow_to_five_seconds() {
