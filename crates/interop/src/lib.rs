@@ -26,9 +26,10 @@ pub use enmesh::Enmesh;
 pub use epmd::Epmd;
 pub use example::Example;
 pub use kube::{
-    Access, Architecture, CheckedImage, Cluster, Deployment, Image, Kind, Layer, Lifetime, Names,
-    Pod, Scenario, Workload, build_helm, build_kube, down, ensure_debian_packages, ensure_programs,
-    full, runs_directory, scenarios,
+    Access, Architecture, Case, Change, CheckedImage, Cluster, Crew, Deployment, Image, Kind,
+    Layer, Life, Lifetime, Line, Lived, Names, NodeLog, Nodes, Pod, Rest, Scenario, Story, Witness,
+    Workload, build_helm, build_kube, down, ensure_debian_packages, ensure_follows,
+    ensure_programs, full, runs_directory, scenarios,
 };
 pub use member_log::MemberLog;
 pub use netns::NetNs;

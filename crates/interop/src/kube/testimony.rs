@@ -1,0 +1,199 @@
+//! What was seen of the pods of a namespace, and what it says of the nodes in them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::SystemTime;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+/// One pod, from its first event to its last, with all that its containers have logged.
+#[derive(Clone, Debug, Default)]
+pub struct Life {
+    /// The pod's name.
+    pub pod: String,
+    /// When the API first told of it.
+    pub began: Option<SystemTime>,
+    /// When the API first said that it is ready.
+    pub ready: Option<SystemTime>,
+    /// When the API first said that it is to end.
+    pub terminating: Option<SystemTime>,
+    /// When an endpoint slice first said that it is terminating.
+    pub slice_terminating: Option<SystemTime>,
+    /// When the API said that it is gone.
+    pub gone: Option<SystemTime>,
+    /// When the first process of each container ended, by the container's name, as the container runtime tells.
+    pub ends: BTreeMap<String, SystemTime>,
+    /// How often a container of it was started again.
+    pub restarts: u64,
+    /// What each container printed, by its name.
+    pub logs: BTreeMap<String, Vec<Line>>,
+}
+
+/// One line of a container's log.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// The record's own time, else when the container runtime read it.
+    pub at: SystemTime,
+    /// What stands there.
+    pub text: String,
+    /// The same as an object, where it is one.
+    pub record: Option<Value>,
+}
+
+/// What one node says of its peers.
+#[derive(Clone, Debug, Default)]
+pub struct NodeLog {
+    /// The node.
+    pub node: String,
+    /// Each coming and going, in the log's order.
+    pub changes: Vec<Change>,
+    /// Each dial that was begun.
+    pub dials: Vec<(SystemTime, String)>,
+}
+
+/// A peer came or went.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// When, by the one who says so.
+    pub at: SystemTime,
+    /// Whether it came.
+    pub is_up: bool,
+    /// The peer.
+    pub node: String,
+    /// Everybody who is connected then; a BEAM's own log does not say.
+    pub cluster: Option<Vec<String>>,
+}
+
+impl Life {
+    /// What the container `container` says of its node's peers.
+    pub fn node_log(&self, container: &str) -> Result<NodeLog> {
+        let lines = self
+            .logs
+            .get(container)
+            .with_context(|| format!("{} has no log of a container {container}", self.pod))?;
+        let mut log = NodeLog::default();
+        for line in lines {
+            let Some(record) = &line.record else { continue };
+            let text = |key: &str| record[key].as_str().unwrap_or_default().to_owned();
+            match record["message"].as_str() {
+                Some("node started") => log.node = text("name"),
+                Some("agent started") => log.node = text("node"),
+                Some("connecting to node") => log.dials.push((line.at, text("node"))),
+                Some(message @ ("node connected" | "node disconnected")) => {
+                    log.changes.push(Change {
+                        at: line.at,
+                        is_up: message == "node connected",
+                        node: text("node"),
+                        cluster: names(&record["cluster"]),
+                    });
+                }
+                _ => {}
+            }
+        }
+        Ok(log)
+    }
+
+    /// The same without the logs, for reports.
+    pub fn times(&self) -> Self {
+        Self {
+            logs: BTreeMap::new(),
+            ..self.clone()
+        }
+    }
+
+    /// When the container first logged this message.
+    pub fn said(&self, container: &str, message: &str) -> Option<SystemTime> {
+        let mut lines = self.logs.get(container)?.iter();
+        let says = |line: &&Line| {
+            let record = line.record.as_ref();
+            record.is_some_and(|record| record["message"] == message)
+        };
+        lines.find(says).map(|line| line.at)
+    }
+}
+
+fn names(list: &Value) -> Option<Vec<String>> {
+    let names = list.as_array()?.iter();
+    Some(
+        names
+            .filter_map(|name| name.as_str().map(str::to_owned))
+            .collect(),
+    )
+}
+
+impl NodeLog {
+    /// Reads the log from its beginning: who comes was not there, who goes was, and each record's list is who is there then.
+    ///
+    /// Gives who is there in the end.
+    pub fn replay(&self) -> Result<BTreeSet<&str>> {
+        let mut there = BTreeSet::new();
+        for change in &self.changes {
+            let node = change.node.as_str();
+            let has_changed = if change.is_up {
+                there.insert(node)
+            } else {
+                there.remove(node)
+            };
+            ensure!(has_changed, "{}: said twice: {change:?}", self.node);
+            ensure!(node != self.node, "{}: it meets itself", self.node);
+            if let Some(cluster) = &change.cluster {
+                let wanted: Vec<&str> = there.iter().copied().collect();
+                ensure!(
+                    *cluster == wanted,
+                    "{}: the list is not who is there, {wanted:?}: {change:?}",
+                    self.node
+                );
+            }
+        }
+        Ok(there)
+    }
+
+    /// The changes after `from` and up to `to`, each as a word; sorted.
+    pub(super) fn words(&self, from: Option<SystemTime>, to: Option<SystemTime>) -> Vec<String> {
+        let within = |change: &&Change| {
+            from.is_none_or(|from| change.at > from) && to.is_none_or(|to| change.at <= to)
+        };
+        let mut words: Vec<String> = self
+            .changes
+            .iter()
+            .filter(within)
+            .map(|change| word(change.is_up, &change.node))
+            .collect();
+        words.sort();
+        words
+    }
+
+    /// What is said of each peer, in order.
+    fn by_peer(&self) -> BTreeMap<&str, Vec<bool>> {
+        let mut peers: BTreeMap<&str, Vec<bool>> = BTreeMap::new();
+        for change in &self.changes {
+            peers.entry(&change.node).or_default().push(change.is_up);
+        }
+        peers
+    }
+
+    /// Whether a BEAM's own log says the same as its agent's, which may say of the BEAM's end what it itself no longer could.
+    pub fn ensure_agrees(&self, beam: &Self) -> Result<()> {
+        let mut ours = self.by_peer();
+        let mut theirs = beam.by_peer();
+        for (peer, changes) in &mut ours {
+            let told = theirs.remove(peer).unwrap_or_default();
+            let is_end = changes.len() == told.len() + 1 && changes.last() == Some(&false);
+            ensure!(
+                *changes == told || (is_end && changes.starts_with(&told)),
+                "{}: of {peer} the agent says {changes:?} and the BEAM {told:?}",
+                self.node
+            );
+        }
+        ensure!(
+            theirs.is_empty(),
+            "{}: its agent says nothing of {theirs:?}",
+            self.node
+        );
+        Ok(())
+    }
+}
+
+pub(super) fn word(is_up: bool, node: &str) -> String {
+    format!("{} {node}", if is_up { "up" } else { "down" })
+}
