@@ -12,6 +12,7 @@ mod epmd;
 mod example;
 mod kube;
 mod member_log;
+mod mix_release;
 mod netns;
 mod output;
 mod peers;
@@ -32,6 +33,7 @@ pub use kube::{
     ensure_programs, full, runs_directory, scenarios,
 };
 pub use member_log::MemberLog;
+pub use mix_release::MixRelease;
 pub use netns::NetNs;
 pub use output::Output;
 pub use peers::{Otp, ensure_chroot, ensure_release, verify_chroot, verify_release};

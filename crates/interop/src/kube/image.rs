@@ -181,6 +181,12 @@ impl Image {
         self
     }
 
+    /// Adds what is in a folder.
+    pub fn with_root(mut self, folder: &Path) -> Self {
+        self.layers.push(Layer::Root(folder.to_owned()));
+        self
+    }
+
     /// The same for another machine than this.
     pub fn for_architecture(mut self, architecture: Architecture) -> Self {
         self.architecture = architecture;
