@@ -1,4 +1,4 @@
-//! The examples of crate `enmesh`, running.
+//! The examples, built and running.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -50,10 +50,20 @@ fn program(name: &str) -> Result<PathBuf> {
             return Ok(built);
         }
     }
+    build(&["--package", "enmesh", "--example", name], name)
+}
+
+/// The program `name` of an example that is a package of its own, built now.
+pub fn example_program(name: &str) -> Result<PathBuf> {
+    build(&["--package", name, "--bin", name], name)
+}
+
+fn build(what: &[&str], name: &str) -> Result<PathBuf> {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     let format = ["--message-format", "json-render-diagnostics"];
     command
-        .args(["build", "--package", "enmesh", "--example", name])
+        .arg("build")
+        .args(what)
         .args(format)
         .current_dir(workspace());
     let messages = run(command)?;
@@ -63,5 +73,5 @@ fn program(name: &str) -> Result<PathBuf> {
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
         .filter(|message| message["target"]["name"] == name)
         .find_map(|message| message["executable"].as_str().map(PathBuf::from))
-        .with_context(|| format!("cargo built no example of the name {name}"))
+        .with_context(|| format!("cargo built no program of the name {name}"))
 }

@@ -25,7 +25,7 @@ pub use beam::Beam;
 pub use coredns::CoreDns;
 pub use enmesh::Enmesh;
 pub use epmd::Epmd;
-pub use example::Example;
+pub use example::{Example, example_program};
 pub use kube::{
     Access, Architecture, Case, Change, CheckedImage, Cluster, Crew, Deployment, Image, Kind,
     Layer, Life, Lifetime, Line, Lived, Names, NodeLog, Nodes, Pod, Rest, Scenario, Story, Witness,

@@ -1,6 +1,9 @@
 //! A release of the user's own in pods of a real Kubernetes: no line about clustering in it, clustered by the native sidecar,
 //! named by `enmesh env`, which an init container has put there.
 
+#[path = "kube_release/example.rs"]
+mod example;
+
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -39,9 +42,11 @@ fn a_release_is_clustered_by_its_sidecar_alone_and_its_commands_work() {
             .ensure_image(&image.named(&image_name(*otp)))
             .unwrap();
     }
+    example::import(&cluster).unwrap();
     scenarios(
         &cluster,
         &[
+            ("example", &|cluster, _| example::its_page_is_true(cluster)),
             ("ip", &|cluster, namespace| {
                 let shop = start(cluster, namespace, Otp::R25, Names::Ip, Ports::Shared)?;
                 an_agent_that_dies_takes_no_link_with_it(&shop)

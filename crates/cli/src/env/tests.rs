@@ -15,6 +15,10 @@ const POD: [(&str, &str); 4] = [
 
 /// What is printed for these words in this pod.
 fn printed(words: &str, variables: &[(&str, &str)]) -> Result<String, String> {
+    printed_with(words, &[&POD[..], variables].concat())
+}
+
+fn printed_with(words: &str, variables: &[(&str, &str)]) -> Result<String, String> {
     let root = tempfile::tempdir().unwrap();
     let words = ["enmesh", "env"]
         .into_iter()
@@ -22,8 +26,8 @@ fn printed(words: &str, variables: &[(&str, &str)]) -> Result<String, String> {
     let SubCommand::Env(options) = Arguments::try_parse_from(words).unwrap().command else {
         unreachable!("the word is env");
     };
-    let pairs = POD.iter().chain(variables);
-    let environment: Environment = pairs
+    let environment: Environment = variables
+        .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect();
     let environment = environment.with_root(root.path());
@@ -216,4 +220,23 @@ fn a_shell_that_evaluates_a_failure_ends() {
         (ended.status.code(), ended.stdout.as_slice()),
         (Some(78), &b""[..])
     );
+}
+
+#[test]
+fn what_the_page_shows_is_what_comes_of_it() {
+    let page = include_str!("../../../../docs/releases.md");
+    let blocks: Vec<_> = page.split("```console\n$ ").skip(1).collect();
+    assert_eq!(blocks.len(), 3);
+    for block in blocks {
+        let block = block.split("```").next().unwrap();
+        let (line, wanted) = block.split_once('\n').unwrap();
+        let (variables, words) = line.split_once("enmesh env ").unwrap();
+        let variables: Vec<_> = variables
+            .split_whitespace()
+            .map(|pair| pair.split_once('=').unwrap())
+            .collect();
+        let said = printed_with(words, &variables);
+        let said = said.unwrap_or_else(|error| format!("enmesh: {error}\n"));
+        assert_eq!(said, wanted, "{line}");
+    }
 }
