@@ -16,7 +16,7 @@ use release::{Ports, Release};
 #[derive(Args, Debug)]
 #[command(after_help = "\
 For rel/env.sh.eex of an Elixir release, and for the entry point of any other:
-  settings=\"$(/enmesh/enmesh env --mode ip --cookie-file /etc/enmesh/cookie)\" || exit 1
+  settings=\"$(/opt/enmesh/enmesh env --mode ip --cookie-file /etc/enmesh/cookie)\" || exit 1
   eval \"$settings\"
 One line, eval \"$(enmesh env …)\", ends the shell on errors as well, if only the program is there.
 

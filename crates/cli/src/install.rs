@@ -15,9 +15,9 @@ For an init container that hands the program to a container whose image does not
   initContainers:
   - name: install-enmesh
     image: enmesh
-    args: [install, --to, /enmesh]
-    volumeMounts: [{name: enmesh, mountPath: /enmesh}]
-The other container mounts the same volume, an emptyDir, and finds /enmesh/enmesh there.
+    args: [install, --to, /opt/enmesh]
+    volumeMounts: [{name: enmesh, mountPath: /opt/enmesh}]
+The other container mounts the same volume, an emptyDir, and finds /opt/enmesh/enmesh there.
 
 Exit codes: 0 it is there, 64 wrong usage, 1 it cannot be written.")]
 pub(crate) struct InstallOptions {

@@ -107,12 +107,12 @@ fn start<'c>(
 /// sidecar starts.
 fn run_the_release(template: &mut Value, otp: Otp, names: Names, ports: Ports) {
     let spec = &mut template["spec"];
-    let mount = json!({"name": "enmesh", "mountPath": "/enmesh"});
+    let mount = json!({"name": "enmesh", "mountPath": "/opt/enmesh"});
     let install = json!({
         "name": "install-enmesh",
         "image": "enmesh-test/enmesh",
         "imagePullPolicy": "Never",
-        "args": ["install", "--to", "/enmesh"],
+        "args": ["install", "--to", "/opt/enmesh"],
         "volumeMounts": [mount],
     });
     let volume = json!({"name": "enmesh", "emptyDir": {}});
