@@ -1,0 +1,170 @@
+//! What the log of each pod must hold when its story has ended.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use enmesh_interop::{Deployment, MemberLog, Pod, poll_until};
+use serde_json::Value;
+
+const FAILED: &str = "topology cannot be read; its last good answer stays in force";
+const WELL: &str = "topology can be read again";
+
+/// The pods of a story, each with its log from its start, which is followed past deaths of the API server.
+pub(crate) struct Witnesses {
+    logs: Vec<(String, MemberLog)>,
+    /// Where in each log the story begins, by lines.
+    begins: Vec<usize>,
+}
+
+impl Witnesses {
+    pub(crate) fn of(deployment: &Deployment<'_>) -> Result<Self> {
+        let pods = deployment.pods()?;
+        let follow = |pod: &Pod<'_>| Ok((pod.name().to_owned(), pod.log()?));
+        let logs: Result<Vec<_>> = pods.iter().map(follow).collect();
+        let logs = logs?;
+        let begins = vec![0; logs.len()];
+        Ok(Self { logs, begins })
+    }
+
+    /// What is in the logs already is another story: before a name is in DNS, that is told as well.
+    pub(crate) fn beginning_now(mut self) -> Self {
+        // A log is read by a thread of its own.
+        std::thread::sleep(Duration::from_millis(500));
+        self.begins = self.logs.iter().map(|(_, log)| log.mark()).collect();
+        self
+    }
+
+    /// One pod alone.
+    pub(crate) fn of_pod(pod: &Pod<'_>) -> Result<Self> {
+        Ok(Self {
+            logs: vec![(pod.name().to_owned(), pod.log()?)],
+            begins: vec![0],
+        })
+    }
+
+    /// Waits until every pod has told of a failure of this kind, and checks that it says all of `words`. The answer is the
+    /// first one's text.
+    pub(crate) fn told(&self, timeout: Duration, kind: &str, words: &[&str]) -> Result<String> {
+        let mut first = None;
+        for ((pod, log), begin) in self.logs.iter().zip(&self.begins) {
+            let record = log
+                .wait_from(*begin, timeout, |record| {
+                    record["message"] == FAILED && record["kind"] == kind
+                })
+                .with_context(|| format!("{pod} tells of nothing {kind}:\n{}", whole(log)))?;
+            ensure!(record["level"] == "WARN", "{pod}: {record}");
+            let text = record["error"].as_str().unwrap_or_default();
+            for word in words {
+                ensure!(text.contains(word), "{pod} does not say {word:?}: {text}");
+            }
+            first.get_or_insert_with(|| text.to_owned());
+        }
+        first.context("a story has pods")
+    }
+
+    /// Waits until every pod has said that its topology can be read again.
+    pub(crate) fn well(&self, since: Instant, within: Duration) -> Result<()> {
+        for ((pod, log), begin) in self.logs.iter().zip(&self.begins) {
+            let left = within.saturating_sub(since.elapsed());
+            log.wait_from(*begin, left, |record| record["message"] == WELL)
+                .with_context(|| format!("{pod} is not well {within:?} after:\n{}", whole(log)))?;
+        }
+        println!("  well again {:.1} s after", since.elapsed().as_secs_f64());
+        Ok(())
+    }
+
+    /// Waits until every pod has logged such a record.
+    pub(crate) fn logged(&self, timeout: Duration, message: &str) -> Result<Vec<Value>> {
+        let mut records = Vec::new();
+        for (pod, log) in &self.logs {
+            let found = log.wait_for(timeout, |record| record["message"] == message);
+            records.push(found.with_context(|| format!("{pod}: {message}:\n{}", whole(log)))?);
+        }
+        Ok(records)
+    }
+
+    /// Reads every log to its end: nobody was lost; each failure was told exactly once, of these kinds in this order; and so
+    /// was its end, as often as failures were over (kinds that follow each other without an end between them have one
+    /// end together).
+    pub(crate) fn check(&self, kinds: &[&str], ends: usize) -> Result<()> {
+        self.check_any(&[kinds], ends)
+    }
+
+    /// The same where it depends on the moment which of several it is.
+    pub(crate) fn check_any(&self, kinds: &[&[&str]], ends: usize) -> Result<()> {
+        for ((pod, log), begin) in self.logs.iter().zip(&self.begins) {
+            let lines = log.output().all();
+            let records: Vec<Value> = lines[*begin..]
+                .iter()
+                .filter_map(|line| record(line))
+                .collect();
+            let of = |message: &'static str| {
+                let records = records.iter();
+                records.filter(move |record| record["message"] == message)
+            };
+            let lost = of("node disconnected").count();
+            ensure!(lost == 0, "{pod} has lost somebody:\n{}", whole(log));
+            let told: Vec<_> = of(FAILED)
+                .filter_map(|record| record["kind"].as_str())
+                .collect();
+            ensure!(
+                kinds.contains(&&told[..]),
+                "{pod} tells of {told:?}:\n{}",
+                whole(log)
+            );
+            let over = of(WELL).count();
+            ensure!(
+                over == ends,
+                "{pod} says {over} times that it is well:\n{}",
+                whole(log)
+            );
+        }
+        Ok(())
+    }
+
+    /// No pod logs such a record for so long; the time itself is what is tested.
+    pub(crate) fn nothing_happens(&self, time: Duration) -> Result<()> {
+        let marks: Vec<_> = self.logs.iter().map(|(_, log)| log.mark()).collect();
+        std::thread::sleep(time);
+        for ((pod, log), mark) in self.logs.iter().zip(marks) {
+            let any = log.wait_from(mark, Duration::ZERO, |_| true);
+            if let Ok(record) = any {
+                bail!("{pod} says {record}");
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until every pod is connected with exactly so many.
+    pub(crate) fn connected_with(&self, count: usize, timeout: Duration) -> Result<()> {
+        for (pod, log) in &self.logs {
+            poll_until("the cluster is whole", timeout, || {
+                let now = log.cluster();
+                ensure!(
+                    now.len() == count,
+                    "{pod} is connected with {now:?}:\n{}",
+                    whole(log)
+                );
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+}
+
+fn record(line: &str) -> Option<Value> {
+    serde_json::from_str(&line[line.find('{')?..]).ok()
+}
+
+fn whole(log: &MemberLog) -> String {
+    log.output().all().join("\n")
+}
+
+/// The command that a text tells to run, which begins with `kubectl -n`.
+pub(crate) fn command_in(text: &str) -> Result<&str> {
+    let begin = text.find("kubectl -n").context("it tells a command")?;
+    let end = text[begin..]
+        .find(" (the server says")
+        .context("and then the server's words")?;
+    Ok(&text[begin..begin + end])
+}

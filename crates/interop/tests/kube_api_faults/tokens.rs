@@ -1,0 +1,136 @@
+//! An account whose token is refused, or was replaced by another. A running watch is not authenticated anew, so it is cut.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use enmesh_interop::{Cluster, Deployment, Kind, Workload};
+use serde_json::json;
+
+use crate::log::Witnesses;
+use crate::names::renew_volumes;
+use crate::{HEALED, SOON};
+
+/// For so long the API server goes on taking a token for good that it took a moment ago.
+const REMEMBERED: Duration = Duration::from_secs(12);
+
+/// A Secret with what a pod finds of its account, whose token ends with the Secret `anchor`.
+fn give_token(cluster: &Cluster, namespace: &str) -> Result<()> {
+    let path = "--output=jsonpath={.data.ca\\.crt}";
+    let authority = cluster.kubectl([
+        "-n",
+        namespace,
+        "get",
+        "configmap",
+        "kube-root-ca.crt",
+        path,
+    ])?;
+    cluster.apply(&json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "anchor", "namespace": namespace},
+    }))?;
+    let bound = ["--bound-object-kind=Secret", "--bound-object-name=anchor"];
+    let token = ["-n", namespace, "create", "token", "web"];
+    let token = cluster.kubectl(token.iter().chain(&bound))?;
+    cluster.apply(&json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "account", "namespace": namespace},
+        "stringData": {"token": token.trim(), "ca.crt": authority, "namespace": namespace},
+    }))
+}
+
+/// Two members that read such a Secret in place of what the kubelet projects.
+fn start<'c>(cluster: &'c Cluster, namespace: &str) -> Result<Deployment<'c>> {
+    cluster.apply(&json!({
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": {"name": "web", "namespace": namespace},
+    }))?;
+    give_token(cluster, namespace)?;
+    let web = Workload::new("web", Kind::Member)
+        .topology(
+            "strategy=kubernetes kubernetes_service_name=web kubernetes_service_account_path=/account",
+        )
+        .replicas(2)
+        .patch_pods(|pod| {
+            let volume = json!({"name": "account", "secret": {"secretName": "account"}});
+            let mount = json!({"name": "account", "mountPath": "/account"});
+            let spec = &mut pod["spec"];
+            for (list, item) in [("/volumes", volume), ("/containers/0/volumeMounts", mount)] {
+                let list = spec.pointer_mut(list).and_then(|list| list.as_array_mut());
+                list.expect("the cookie is mounted").push(item);
+            }
+        })
+        .start(cluster, namespace)?;
+    web.wait_whole(SOON)?;
+    Ok(web)
+}
+
+/// Ends each pod's connection to the API server, as a proxy between them may.
+pub(crate) fn cut_watches(web: &Deployment<'_>) -> Result<()> {
+    for pod in web.pods()? {
+        let output = pod
+            .command("ss")
+            .args(["-K", "dst", "10.96.0.1"])
+            .output()?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        ensure!(
+            said.contains("10.96.0.1"),
+            "no connection was there to be cut: {output:?}"
+        );
+    }
+    Ok(())
+}
+
+pub(crate) fn a_token_whose_anchor_was_deleted(cluster: &Cluster, namespace: &str) -> Result<()> {
+    let web = start(cluster, namespace)?;
+    let witnesses = Witnesses::of(&web)?;
+    cluster.kubectl(["-n", namespace, "delete", "secret", "anchor"])?;
+    witnesses.nothing_happens(REMEMBERED)?;
+    cut_watches(&web)?;
+    let who = format!("ServiceAccount web of namespace {namespace} in /account/token");
+    let cure = format!("kubectl -n {namespace} create token web");
+    let words = [
+        &who,
+        "or Secret anchor was deleted",
+        &cure,
+        "read for each request",
+    ];
+    witnesses.told(SOON, "unauthorized", &words)?;
+    give_token(cluster, namespace)?;
+    renew_volumes(cluster, namespace)?;
+    witnesses.well(Instant::now(), HEALED)?;
+    web.scale(3)?;
+    web.wait_whole(SOON)?;
+    witnesses.check(&["unauthorized"], 1)
+}
+
+/// As the kubelet does: a fresh token stands in the file before the old one has ended. Nothing is told, since nothing is wrong.
+pub(crate) fn a_token_that_was_replaced_in_time(cluster: &Cluster, namespace: &str) -> Result<()> {
+    let web = start(cluster, namespace)?;
+    let witnesses = Witnesses::of(&web)?;
+    let pods = web.pods()?;
+    let held = |pod: &enmesh_interop::Pod<'_>| -> Result<String> {
+        let pid = pod.pids("enmesh")?.into_iter().next();
+        let pid = pid.ok_or_else(|| anyhow::anyhow!("{} does not run", pod.name()))?;
+        Ok(std::fs::read_to_string(format!(
+            "/proc/{pid}/root/account/token"
+        ))?)
+    };
+    let before: Result<Vec<_>> = pods.iter().map(held).collect();
+    let before = before?;
+    give_token(cluster, namespace)?;
+    renew_volumes(cluster, namespace)?;
+    for (pod, before) in pods.iter().zip(&before) {
+        enmesh_interop::poll_until("the token is another", SOON, || {
+            ensure!(held(pod)? != *before, "{} has the old one", pod.name());
+            Ok(())
+        })?;
+    }
+    cut_watches(&web)?;
+    witnesses.nothing_happens(Duration::from_secs(5))?;
+    web.scale(3)?;
+    web.wait_whole(SOON)?;
+    witnesses.check(&[], 0)
+}
