@@ -43,9 +43,8 @@ impl Image {
             json!({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": layers});
         let mut manifest = layout.add_json(&manifest, MANIFEST)?;
         let digest = manifest["digest"].as_str().unwrap_or_default().to_owned();
-        // Kubernetes completes a short name with docker.io, so that is the name it will look for.
         manifest["annotations"] = json!({
-            "io.containerd.image.name": format!("docker.io/{}", self.name),
+            "io.containerd.image.name": self.whole_name(),
             "org.opencontainers.image.ref.name": self.name.rsplit(':').next(),
         });
         let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [manifest]});

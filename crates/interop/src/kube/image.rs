@@ -132,8 +132,8 @@ impl Image {
     ///
     /// The Dockerfile says the same, and a test compares them.
     pub fn of_program(name: &str, program: &Path) -> Self {
-        let mut image = Self::new(name, Vec::new()).with_file(program, "/enmesh");
-        SHIPPED_USER.clone_into(&mut image.settings.user);
+        let image = Self::new(name, Vec::new()).with_file(program, "/enmesh");
+        let mut image = image.with_user(SHIPPED_USER);
         image.settings.labels = LABELS
             .iter()
             .map(|(key, value)| (format!("org.opencontainers.image.{key}"), (*value).into()))
@@ -172,6 +172,12 @@ impl Image {
         self
     }
 
+    /// Who its programs run as, `UID:GID`.
+    pub fn with_user(mut self, user: &str) -> Self {
+        user.clone_into(&mut self.settings.user);
+        self
+    }
+
     /// Adds one executable file.
     pub fn with_file(mut self, from: &Path, to: &str) -> Self {
         self.layers.push(Layer::File {
@@ -181,10 +187,20 @@ impl Image {
         self
     }
 
-    /// Adds what is in a folder.
+    /// Adds what is in a folder, laid out as from the root.
     pub fn with_root(mut self, folder: &Path) -> Self {
         self.layers.push(Layer::Root(folder.to_owned()));
         self
+    }
+
+    /// The name as Kubernetes completes it: one that begins with no registry is docker.io's.
+    pub(super) fn whole_name(&self) -> String {
+        let first = self.name.split('/').next().unwrap_or_default();
+        let is_registry = self.name.contains('/') && first.contains(['.', ':']);
+        match is_registry || first == "localhost" {
+            true => self.name.clone(),
+            false => format!("docker.io/{}", self.name),
+        }
     }
 
     /// The same for another machine than this.
@@ -197,5 +213,23 @@ impl Image {
     pub fn named(mut self, name: &str) -> Self {
         self.name = name.to_owned();
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_without_a_registry_is_completed() {
+        for (name, whole) in [
+            ("enmesh-test/beam:27", "docker.io/enmesh-test/beam:27"),
+            ("enmesh:0.1.0", "docker.io/enmesh:0.1.0"),
+            ("registry.example.org/web:1", "registry.example.org/web:1"),
+            ("localhost/web:1", "localhost/web:1"),
+            ("here:5000/web", "here:5000/web"),
+        ] {
+            assert_eq!(Image::new(name, Vec::new()).whole_name(), whole);
+        }
     }
 }
