@@ -3,25 +3,18 @@
 use std::io::Write;
 use std::time::Duration;
 
-use enmesh_interop::{Cluster, Enmesh, Image, Otp, poll_until};
+use enmesh_interop::{Cluster, poll_until};
 use serde_json::Value;
 use tempfile::NamedTempFile;
 
-const PAGE: &str = include_str!("../../../docs/discovery/kubernetes.md");
+const PAGE: &str = include_str!("../../../../docs/discovery/kubernetes.md");
 /// Whoever reads the page puts their own image in this one's place.
 const PAGE_IMAGE: &str = "registry.example.org/web";
-const IMAGE: &str = "enmesh-test/docs:1";
 const REPLICAS: usize = 3;
 const SOON: Duration = Duration::from_secs(90);
 
-#[test]
-fn the_examples_of_the_page_form_clusters() {
-    let cluster = Cluster::start().unwrap();
-    let program = Enmesh::program().unwrap();
-    let image = Image::beam(Otp::R27).unwrap().named(IMAGE);
-    let image = image.with_file(program, "/usr/local/bin/enmesh");
-    let image = image.with_command("/usr/local/bin/enmesh");
-    cluster.import(&image).unwrap();
+/// Applies them one after the other, with `image` in place of the page's, and waits for a cluster each time.
+pub(crate) fn form_clusters(cluster: &Cluster, image: &str) {
     let cookie = "--from-literal=cookie=secret";
     let secret = ["create", "secret", "generic", "web", cookie];
     cluster.kubectl(secret).unwrap();
@@ -30,21 +23,21 @@ fn the_examples_of_the_page_form_clusters() {
         .iter()
         .map(|rest| rest.split("```").next().unwrap());
     let examples: Vec<String> = examples
-        .map(|text| text.replace(PAGE_IMAGE, IMAGE))
+        .map(|text| text.replace(PAGE_IMAGE, image))
         .collect();
     let [role, deployment, stateful_set] = &examples[..] else {
         panic!("other examples: {examples:#?}");
     };
-    apply(&cluster, role);
-    apply(&cluster, deployment);
-    let formed = form(&cluster, |pod| {
+    apply(cluster, role);
+    apply(cluster, deployment);
+    let formed = form(cluster, |pod| {
         format!("web@{}", text(&pod["status"]["podIP"]))
     });
     assert_eq!(formed.len(), REPLICAS);
     let end = ["delete", "deployment", "web", "--cascade=foreground"];
     cluster.kubectl(end).unwrap();
-    apply(&cluster, stateful_set);
-    let formed = form(&cluster, |pod| {
+    apply(cluster, stateful_set);
+    let formed = form(cluster, |pod| {
         let name = text(&pod["metadata"]["name"]);
         format!("web@{name}.web.default.svc.cluster.local")
     });
