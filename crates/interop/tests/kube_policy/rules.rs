@@ -1,0 +1,109 @@
+//! A NetworkPolicy as rules of nft in the pods' own networks, since the cluster's network plugin enforces none.
+
+use anyhow::{Context as _, Result, ensure};
+use enmesh_interop::Pod;
+use serde_json::Value;
+
+const TABLE: &str = "enmesh_policy";
+
+/// How often a rule let a new connection through, or `dropped` counts what none did; by the rule's name, such as
+/// `egress TCP/9100`.
+pub(crate) type Counts = Vec<(String, u64)>;
+
+/// What the policy lets in and out, and nothing else: connections are judged by their first packet, as plugins do.
+pub(crate) fn enforce(policy: &Value, pod: &Pod<'_>, peers: &[String]) -> Result<()> {
+    let isolates = |direction: &str| {
+        let types = policy["spec"]["policyTypes"].as_array();
+        types.is_some_and(|types| types.iter().any(|it| it == direction))
+    };
+    let mut text = format!(
+        "table inet {TABLE} {{\nset peers {{ type ipv4_addr; elements = {{ {} }} }}\n",
+        peers.join(", ")
+    );
+    for (direction, kind, hook, own, address) in [
+        ("Ingress", "ingress", "input", "iif", "saddr"),
+        ("Egress", "egress", "output", "oif", "daddr"),
+    ] {
+        if !isolates(direction) {
+            continue;
+        }
+        text += &format!(
+            "chain {hook} {{\ntype filter hook {hook} priority 0; policy drop;\n\
+             {own} lo accept\nct state established,related accept\nmeta l4proto ipv6-icmp accept\n"
+        );
+        let rules = policy["spec"][kind].as_array().context("no rules")?;
+        for rule in rules {
+            text += &compiled(rule, kind, address)?;
+        }
+        // What is left of connections from before the rules is dropped without being counted.
+        text += "tcp flags & (syn | ack) != syn drop\n";
+        text += &format!("counter comment \"{kind} dropped\"\n}}\n");
+    }
+    text += "}\n";
+    pod.nft(&text)
+}
+
+/// One more peer, from now on.
+pub(crate) fn admit(pod: &Pod<'_>, address: &str) -> Result<()> {
+    pod.nft(&format!("add element inet {TABLE} peers {{ {address} }}"))
+}
+
+fn compiled(rule: &Value, kind: &str, address: &str) -> Result<String> {
+    let side = if kind == "ingress" { "from" } else { "to" };
+    let peers = match &rule[side] {
+        Value::Null => String::new(),
+        // The pods of the policy itself are all that is ever named; `peers` holds their addresses.
+        Value::Array(list) => {
+            ensure!(
+                list.len() == 1 && list[0]["podSelector"].is_object(),
+                "{list:?}"
+            );
+            format!("ip {address} @peers ")
+        }
+        other => anyhow::bail!("{side} is {other}"),
+    };
+    let mut text = String::new();
+    for port in rule["ports"].as_array().context("a rule names ports")? {
+        let protocol = port["protocol"].as_str().context("a port has a protocol")?;
+        let first = port["port"].as_u64().context("a port has a number")?;
+        let range = match port["endPort"].as_u64() {
+            Some(last) => format!("{first}-{last}"),
+            None => first.to_string(),
+        };
+        text += &format!(
+            "{peers}{} dport {range} counter accept comment \"{kind} {protocol}/{range}\"\n",
+            protocol.to_lowercase()
+        );
+    }
+    Ok(text)
+}
+
+/// What the rules have counted in these pods together.
+pub(crate) fn counted(pods: &[Pod<'_>]) -> Result<Counts> {
+    let mut all = std::collections::BTreeMap::new();
+    for pod in pods {
+        let output = pod
+            .command("nft")
+            .args(["list", "table", "inet", TABLE])
+            .output()?;
+        ensure!(
+            output.status.success(),
+            "nft: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        for line in String::from_utf8_lossy(&output.stdout).lines() {
+            if let Some((name, count)) = counter(line) {
+                *all.entry(name).or_default() += count;
+            }
+        }
+    }
+    Ok(all.into_iter().collect())
+}
+
+/// `… counter packets 3 bytes 180 accept comment "egress TCP/9100"`
+fn counter(line: &str) -> Option<(String, u64)> {
+    let (_, rest) = line.split_once("counter packets ")?;
+    let (count, rest) = rest.split_once(' ')?;
+    let (_, name) = rest.split_once("comment \"")?;
+    Some((name.split('"').next()?.to_owned(), count.parse().ok()?))
+}
