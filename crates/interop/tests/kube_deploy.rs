@@ -52,30 +52,21 @@ fn leave_one(cluster: &Cluster, deployment: &Deployment<'_>) -> Result<()> {
         namespace,
     ];
     let events = cluster.kubectl(events)?;
-    let failed = ["FailedPreStopHook", "Unhealthy", "BackOff"];
+    // A single probe may be late on a busy machine; whoever is started anew for it did not live.
     let failed = events.lines().filter(|line| {
-        failed
-            .iter()
-            .any(|reason| line.starts_with(reason) && !line.contains("Readiness"))
+        let reasons = ["FailedPreStopHook", "BackOff"];
+        reasons.iter().any(|reason| line.starts_with(reason)) || line.contains("will be restarted")
     });
     let failed: Vec<&str> = failed.collect();
     ensure!(failed.is_empty(), "{failed:?}");
     Ok(())
 }
 
-/// SRV records name pods by their addresses, as kubeadm's CoreDNS does; with `endpoint_pod_names`, which test clusters have,
-/// they name them as `--mode pod` does.
-fn name_by_address(cluster: &Cluster) -> Result<()> {
-    let corefile = cluster.corefile()?;
-    ensure!(corefile.contains("endpoint_pod_names"), "{corefile}");
-    cluster.restart_dns(&corefile.replace("endpoint_pod_names", ""))
-}
-
 #[test]
 fn every_mode_and_lookup_of_members_forms_a_cluster() {
     let cluster = Cluster::start().unwrap();
     cluster.ensure_image(&Image::enmesh().unwrap()).unwrap();
-    name_by_address(&cluster).unwrap();
+    cluster.name_pods_by_address().unwrap();
     let table: Vec<(&str, Names, &str)> = vec![
         ("ip", Names::Ip, ""),
         ("dns", Names::Dns, ""),
@@ -185,7 +176,7 @@ fn a_beam_of_the_users_is_clustered_by_the_sidecar() {
     for image in [Image::enmesh(), Image::beam(Otp::R25)] {
         cluster.ensure_image(&image.unwrap()).unwrap();
     }
-    name_by_address(&cluster).unwrap();
+    cluster.name_pods_by_address().unwrap();
     scenarios(
         &cluster,
         &[

@@ -30,6 +30,7 @@ const LIMIT: Duration = Duration::from_secs(240);
 #[test]
 fn the_page_leads_to_a_formed_cluster() {
     let cluster = Cluster::start().unwrap();
+    cluster.name_pods_by_address().unwrap();
     let reader = Reader::sit_down(&cluster).unwrap();
     manifests::all_are_valid(&cluster).unwrap();
     let steps = steps(PAGE);

@@ -72,8 +72,8 @@ impl Sidecar<'_> {
             "livenessProbe": {
                 "httpGet": {"path": "/livez", "port": "http"},
                 "periodSeconds": 10,
-                "timeoutSeconds": 3,
-                "failureThreshold": 3,
+                "timeoutSeconds": 5,
+                "failureThreshold": 6,
             },
             "readinessProbe": {
                 "httpGet": {"path": "/readyz", "port": "http"},

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -61,6 +61,14 @@ impl Cluster {
         }
         fs::write(self.file("Corefile"), corefile)?;
         self.start_dns()
+    }
+
+    /// SRV records name pods by their addresses from now on, as most clusters' do; with CoreDNS's `endpoint_pod_names`, which
+    /// a cluster has at first, they name them as `--mode pod` does.
+    pub fn name_pods_by_address(&self) -> Result<()> {
+        let corefile = self.corefile()?;
+        ensure!(corefile.contains("endpoint_pod_names"), "{corefile}");
+        self.restart_dns(&corefile.replace("endpoint_pod_names", ""))
     }
 
     /// CoreDNS's configuration as it is now.

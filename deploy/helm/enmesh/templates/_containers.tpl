@@ -47,7 +47,7 @@ ports:
 {{- end }}
 - {name: dist, containerPort: 9100}
 {{- end }}
-livenessProbe: {httpGet: {path: /livez, port: http}, periodSeconds: 10, timeoutSeconds: 3, failureThreshold: 3}
+livenessProbe: {httpGet: {path: /livez, port: http}, periodSeconds: 10, timeoutSeconds: 5, failureThreshold: 6}
 readinessProbe: {httpGet: {path: /readyz, port: http}, periodSeconds: 2, timeoutSeconds: 2, failureThreshold: 2}
 lifecycle: {preStop: {exec: {command: [/enmesh, leave]}}}
 resources: {requests: {cpu: 25m, memory: 32Mi}, limits: {memory: 256Mi}}
