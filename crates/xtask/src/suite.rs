@@ -41,6 +41,20 @@ const LONGEST: [&str; 4] = [
     "kube_rollout",
 ];
 
+/// Test programs with a Kubernetes that have not yet passed often enough on two cores to judge everything else by them: they
+/// run where everything is tried.
+const UNSETTLED: [&str; 9] = [
+    "kube_api_faults",
+    "kube_deploy",
+    "kube_page",
+    "kube_pod_faults",
+    "kube_ready",
+    "kube_release",
+    "kube_rollout",
+    "kube_scaling",
+    "kube_shapes",
+];
+
 /// How many seeds the simulation has, and how many where everything is to be tried.
 const SEEDS: (u64, u64) = (200, 300);
 
@@ -372,6 +386,7 @@ impl Step {
 fn kubernetes(root: &Path, shipped: &Path, full: bool, totals: &mut Totals) -> anyhow::Result<()> {
     let mut targets = test_programs(&root.join("crates/interop/tests"))?;
     targets.retain(|target| target.starts_with("kube"));
+    targets.retain(|target| full || !UNSETTLED.contains(&target.as_str()));
     let rank = |target: &String| LONGEST.iter().position(|name| name == target);
     targets.sort_by_key(|target| rank(target).unwrap_or(LONGEST.len()));
     if targets.is_empty() {
