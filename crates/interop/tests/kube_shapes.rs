@@ -3,6 +3,8 @@
 
 #[path = "kube_shapes/families.rs"]
 mod families;
+#[path = "kube_shapes/many.rs"]
+mod many;
 #[path = "kube_shapes/names.rs"]
 mod names;
 #[path = "kube_shapes/pairs.rs"]
@@ -36,6 +38,8 @@ fn clusters_of_every_shape_are_whole() {
             ("tls", &tls::certificates_are_mounted),
         ],
     );
+    // Alone, because what is measured is time.
+    scenarios(&cluster, &[("many", &many::very_many_pods)]);
 }
 
 /// Waits until the log of each of these pods says that its node is connected with exactly these nodes, its own left out.
