@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::members::{free_port, member};
@@ -28,6 +29,14 @@ fn address(running: &mut Running) -> String {
     listens["address"].as_str().unwrap().to_owned()
 }
 
+/// A member `m@127.0.0.1` that has started, and where it listens for HTTP.
+fn listening(port: u16, cookie: &Path, more: &[&str]) -> (Running, String) {
+    let mut running = Running::start(member("127.0.0.1", port, cookie, more, "json"));
+    let at = address(&mut running);
+    running.wait_for("node started", "m@127.0.0.1");
+    (running, at)
+}
+
 /// Waits until the page has this status and says this.
 fn becomes(address: &str, path: &str, status: u16, line: &str) {
     eventually(&format!("{path} has {status} and {line}"), || {
@@ -45,9 +54,7 @@ fn a_member_is_ready_while_its_peers_are_there_and_says_so_once() {
     let port = free_port();
     let topology = "strategy=epmd name=web hosts=m@127.0.0.2";
     let more = [&HTTP[..], &["--min-peers", "1", "--topology", topology]].concat();
-    let mut first = Running::start(member("127.0.0.1", port, &cookie, &more, "json"));
-    let at = address(&mut first);
-    first.wait_for("node started", "m@127.0.0.1");
+    let (mut first, at) = listening(port, &cookie, &more);
     becomes(&at, "/readyz", 503, "[+]topology web ok\n");
     becomes(
         &at,
@@ -107,9 +114,7 @@ fn a_member_that_is_frozen_does_not_answer_and_does_again_when_it_is_thawed() {
     let directory = tempfile::tempdir().unwrap();
     let cookie = private_file(directory.path(), "cookie", "c\n");
     let port = free_port();
-    let mut first = Running::start(member("127.0.0.1", port, &cookie, &HTTP, "json"));
-    let at = address(&mut first);
-    first.wait_for("node started", "m@127.0.0.1");
+    let (first, at) = listening(port, &cookie, &HTTP);
     becomes(&at, "/livez", 200, "[+]manager ok\n");
     first.signal("STOP");
     let frozen = page(&at, "/livez");
@@ -125,9 +130,7 @@ fn hostile_clients_harm_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let cookie = private_file(directory.path(), "cookie", "c\n");
     let port = free_port();
-    let mut first = Running::start(member("127.0.0.1", port, &cookie, &HTTP, "json"));
-    let at = address(&mut first);
-    first.wait_for("node started", "m@127.0.0.1");
+    let (mut first, at) = listening(port, &cookie, &HTTP);
     let mut held = std::collections::VecDeque::new();
     for number in 0..2000 {
         let mut socket = TcpStream::connect(&at).unwrap();
@@ -153,7 +156,7 @@ fn hostile_clients_harm_nothing() {
     let _second = Running::start(member("127.0.0.2", port, &cookie, &more, "json"));
     first.wait_for("node connected", "m@127.0.0.2");
     assert!(began.elapsed() < PATIENCE);
-    let threads = std::fs::read_dir(format!("/proc/{}/fd", first.child.id())).unwrap();
-    let descriptors = threads.count();
+    let open = std::fs::read_dir(format!("/proc/{}/fd", first.child.id())).unwrap();
+    let descriptors = open.count();
     assert!(descriptors < 200, "{descriptors}");
 }

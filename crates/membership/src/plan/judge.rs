@@ -94,12 +94,15 @@ impl Plan {
 
     /// Judges the links that waited for dials of ours which are over.
     pub(super) fn judge_held(&mut self, now: Instant) {
+        while let Some((link, info)) = self.take_held() {
+            self.judge_authenticated(now, link, info);
+        }
+    }
+
+    fn take_held(&mut self) -> Option<(LinkId, PeerInfo)> {
         let (own, peers) = (&self.config.own, &self.peers);
         let is_time = |links: &Links, info: &PeerInfo| !goes_second(own, peers, links, info);
-        if let Some((link, info)) = self.links.take_held(is_time) {
-            self.judge_authenticated(now, link, info);
-            self.judge_held(now);
-        }
+        self.links.take_held(is_time)
     }
 
     /// Whether the authenticated link is to take the place of the one that is up, if any.
