@@ -84,6 +84,8 @@ fn main() -> Result<()> {
     let settings = Settings::parse(std::env::args().skip(1))?;
     let deadline = Instant::now() + BUDGET;
     let cluster = Cluster::start()?;
+    // SRV records then name what `Names::Srv` calls the nodes.
+    cluster.name_pods_by_address()?;
     let idle = Idle::start(&cluster, &settings.lookups)?;
     let watch = Watch::start(&cluster)?;
     let mut joins = Joins::new(&cluster, &watch, settings.rounds);
