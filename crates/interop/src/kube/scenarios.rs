@@ -18,6 +18,9 @@ pub type Scenario<'a> = (
 /// Set by `cargo xtask test --full`: the whole product of scenarios, where else a table covers them.
 const FULL_VARIABLE: &str = "ENMESH_FULL";
 
+/// Names the scenarios that are told, separated by commas, for somebody who looks at these alone; without it all are.
+const PICKED_VARIABLE: &str = "ENMESH_SCENARIOS";
+
 /// Whether everything is to be tried, however long it takes.
 pub fn full() -> bool {
     std::env::var_os(FULL_VARIABLE).is_some_and(|value| value == "1")
@@ -36,9 +39,14 @@ const SIDE_BY_SIDE: usize = 6;
 /// When any has failed, with the names of all that have.
 pub fn scenarios(cluster: &Cluster, all: &[Scenario<'_>]) {
     let next = AtomicUsize::new(0);
+    let picked = std::env::var(PICKED_VARIABLE).ok();
     let teller = || {
         let mut failures = Vec::new();
         while let Some((name, story)) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if !is_picked(picked.as_deref(), name) {
+                println!("scenario {name}: left out by {PICKED_VARIABLE}");
+                continue;
+            }
             if let Err(error) = run_one(cluster, name, *story) {
                 failures.push(format!("{name}: {error:#}"));
             }
@@ -59,6 +67,10 @@ pub fn scenarios(cluster: &Cluster, all: &[Scenario<'_>]) {
         all.len(),
         failures.join("\n\n")
     );
+}
+
+fn is_picked(picked: Option<&str>, name: &str) -> bool {
+    picked.is_none_or(|picked| picked.split(',').any(|word| word.trim() == name))
 }
 
 fn run_one(
@@ -91,4 +103,22 @@ fn told(panic: &(dyn std::any::Any + Send)) -> anyhow::Error {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
     anyhow!("{}", text.unwrap_or("it panicked"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_that_are_named_are_picked_and_without_names_all() {
+        for (picked, name, wanted) in [
+            (None, "ip", true),
+            (Some("ip"), "ip", true),
+            (Some("dns, ip"), "ip", true),
+            (Some("ip-dns"), "ip", false),
+            (Some(""), "ip", false),
+        ] {
+            assert_eq!(is_picked(picked, name), wanted, "{picked:?} {name}");
+        }
+    }
 }
