@@ -40,6 +40,8 @@ mod pod_facts;
 #[cfg(feature = "kubernetes")]
 mod pod_name;
 #[cfg(feature = "kubernetes")]
+mod refusal;
+#[cfg(feature = "kubernetes")]
 mod seen;
 #[cfg(feature = "kubernetes")]
 mod selection;

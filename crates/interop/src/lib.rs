@@ -27,9 +27,9 @@ pub use enmesh::Enmesh;
 pub use epmd::Epmd;
 pub use example::{Example, example_program};
 pub use kube::{
-    Access, Architecture, Case, Change, CheckedImage, Cluster, Crew, Deployment, Image, Kind,
-    Layer, Life, Lifetime, Line, Lived, Names, NodeLog, Nodes, Pod, Rest, Scenario, Story, Witness,
-    Workload, build_helm, build_kube, down, ensure_debian_packages, ensure_follows,
+    Access, Architecture, Case, Change, CheckedImage, Cluster, Crew, Deployment, FaultLogs, Image,
+    Kind, Layer, Life, Lifetime, Line, Lived, Names, NodeLog, Nodes, Pod, Rest, Scenario, Story,
+    Witness, Workload, build_helm, build_kube, down, ensure_debian_packages, ensure_follows,
     ensure_programs, full, runs_directory, scenarios,
 };
 pub use member_log::MemberLog;

@@ -54,6 +54,8 @@ pub(super) struct Question {
     pub(super) namespace: Option<String>,
     /// Whether a list without any object says that nobody is there.
     pub(super) empty_is_an_answer: bool,
+    /// Whether a watch follows the list.
+    pub(super) may_watch: bool,
 }
 
 /// What a session has to say.
@@ -74,6 +76,8 @@ pub(super) enum End {
     Stale,
     /// We may list and not watch.
     CannotWatch,
+    /// The list is read, and no watch was to follow it.
+    Listed,
     /// The connection broke off under a watch; somebody must be told if it does so again.
     Cut(SourceFailure),
 }
@@ -83,6 +87,7 @@ pub(super) struct Session {
     events: Events,
     asked: Asked,
     empty_is_an_answer: bool,
+    may_watch: bool,
     bounds: Bounds,
     list_deadline: Option<Instant>,
     listed_at: Option<Instant>,
@@ -141,6 +146,7 @@ impl Session {
                 selection,
             },
             empty_is_an_answer: question.empty_is_an_answer,
+            may_watch: question.may_watch,
             bounds,
             list_deadline: Some(Instant::now() + LIST_TIMEOUT),
             listed_at: None,
@@ -155,6 +161,11 @@ impl Session {
         self.listed_at
     }
 
+    /// Whether a watch follows the list.
+    pub(super) fn may_watch(&self) -> bool {
+        self.may_watch
+    }
+
     /// What was asked for.
     pub(super) fn asked(&self) -> &Asked {
         &self.asked
@@ -164,6 +175,10 @@ impl Session {
     pub(super) async fn next(&mut self) -> Result<Said, End> {
         if self.whole == Whole::ListNow {
             return Err(End::Stale);
+        }
+        // kube asks for the watch when its stream is next looked at.
+        if !self.may_watch && self.listed_at.is_some() {
+            return Err(End::Listed);
         }
         // kube logs what it also returns, a 403 at each attempt; who hears of it from us is told
         // once.

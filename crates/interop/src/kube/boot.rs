@@ -25,7 +25,8 @@ pub(super) const CONTROLLERS: &str = "kube-controller-manager";
 pub(super) const SCHEDULER: &str = "kube-scheduler";
 const CONTAINERD: &str = "containerd";
 const KUBELET: &str = "kubelet";
-const PROXY: &str = "kube-proxy";
+/// kube-proxy among the run's daemons.
+pub(super) const PROXY: &str = "kube-proxy";
 /// CoreDNS among the run's daemons.
 pub(super) const DNS: &str = "coredns";
 
@@ -144,11 +145,15 @@ impl Cluster {
                 &self.families.node_addresses(),
             ]);
         Daemon::start(&folder, KUBELET, kubelet)?;
-        let mut proxy = self.node.command_inside(self.programs.join("kube-proxy"));
-        proxy.arg("--config").arg(self.file("kube-proxy.json"));
-        Daemon::start(&folder, PROXY, proxy)?;
+        self.launch_proxy()?;
         self.start_dns()?;
         self.apply(&settings::dns_service())
+    }
+
+    pub(super) fn launch_proxy(&self) -> Result<()> {
+        let mut proxy = self.node.command_inside(self.programs.join("kube-proxy"));
+        proxy.arg("--config").arg(self.file("kube-proxy.json"));
+        Daemon::start(self.run.folder(), PROXY, proxy).map(drop)
     }
 
     pub(super) fn start_dns(&self) -> Result<()> {

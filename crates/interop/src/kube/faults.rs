@@ -4,16 +4,21 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::boot::{API, CONTROLLERS, DNS, SCHEDULER};
+use super::boot::{API, CONTROLLERS, DNS, PROXY, SCHEDULER};
 use super::cluster::Cluster;
 use super::pod::{Pod, pod_processes};
 use super::workload::Names;
 use crate::member_log::MemberLog;
+use crate::process::poll_until;
+
+/// How long an API server may take to end when it is asked to.
+const LAST_WORDS: Duration = Duration::from_secs(60);
 
 impl Cluster {
     /// SIGSTOP for the API server: connections stay open and nothing answers.
@@ -31,10 +36,20 @@ impl Cluster {
         self.daemon(API)?.kill_tree()
     }
 
-    /// Starts the API server after [`Cluster::kill_api`], with the same data, and waits until it answers.
+    /// SIGTERM for the API server, as before its update: it ends each watch as if its time were over, and then itself.
+    pub fn end_api(&self) -> Result<()> {
+        let api = self.daemon(API)?;
+        api.signal(Signal::TERM)?;
+        poll_until("the API server has ended", LAST_WORDS, || {
+            ensure!(!api.is_alive(), "it runs");
+            Ok(())
+        })
+    }
+
+    /// Starts the API server after [`Cluster::kill_api`] or [`Cluster::end_api`], with the same data, and waits until it answers.
     ///
-    /// The controllers and the scheduler start anew too: their own back-off, most of a minute and more on a busy machine,
-    /// would stand between a change and the pods.
+    /// The controllers, the scheduler and kube-proxy start anew too: their own back-off, most of a minute and more on a busy
+    /// machine, would stand between a change and the pods.
     pub fn start_api(&self) -> Result<()> {
         self.start_api_with(&[])
     }
@@ -43,10 +58,11 @@ impl Cluster {
     pub fn start_api_with(&self, flags: &[String]) -> Result<()> {
         self.launch_api(flags)?;
         self.wait_api()?;
-        for name in [CONTROLLERS, SCHEDULER] {
+        for name in [CONTROLLERS, SCHEDULER, PROXY] {
             self.daemon(name)?.kill_tree()?;
         }
-        self.launch_controllers()
+        self.launch_controllers()?;
+        self.launch_proxy()
     }
 
     /// SIGKILL for CoreDNS; [`Cluster::restart_dns`] starts it again.

@@ -132,6 +132,8 @@ pub(super) fn api_server(keys: &Path, families: Families) -> Vec<String> {
             file("service-accounts.key")
         ),
         format!("--service-account-issuer=https://kubernetes.default.svc.{CLUSTER_DOMAIN}"),
+        // When it is asked to end it ends the watches well, and does not break them off.
+        "--shutdown-watch-termination-grace-period=3s".into(),
     ]
 }
 

@@ -3,15 +3,14 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use enmesh_interop::{Cluster, Deployment, Kind, Otp, Workload, poll_until};
+use enmesh_interop::{Cluster, Deployment, FaultLogs, Kind, Otp, Workload, poll_until};
 use serde_json::{Value, json};
 
-use crate::log::Witnesses;
 use crate::{HEALED, SOON};
 
 /// Waits until the pods tell that nothing is there, runs `kubectl` with `cure`, and sees them find each other.
 fn mend(cluster: &Cluster, web: &Deployment<'_>, words: &[&str], cure: &[&str]) -> Result<()> {
-    let witnesses = Witnesses::of(web)?;
+    let witnesses = FaultLogs::of(web)?;
     witnesses.told(SOON, "not_found", words)?;
     let mended = Instant::now();
     cluster.kubectl(["-n", web.namespace()].iter().chain(cure))?;
@@ -50,7 +49,7 @@ pub(crate) fn a_selector_that_no_pod_has(cluster: &Cluster, namespace: &str) -> 
         .topology(topology)
         .replicas(2)
         .start(cluster, namespace)?;
-    let witnesses = Witnesses::of(&web)?;
+    let witnesses = FaultLogs::of(&web)?;
     let told = "nobody is selected: there are no pods to connect with";
     let look = format!("kubectl -n {namespace} get pods --show-labels");
     for record in witnesses.logged(SOON, told)? {
@@ -98,7 +97,7 @@ pub(crate) fn a_namespace_that_is_not_ours(cluster: &Cluster, namespace: &str) -
         })
         .replicas(2)
         .start(cluster, namespace)?;
-    let witnesses = Witnesses::of(&web)?;
+    let witnesses = FaultLogs::of(&web)?;
     let where_ = format!("may not read endpointslices in namespace {namespace}s.");
     let words = [where_.as_str(), "or correct kubernetes_namespace"];
     witnesses.told(SOON, "forbidden", &words)?;
@@ -172,9 +171,9 @@ pub(crate) fn dns_is_stopped(cluster: &Cluster, namespace: &str) -> Result<()> {
     let corefile = cluster.corefile()?;
     let witnesses = asking
         .iter()
-        .map(|web| Ok(Witnesses::of(web)?.beginning_now()));
+        .map(|web| Ok(FaultLogs::of(web)?.beginning_now()));
     let witnesses: Result<Vec<_>> = witnesses.collect();
-    let (witnesses, others) = (witnesses?, Witnesses::of(&reading)?);
+    let (witnesses, others) = (witnesses?, FaultLogs::of(&reading)?);
     cluster.stop_dns()?;
     for (web, pods) in asking.iter().zip(&witnesses) {
         let name = format!("{}.{namespace}.svc.cluster.local", web.name());

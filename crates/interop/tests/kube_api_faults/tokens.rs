@@ -3,10 +3,9 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use enmesh_interop::{Cluster, Deployment, Kind, Workload};
+use enmesh_interop::{Cluster, Deployment, FaultLogs, Kind, Workload};
 use serde_json::json;
 
-use crate::log::Witnesses;
 use crate::names::renew_volumes;
 use crate::{HEALED, SOON};
 
@@ -85,7 +84,7 @@ pub(crate) fn cut_watches(web: &Deployment<'_>) -> Result<()> {
 
 pub(crate) fn a_token_whose_anchor_was_deleted(cluster: &Cluster, namespace: &str) -> Result<()> {
     let web = start(cluster, namespace)?;
-    let witnesses = Witnesses::of(&web)?;
+    let witnesses = FaultLogs::of(&web)?;
     cluster.kubectl(["-n", namespace, "delete", "secret", "anchor"])?;
     witnesses.nothing_happens(REMEMBERED)?;
     cut_watches(&web)?;
@@ -109,7 +108,7 @@ pub(crate) fn a_token_whose_anchor_was_deleted(cluster: &Cluster, namespace: &st
 /// As the kubelet does: a fresh token stands in the file before the old one has ended. Nothing is told, since nothing is wrong.
 pub(crate) fn a_token_that_was_replaced_in_time(cluster: &Cluster, namespace: &str) -> Result<()> {
     let web = start(cluster, namespace)?;
-    let witnesses = Witnesses::of(&web)?;
+    let witnesses = FaultLogs::of(&web)?;
     let pods = web.pods()?;
     let held = |pod: &enmesh_interop::Pod<'_>| -> Result<String> {
         let pid = pod.pids("enmesh")?.into_iter().next();

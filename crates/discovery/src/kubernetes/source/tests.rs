@@ -172,17 +172,17 @@ async fn pods_are_listed_and_watched() {
 async fn a_refusal_removes_nobody_and_heals() {
     let message = "pods is forbidden: User \"system:serviceaccount:prod:member\" cannot list";
     let good = list(10, &[pod("p1", "10.0.0.1", 9)]);
-    let (mut source, _) = scripted(vec![
+    let mut replies = vec![
         good.clone(),
         Reply::Watch(vec![event(
             "ERROR",
             &json!({"kind": "Status", "code": 500}),
         )]),
-        Reply::status(403, "", message),
-        Reply::status(401, "", "Unauthorized"),
-        good,
-    ])
-    .await;
+    ];
+    // Told when it lasts.
+    replies.extend(vec![Reply::status(403, "", message); 5]);
+    replies.extend([Reply::status(401, "", "Unauthorized"), good]);
+    let (mut source, _) = scripted(replies).await;
     check_snapshot(&next(&mut source).await, &["web@10.0.0.1"]);
     check_failed(&next(&mut source).await, FailureKind::Unreachable);
     let forbidden = next(&mut source).await;
@@ -345,20 +345,41 @@ async fn an_impatient_caller_neither_loses_anything_nor_hurries_the_source() {
 
 #[tokio::test]
 async fn an_account_that_may_only_list_is_polled() {
-    let forbidden = Reply::status(403, "", "pods is forbidden: cannot watch");
-    let replies = vec![
-        list(10, &[pod("p1", "10.0.0.1", 9)]),
-        forbidden.clone(),
-        list(20, &[pod("p2", "10.0.0.2", 19)]),
-        forbidden,
-    ];
+    let list = |number: u32| {
+        let pod = pod("p", &format!("10.0.0.{number}"), number);
+        list(10 * number, &[pod])
+    };
+    let refused = Reply::status(403, "", "pods is forbidden: cannot watch");
+    let replies = vec![list(1), refused, list(2), list(3), list(4)];
     let (mut source, server) = scripted_as(replies, |config| {
         config.polling_interval = Duration::from_millis(300);
     })
     .await;
+    for number in 1..=4 {
+        let name = format!("web@10.0.0.{number}");
+        check_snapshot(&next(&mut source).await, &[&name]);
+    }
+    // A watch that was refused is not tried at each poll.
+    let requests = server.requests();
+    let watches = requests.iter().map(|request| request.contains("watch=true"));
+    let watches: Vec<bool> = watches.collect();
+    assert_eq!(watches, [false, true, false, false, false], "{requests:#?}");
+}
+
+#[tokio::test]
+async fn a_refusal_that_does_not_last_is_told_nobody() {
+    let refused = || Reply::status(403, "", "pods is forbidden: RBAC: not yet");
+    let (mut source, server) = scripted(vec![
+        list(10, &[pod("p1", "10.0.0.1", 9)]),
+        Reply::status(410, "", "too old"),
+        refused(),
+        refused(),
+        list(20, &[pod("p2", "10.0.0.2", 19)]),
+    ])
+    .await;
     check_snapshot(&next(&mut source).await, &["web@10.0.0.1"]);
     check_snapshot(&next(&mut source).await, &["web@10.0.0.2"]);
-    assert_eq!(server.requests().len(), 3);
+    assert_eq!(server.requests().len(), 5);
 }
 
 #[tokio::test]
@@ -544,12 +565,10 @@ async fn what_is_over_the_bound_is_left_out() {
 #[tokio::test]
 async fn an_account_that_lost_its_list_too_is_told_so_while_it_is_polled() {
     let forbidden = Reply::status(403, "", "pods is forbidden");
-    let replies = vec![
-        list(10, &[pod("p1", "10.0.0.1", 9)]),
-        forbidden.clone(),
-        forbidden,
-        list(20, &[pod("p1", "10.0.0.1", 9)]),
-    ];
+    let mut replies = vec![list(10, &[pod("p1", "10.0.0.1", 9)])];
+    // The watch, and then lists until it is believed.
+    replies.extend(vec![forbidden; 6]);
+    replies.push(list(20, &[pod("p1", "10.0.0.1", 9)]));
     let (mut source, _) = scripted_as(replies, |config| {
         config.polling_interval = Duration::from_millis(300);
     })

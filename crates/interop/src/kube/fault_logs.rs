@@ -1,23 +1,28 @@
-//! What the log of each pod must hold when its story has ended.
+//! What the logs of pods tell of look-ups that fail, and must hold when a story has ended.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use enmesh_interop::{Deployment, MemberLog, Pod, poll_until};
 use serde_json::Value;
+
+use super::deployment::Deployment;
+use super::pod::Pod;
+use crate::member_log::MemberLog;
+use crate::process::poll_until;
 
 const FAILED: &str = "topology cannot be read; its last good answer stays in force";
 const WELL: &str = "topology can be read again";
 
-/// The pods of a story, each with its log from its start, which is followed past deaths of the API server.
-pub(crate) struct Witnesses {
+/// The logs of a story's pods, each from its start; they are followed past deaths of the API server.
+pub struct FaultLogs {
     logs: Vec<(String, MemberLog)>,
     /// Where in each log the story begins, by lines.
     begins: Vec<usize>,
 }
 
-impl Witnesses {
-    pub(crate) fn of(deployment: &Deployment<'_>) -> Result<Self> {
+impl FaultLogs {
+    /// Those of all pods that are ready.
+    pub fn of(deployment: &Deployment<'_>) -> Result<Self> {
         let pods = deployment.pods()?;
         let follow = |pod: &Pod<'_>| Ok((pod.name().to_owned(), pod.log()?));
         let logs: Result<Vec<_>> = pods.iter().map(follow).collect();
@@ -27,7 +32,7 @@ impl Witnesses {
     }
 
     /// What is in the logs already is another story: before a name is in DNS, that is told as well.
-    pub(crate) fn beginning_now(mut self) -> Self {
+    pub fn beginning_now(mut self) -> Self {
         // A log is read by a thread of its own.
         std::thread::sleep(Duration::from_millis(500));
         self.begins = self.logs.iter().map(|(_, log)| log.mark()).collect();
@@ -35,7 +40,7 @@ impl Witnesses {
     }
 
     /// One pod alone.
-    pub(crate) fn of_pod(pod: &Pod<'_>) -> Result<Self> {
+    pub fn of_pod(pod: &Pod<'_>) -> Result<Self> {
         Ok(Self {
             logs: vec![(pod.name().to_owned(), pod.log()?)],
             begins: vec![0],
@@ -44,7 +49,7 @@ impl Witnesses {
 
     /// Waits until every pod has told of a failure of this kind, and checks that it says all of `words`. The answer is the
     /// first one's text.
-    pub(crate) fn told(&self, timeout: Duration, kind: &str, words: &[&str]) -> Result<String> {
+    pub fn told(&self, timeout: Duration, kind: &str, words: &[&str]) -> Result<String> {
         let mut first = None;
         for ((pod, log), begin) in self.logs.iter().zip(&self.begins) {
             let record = log
@@ -63,7 +68,7 @@ impl Witnesses {
     }
 
     /// Waits until every pod has said that its topology can be read again.
-    pub(crate) fn well(&self, since: Instant, within: Duration) -> Result<()> {
+    pub fn well(&self, since: Instant, within: Duration) -> Result<()> {
         for ((pod, log), begin) in self.logs.iter().zip(&self.begins) {
             let left = within.saturating_sub(since.elapsed());
             log.wait_from(*begin, left, |record| record["message"] == WELL)
@@ -74,7 +79,7 @@ impl Witnesses {
     }
 
     /// Waits until every pod has logged such a record.
-    pub(crate) fn logged(&self, timeout: Duration, message: &str) -> Result<Vec<Value>> {
+    pub fn logged(&self, timeout: Duration, message: &str) -> Result<Vec<Value>> {
         let mut records = Vec::new();
         for (pod, log) in &self.logs {
             let found = log.wait_for(timeout, |record| record["message"] == message);
@@ -86,12 +91,12 @@ impl Witnesses {
     /// Reads every log to its end: nobody was lost; each failure was told exactly once, of these kinds in this order; and so
     /// was its end, as often as failures were over (kinds that follow each other without an end between them have one
     /// end together).
-    pub(crate) fn check(&self, kinds: &[&str], ends: usize) -> Result<()> {
+    pub fn check(&self, kinds: &[&str], ends: usize) -> Result<()> {
         self.check_any(&[kinds], ends)
     }
 
     /// The same where it depends on the moment which of several it is.
-    pub(crate) fn check_any(&self, kinds: &[&[&str]], ends: usize) -> Result<()> {
+    pub fn check_any(&self, kinds: &[&[&str]], ends: usize) -> Result<()> {
         for ((pod, log), begin) in self.logs.iter().zip(&self.begins) {
             let lines = log.output().all();
             let records: Vec<Value> = lines[*begin..]
@@ -123,7 +128,7 @@ impl Witnesses {
     }
 
     /// No pod logs such a record for so long; the time itself is what is tested.
-    pub(crate) fn nothing_happens(&self, time: Duration) -> Result<()> {
+    pub fn nothing_happens(&self, time: Duration) -> Result<()> {
         let marks: Vec<_> = self.logs.iter().map(|(_, log)| log.mark()).collect();
         std::thread::sleep(time);
         for ((pod, log), mark) in self.logs.iter().zip(marks) {
@@ -136,7 +141,7 @@ impl Witnesses {
     }
 
     /// Waits until every pod is connected with exactly so many.
-    pub(crate) fn connected_with(&self, count: usize, timeout: Duration) -> Result<()> {
+    pub fn connected_with(&self, count: usize, timeout: Duration) -> Result<()> {
         for (pod, log) in &self.logs {
             poll_until("the cluster is whole", timeout, || {
                 let now = log.cluster();
@@ -158,13 +163,4 @@ fn record(line: &str) -> Option<Value> {
 
 fn whole(log: &MemberLog) -> String {
     log.output().all().join("\n")
-}
-
-/// The command that a text tells to run, which begins with `kubectl -n`.
-pub(crate) fn command_in(text: &str) -> Result<&str> {
-    let begin = text.find("kubectl -n").context("it tells a command")?;
-    let end = text[begin..]
-        .find(" (the server says")
-        .context("and then the server's words")?;
-    Ok(&text[begin..begin + end])
 }
