@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use enmesh_interop::{
-    Access, Cluster, Deployment, Kind, Otp, Pod, Workload, poll_until, runs_directory, scenarios,
+    Access, Cluster, Deployment, Kind, Otp, Pod, Workload, poll_until, runs_directory,
 };
 
 const SOON: Duration = Duration::from_secs(60);
@@ -13,101 +13,17 @@ const SOON: Duration = Duration::from_secs(60);
 #[test]
 fn pods_scale_resolve_fail_and_leave_nothing() {
     let cluster = Cluster::start().unwrap();
-    scenarios(
-        &cluster,
-        &[
-            ("erlang", &|cluster, namespace| {
-                let web = Workload::new("web", Kind::Beam(Otp::R27)).replicas(3);
-                let web = web.start(cluster, namespace)?;
-                erlang_runs_in_pods(&web);
-                names_resolve_in_pods(&web, namespace);
-                web.scale(5)?;
-                web.scale(2)?;
-                a_pod_can_be_frozen_from_outside(cluster, &web);
-                Ok(())
-            }),
-            ("members", &|cluster, namespace| {
-                let web = Workload::new("web", Kind::Member).start(cluster, namespace)?;
-                a_story_is_told(&web)
-            }),
-            ("steered_25", &|cluster, namespace| {
-                let web = Workload::new("web", Kind::Steered(Otp::R25)).lookup("pods");
-                a_story_is_told(&web.start(cluster, namespace)?)
-            }),
-            ("mixed", &|cluster, namespace| {
-                let member = Workload::new("member", Kind::Member).group("web");
-                let steered = Workload::new("steered", Kind::Steered(Otp::R29)).group("web");
-                let member = member.start(cluster, namespace)?;
-                let steered = steered.start(cluster, namespace)?;
-                member.wait_whole(SOON)?;
-                member.begin_restart()?;
-                steered.restart()?;
-                member.wait_rolled_out()?;
-                steered.wait_whole(SOON)
-            }),
-        ],
-    );
-    an_account_reads_while_it_has_the_role(&cluster);
-    let web = Workload::new("web", Kind::Beam(Otp::R27)).replicas(2);
+    let web = Workload::new("web", Kind::Beam(Otp::R27)).replicas(3);
     let web = web.start(&cluster, "story").unwrap();
+    erlang_runs_in_pods(&web);
+    names_resolve_in_pods(&web, "story");
+    web.scale(4).unwrap();
+    web.scale(2).unwrap();
+    a_pod_can_be_frozen_from_outside(&cluster, &web);
+    an_account_reads_while_it_has_the_role(&cluster);
     the_api_server_comes_back_with_its_data(&cluster, &web);
     drop(cluster);
     nothing_is_left();
-}
-
-/// What a story may do to the pods of a workload with one pod, and what comes of it.
-fn a_story_is_told(web: &Deployment<'_>) -> anyhow::Result<()> {
-    web.scale(3)?;
-    web.wait_whole(SOON)?;
-    let pods = web.pods()?;
-    let [first, second, third] = &pods[..] else {
-        panic!("three pods, not {pods:?}");
-    };
-    let (log, mark) = (first.log()?, first.log()?.mark());
-
-    // A network that is cut keeps the pod's own processes together, and heals.
-    second.cut_off()?;
-    assert!(reaches(first, second).is_err());
-    second.heal()?;
-    reaches(first, second)?;
-
-    // A container that dies is started again in place.
-    let container = match first.pids("beam")?.is_empty() {
-        true => "enmesh",
-        false => "beam",
-    };
-    third.kill(container)?;
-    poll_until("the container runs again", SOON, || {
-        ensure!(
-            third.restarts(container)? == 1,
-            "it has not been started again"
-        );
-        Ok(())
-    })?;
-    log.wait_disconnected(mark, SOON, third.node())?;
-    log.wait_connected(mark, SOON, third.node())?;
-    web.wait_ready(3)?;
-    web.wait_whole(SOON)?;
-
-    second.delete()?;
-    second.wait_gone(SOON)?;
-    log.wait_disconnected(mark, SOON, second.node())?;
-    web.wait_ready(3)?;
-    web.wait_whole(SOON)?;
-    if container == "beam" {
-        let seen = first.eval("length(nodes())")?;
-        ensure!(seen == "2", "it sees {seen} nodes");
-    }
-    web.delete()
-}
-
-/// A connection from one pod's network to the other's epmd.
-fn reaches(from: &Pod<'_>, to: &Pod<'_>) -> anyhow::Result<()> {
-    let mut command = from.command("timeout");
-    let open = format!("exec 3<>/dev/tcp/{}/4369", to.ip());
-    command.args(["2", "bash", "-c", &open]);
-    ensure!(command.status()?.success(), "{} is not reached", to.name());
-    Ok(())
 }
 
 fn erlang_runs_in_pods(web: &Deployment<'_>) {
@@ -150,7 +66,6 @@ fn names_resolve_in_pods(web: &Deployment<'_>, namespace: &str) {
 }
 
 fn an_account_reads_while_it_has_the_role(cluster: &Cluster) {
-    cluster.ensure_namespace("story").unwrap();
     let access = Access::grant(cluster, "story", "reader").unwrap();
     let kubeconfig = access.kubeconfig(cluster).unwrap();
     let list = || {

@@ -34,8 +34,9 @@ const IMAGE: &str = "image";
 const CLUSTERS: usize = 2;
 
 /// Of the test programs with a Kubernetes those that take longest, which are to begin first.
-const LONGEST: [&str; 4] = [
+const LONGEST: [&str; 5] = [
     "kube_scaling",
+    "kube_api_gone",
     "kube_api_faults",
     "kube_shapes",
     "kube_rollout",
@@ -43,8 +44,9 @@ const LONGEST: [&str; 4] = [
 
 /// Test programs with a Kubernetes that have not yet passed often enough on two cores to judge everything else by them: they
 /// run where everything is tried.
-const UNSETTLED: [&str; 9] = [
+const UNSETTLED: [&str; 10] = [
     "kube_api_faults",
+    "kube_api_gone",
     "kube_deploy",
     "kube_page",
     "kube_pod_faults",

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use enmesh_interop::{Cluster, Deployment, FaultLogs, Kind, Otp, Workload};
 use serde_json::{Value, json};
 
