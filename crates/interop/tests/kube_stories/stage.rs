@@ -24,6 +24,9 @@ const EXPECTED: [&str; 4] = [
 /// By when the last lines of the logs are written.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 
+/// To try some cases alone: a part of their names.
+const ONLY_VARIABLE: &str = "ENMESH_CASES";
+
 /// What is on stage.
 pub(crate) struct Stage<'c> {
     pub(crate) deployments: Vec<Deployment<'c>>,
@@ -175,7 +178,10 @@ pub(crate) fn play(
     at_once: usize,
     story: impl Fn(&Cluster, &str, Case) -> Result<()> + Sync,
 ) {
-    let cases = Case::of(stories, full());
+    let mut cases = Case::of(stories, full());
+    if let Ok(part) = std::env::var(ONLY_VARIABLE) {
+        cases.retain(|case| case.label().contains(&part));
+    }
     println!("{} cases", cases.len());
     let corefile = cluster.corefile().unwrap();
     for pod_names in [true, false] {
