@@ -24,7 +24,8 @@ pub(super) const CONTROLLERS: &str = "kube-controller-manager";
 /// The scheduler among the run's daemons.
 pub(super) const SCHEDULER: &str = "kube-scheduler";
 const CONTAINERD: &str = "containerd";
-const KUBELET: &str = "kubelet";
+/// The kubelet among the run's daemons.
+pub(super) const KUBELET: &str = "kubelet";
 /// kube-proxy among the run's daemons.
 pub(super) const PROXY: &str = "kube-proxy";
 /// CoreDNS among the run's daemons.
@@ -128,8 +129,14 @@ impl Cluster {
 
     fn start_rest(&self) -> Result<()> {
         self.launch_controllers()?;
+        self.launch_kubelet()?;
+        self.launch_proxy()?;
+        self.start_dns()?;
+        self.apply(&settings::dns_service())
+    }
+
+    pub(super) fn launch_kubelet(&self) -> Result<()> {
         let keys = self.keys();
-        let folder = self.run.folder().to_owned();
         let mut kubelet = self.node.command_inside(self.programs.join("kubelet"));
         kubelet
             .arg("--config")
@@ -144,10 +151,7 @@ impl Cluster {
                 "--node-ip",
                 &self.families.node_addresses(),
             ]);
-        Daemon::start(&folder, KUBELET, kubelet)?;
-        self.launch_proxy()?;
-        self.start_dns()?;
-        self.apply(&settings::dns_service())
+        Daemon::start(self.run.folder(), KUBELET, kubelet).map(drop)
     }
 
     pub(super) fn launch_proxy(&self) -> Result<()> {

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::boot::{API, CONTROLLERS, DNS, PROXY, SCHEDULER};
+use super::boot::{API, CONTROLLERS, DNS, KUBELET, PROXY, SCHEDULER};
 use super::cluster::Cluster;
 use super::pod::{Pod, pod_processes};
 use super::workload::Names;
@@ -63,6 +63,13 @@ impl Cluster {
         }
         self.launch_controllers()?;
         self.launch_proxy()
+    }
+
+    /// The kubelet starts anew, and all containers run on: after a minute without the API server it waits for another one before
+    /// it looks for new pods.
+    pub fn restart_kubelet(&self) -> Result<()> {
+        self.daemon(KUBELET)?.kill_tree()?;
+        self.launch_kubelet()
     }
 
     /// SIGKILL for CoreDNS; [`Cluster::restart_dns`] starts it again.

@@ -47,6 +47,7 @@ impl Outage {
         self.change(|state| state.gone = true);
         thread::sleep(AWAY.saturating_sub(begin.elapsed()));
         cluster.start_api()?;
+        cluster.restart_kubelet()?;
         self.change(|state| state.back = Some(Instant::now()));
         Ok(())
     }

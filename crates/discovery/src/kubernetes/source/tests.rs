@@ -361,7 +361,9 @@ async fn an_account_that_may_only_list_is_polled() {
     }
     // A watch that was refused is not tried at each poll.
     let requests = server.requests();
-    let watches = requests.iter().map(|request| request.contains("watch=true"));
+    let watches = requests
+        .iter()
+        .map(|request| request.contains("watch=true"));
     let watches: Vec<bool> = watches.collect();
     assert_eq!(watches, [false, true, false, false, false], "{requests:#?}");
 }
