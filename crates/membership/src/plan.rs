@@ -193,7 +193,8 @@ impl Plan {
     /// The user wants a link with this peer now: it is dialled once at once, whatever its
     /// back-off, unless it is being dialled already. A peer that asks us to wait for its own
     /// connect is asked again after a millisecond, and ever more rarely for about five seconds: it
-    /// says so too of a link that has just ended. How it went is told by [`Action::Nodeup`] or
+    /// says so too of a link that has just ended. One that closes after our digest is dialled once
+    /// more, before it is said to have another cookie. How it went is told by [`Action::Nodeup`] or
     /// [`Action::DialFailed`]; nothing is told if the peer is connected, so look before, nor when
     /// a shutdown comes between.
     pub fn handle_connect(&mut self, now: Instant, peer: PeerAddr) {

@@ -1,6 +1,8 @@
 //! One task per connection: bytes between the socket and the [`Link`], questions to the manager,
 //! messages to the kernel and from the link's queue. No decision is taken here.
 
+mod step;
+
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,7 +13,7 @@ use enmesh_membership::LinkId;
 use enmesh_otp::Prepared;
 use enmesh_proto::{Action, Link, LinkError, Message, Output, Question, Verdict};
 use enmesh_term::Atom;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +22,7 @@ use crate::deadline::Alarm;
 use crate::kernel_driver::{KernelDriver, atom_of};
 use crate::link_queue::{KEPT_PLACES, LinkQueue, Outgoing, Size};
 use crate::transport::{Stream, read_arrived, write_now};
+use step::{Step, is_broken, transfer};
 
 /// The least room to read into, in bytes; an idle link holds no more than this.
 const READ_MIN: usize = 4 * 1024;
@@ -90,8 +93,16 @@ pub(crate) async fn drive(stream: Stream, link: Link, wires: Wires) -> LinkEnd {
     let end = driver.run(&mut reader, &mut writer).await;
     // Who waits for room is told now, and not when the peer has taken leave.
     driver.wires.queue.close();
-    // A peer that does not read must not hold us up; that it is told why is all we can wish.
-    let _ = tokio::time::timeout(LAST_WRITE, writer.shutdown()).await;
+    // A peer that has sent its digest would take an end in order for our word that it is wrong.
+    let writer = match &end {
+        LinkEnd::Failed(LinkError::Discarded) => writer.abandon(),
+        LinkEnd::Stopped if driver.link.has_challenged() => writer.abandon(),
+        _ => Some(writer),
+    };
+    if let Some(mut writer) = writer {
+        // A peer that does not read must not hold us up; that it is told why is all we can wish.
+        let _ = tokio::time::timeout(LAST_WRITE, writer.shutdown()).await;
+    }
     end
 }
 
@@ -260,7 +271,12 @@ impl Driver {
                 }
                 self.link.handle_bytes(now, &mut self.inbox)
             }
-            Step::Written(Err(_)) | Step::Read(Err(_) | Ok(0)) => Err(self.link.handle_eof()),
+            Step::Read(Ok(0)) => Err(self.link.handle_eof()),
+            Step::Read(Err(error)) | Step::Written(Err(error)) => Err(match is_broken(&error) {
+                true => self.link.handle_broken(),
+                // TLS that ends without a word of its own.
+                false => self.link.handle_eof(),
+            }),
             Step::Written(Ok(_)) => {
                 self.pace.written(now);
                 self.reads_first = true;
@@ -448,48 +464,6 @@ enum Drained {
     Wholly,
     /// There may be more, once what came of the first part is written.
     Partly,
-}
-
-enum Step {
-    Verdict(Option<Verdict>),
-    Written(std::io::Result<usize>),
-    Read(std::io::Result<usize>),
-    Queued,
-    Timeout,
-}
-
-/// Reads or writes, whichever is possible; if both are, the one that was not done last. Cancel
-/// safe.
-async fn transfer<R, W>(
-    reader: &mut R,
-    inbox: &mut BytesMut,
-    reading: bool,
-    writer: &mut W,
-    outbox: &mut Output,
-    reads_first: bool,
-) -> Step
-where
-    R: AsyncRead + Unpin,
-    W: AsyncWrite + Unpin,
-{
-    let writing = !outbox.is_empty();
-    let read = reader.read_buf(inbox);
-    let write = writer.write_buf(outbox);
-    if reads_first {
-        tokio::select! {
-            biased;
-            read = read, if reading => Step::Read(read),
-            written = write, if writing => Step::Written(written),
-            else => std::future::pending().await,
-        }
-    } else {
-        tokio::select! {
-            biased;
-            written = write, if writing => Step::Written(written),
-            read = read, if reading => Step::Read(read),
-            else => std::future::pending().await,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -177,6 +177,23 @@ impl Stream {
     }
 }
 
+impl Writer {
+    /// Has the connection end by a reset instead of in order, as soon as the other half is
+    /// dropped. TLS can only end in order, and is given back for that.
+    pub(crate) fn abandon(self) -> Option<Self> {
+        match self {
+            Self::Plain(half) => {
+                // At worst it ends in order.
+                let _ = half.as_ref().set_zero_linger();
+                half.forget();
+                None
+            }
+            #[cfg(feature = "tls")]
+            Self::Tls { .. } => Some(self),
+        }
+    }
+}
+
 impl From<TcpStream> for Stream {
     fn from(socket: TcpStream) -> Self {
         Self::Plain(socket)

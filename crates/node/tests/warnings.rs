@@ -11,7 +11,7 @@ use bytes::BytesMut;
 use enmesh::{Cookie, Creation, EpmdMode, Node, NodeName};
 use enmesh_proto::{Action, Flags, Link, LinkConfig, LocalNode, Question, Verdict};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tracing::{Level, instrument::WithSubscriber};
 
@@ -128,4 +128,64 @@ async fn a_payload_that_cannot_be_decoded_is_said_and_costs_nothing_else() {
     timeout(PATIENCE, read).await.unwrap().unwrap();
     assert_ne!(answer, [0; 4]);
     assert_eq!(log.count("cannot be decoded"), 1);
+}
+
+/// Serves dials of the member as `x@127.0.0.31`: the first `ends` of them come to their end as
+/// soon as the member's digest has been read, and the next is let in.
+async fn ending_peer(member: &Node, ends: usize) {
+    let here = SocketAddr::new(Ipv4Addr::new(127, 0, 0, 31).into(), member.port());
+    let listener = TcpListener::bind(here).await.unwrap();
+    let local = LocalNode {
+        name: "x@127.0.0.31".parse().unwrap(),
+        creation: Creation::from_seed(9),
+        visible: false,
+    };
+    let cookie = Cookie::new("secret").unwrap();
+    let config = Arc::new(LinkConfig::new(local, cookie));
+    for number in 0.. {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let now = Instant::now();
+        let (mut link, mut inbox) = (Link::accept(now, Arc::clone(&config), 7), BytesMut::new());
+        'handshake: while !link.is_up() {
+            stream.read_buf(&mut inbox).await.unwrap();
+            link.handle_bytes(now, &mut inbox).unwrap();
+            while let Some(action) = link.poll_action() {
+                let verdict = match action {
+                    Action::Ask(Question::Authenticated(_)) if number < ends => break 'handshake,
+                    Action::Ask(Question::Authenticated(_)) => Verdict::Admit,
+                    _ => Verdict::Accept,
+                };
+                link.handle_verdict(now, verdict).unwrap();
+            }
+            if let Some(output) = link.take_output(now) {
+                stream.write_all(&output).await.unwrap();
+            }
+        }
+        if link.is_up() {
+            // Until the member ends it.
+            while stream.read_buf(&mut inbox).await.unwrap_or(0) > 0 {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_ends_in_the_handshake_once_is_not_said_to_have_another_cookie() {
+    let log = Log::from(Level::WARN);
+    let member = member(&log).await;
+    let peer: NodeName = "x@127.0.0.31".parse().unwrap();
+    let connected = tokio::select! {
+        connected = member.connect(peer.clone()) => connected,
+        () = ending_peer(&member, 1) => unreachable!("it serves for ever"),
+    };
+    connected.unwrap();
+    assert_eq!(log.count("cookie"), 0);
+    member.disconnect(&peer).await;
+    // Of one that does so again nothing else is to be thought.
+    let refused = tokio::select! {
+        connected = member.connect(peer.clone()) => connected.unwrap_err(),
+        () = ending_peer(&member, 2) => unreachable!("it serves for ever"),
+    };
+    assert!(refused.to_string().contains("cookie"), "{refused}");
+    log.said(&["x@127.0.0.31", "probably it has another cookie"])
+        .await;
 }

@@ -208,7 +208,7 @@ impl Handshake {
         self.peer.as_ref().map(|peer| &peer.name)
     }
 
-    /// What it means that the connection ends now.
+    /// What it means that the peer ends the connection now.
     pub fn closed(&self) -> LinkError {
         match (self.phase, &self.peer) {
             (Phase::Ack, Some(peer)) => LinkError::ClosedAfterDigest {

@@ -1,5 +1,6 @@
 //! One connection, from its first byte to its last.
 
+mod action;
 mod config;
 mod error;
 mod ticks;
@@ -13,12 +14,13 @@ use enmesh_identity::NodeName;
 
 use crate::control::{Control, Message};
 use crate::framing::Prefix;
-use crate::handshake::{Handshake, MAX_HANDSHAKE_MESSAGE, Progress, Question, Verdict};
+use crate::handshake::{Handshake, MAX_HANDSHAKE_MESSAGE, Phase, Progress, Verdict};
 use crate::incoming::{Incoming, Memory, Packet};
 use crate::outgoing::Outgoing;
 use crate::output::Output;
 use crate::packet::{self, Form};
 use crate::payload::Payload;
+pub use action::{Action, LinkCounters};
 pub use config::{Direction, LinkConfig, LinkConfigError, LocalNode, PeerInfo};
 pub use error::LinkError;
 use ticks::{Check, Ticks};
@@ -27,38 +29,6 @@ use ticks::{Check, Ticks};
 const KEPT_OUTPUT: usize = 64 << 10;
 /// A message without bytes.
 const TICK: [u8; 4] = [0; 4];
-
-/// What the driver of a link does next.
-// Almost every action is a message; a box would cost each an allocation to save the rare others
-// some bytes.
-#[allow(clippy::large_enum_variant)]
-#[derive(Clone, Debug, PartialEq)]
-pub enum Action {
-    /// Have the question answered by [`Link::handle_verdict`], then give what is in the inbox to
-    /// [`Link::handle_bytes`] again. Read nothing more meanwhile.
-    Ask(Question),
-    /// A message of the peer.
-    Deliver(Message),
-    /// Write the output, then close the socket: nothing more will come.
-    Close(LinkError),
-}
-
-/// What went over a link so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LinkCounters {
-    /// Messages received, without ticks.
-    pub frames_in: u64,
-    /// Messages sent, without ticks.
-    pub frames_out: u64,
-    /// Bytes received, handshake and lengths included.
-    pub bytes_in: u64,
-    /// Bytes given out to be written, handshake and lengths included.
-    pub bytes_out: u64,
-    /// Ticks received.
-    pub ticks_in: u64,
-    /// Ticks sent.
-    pub ticks_out: u64,
-}
 
 /// One connection as a machine: handshake, then messages and ticks.
 ///
@@ -147,7 +117,7 @@ impl Link {
     /// Takes whole frames out of `inbox` and leaves the rest there; `now` must never go back.
     ///
     /// `inbox` is always the same buffer, to which the driver appends what it reads. While a
-    /// [`Question`] is open nothing is taken.
+    /// [`Question`](crate::Question) is open nothing is taken.
     ///
     /// # Errors
     /// Everything by which a peer can end the link.
@@ -217,10 +187,23 @@ impl Link {
         }
     }
 
-    /// The stream ended or broke: says what that means in this phase, and ends the link.
+    /// The stream ended in order: says what that means in this phase, and ends the link.
     pub fn handle_eof(&mut self) -> LinkError {
+        self.handle_end(Handshake::closed)
+    }
+
+    /// The stream broke (a reset, a write that nobody takes): says what that means in this phase,
+    /// and ends the link. It says nothing of cookies: who refuses a digest has read all that there
+    /// was, and so ends in order.
+    pub fn handle_broken(&mut self) -> LinkError {
+        self.handle_end(|handshake| LinkError::ClosedInSetup {
+            phase: handshake.phase(),
+        })
+    }
+
+    fn handle_end(&mut self, in_setup: impl FnOnce(&Handshake) -> LinkError) -> LinkError {
         let error = match &self.state {
-            State::Setup { handshake, .. } => handshake.closed(),
+            State::Setup { handshake, .. } => in_setup(handshake),
             State::Up { .. } => LinkError::Closed,
             State::Ended { error, .. } => return error.clone(),
         };
@@ -333,6 +316,16 @@ impl Link {
             State::Setup { handshake, .. } => handshake.claimed_name(),
             State::Up { peer, .. } => Some(&peer.name),
             State::Ended { claimed, .. } => claimed.as_ref(),
+        }
+    }
+
+    /// Accepted: whether the peer has our challenge, and waits to hear whether its digest is right.
+    pub fn has_challenged(&self) -> bool {
+        match &self.state {
+            State::Setup { handshake, .. } => {
+                matches!(handshake.phase(), Phase::Reply | Phase::Admission)
+            }
+            State::Up { .. } | State::Ended { .. } => false,
         }
     }
 

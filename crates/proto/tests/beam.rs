@@ -6,6 +6,8 @@
 
 #[path = "beam/driver.rs"]
 mod driver;
+#[path = "beam/endings.rs"]
+mod endings;
 #[path = "beam/wire.rs"]
 mod wire;
 
@@ -192,4 +194,9 @@ fn messages_of_all_forms_come_back_from_a_beam() {
 #[test]
 fn large_messages_and_small_ones_pass_each_other() {
     wire::large_messages_and_small_ones_pass_each_other(&[]);
+}
+
+#[test]
+fn another_cookie_alone_ends_in_order_after_our_digest() {
+    endings::another_cookie_alone_ends_in_order_after_our_digest(&[]);
 }

@@ -122,8 +122,8 @@ pub enum Action {
         peer: NodeName,
         /// Who dialled whom.
         direction: Direction,
-        /// Whether the peer has proven it. A dialled peer that just closes has not: it may have
-        /// died in that moment.
+        /// Whether the peer has proven it. A dialled peer that just closes has not, and is asked
+        /// twice before this is said: it may have come to its end in that moment.
         certain: bool,
     },
     /// Something a human should know.

@@ -66,6 +66,7 @@ impl Plan {
             // There is nothing to forgive while the link is up: the news must not be used up.
         } else if has_moved && peer.moved_at.is_none_or(has_stayed) {
             peer.failures = 0;
+            peer.is_cookie_doubted = false;
             peer.moved_at = Some(now);
             peer.has_moved = peer.dial.is_some();
         } else if let Some((_, not_before)) = left {
@@ -262,6 +263,7 @@ impl Plan {
             // that is still known here has lost its task, and fails like any other.
             LinkError::GivenUp => Some(WAIT_FOR_PEER),
             LinkError::Nok => self.pause_for_peer(name),
+            LinkError::ClosedAfterDigest { .. } => self.pause_in_doubt(name),
             _ => None,
         };
         if let Some(pause) = pause {
@@ -289,6 +291,7 @@ impl Plan {
             return;
         }
         peer.failures = peer.failures.saturating_add(1);
+        peer.is_cookie_doubted = failure == Failure::WrongCookie;
         let has_moved = std::mem::take(&mut peer.has_moved);
         let wait = if has_moved {
             peer.failures = 0;
@@ -408,6 +411,18 @@ impl Plan {
             return None;
         }
         Some(pause)
+    }
+
+    /// How long to wait before a peer that closed after our digest is asked whether it meant that;
+    /// `None` if it did the same before. A peer that ended by itself in that moment will not be
+    /// there, or be another, and is not to be said to have another cookie.
+    fn pause_in_doubt(&mut self, name: &NodeName) -> Option<Duration> {
+        let peer = self.peers.get_mut(name)?;
+        if std::mem::replace(&mut peer.is_cookie_doubted, true) {
+            return None;
+        }
+        self.counters.failed_dials += 1;
+        Some(self.backoff.after(1))
     }
 
     /// Somebody who claimed this name is gone, unproven: a dial that was put off for it goes now.

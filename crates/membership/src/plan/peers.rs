@@ -35,6 +35,8 @@ pub(super) struct Peer {
     /// Where it was when it left, and before when it is not to be dialled if it comes back there.
     pub(super) left: Option<(PeerAddr, Instant)>,
     pub(super) said: Option<Failure>,
+    /// It closed after our digest, and nothing else has been heard of it since.
+    pub(super) is_cookie_doubted: bool,
     said_cookie_dialled: bool,
     said_cookie_accepted: bool,
     due: Option<Instant>,
@@ -57,6 +59,7 @@ impl Peer {
         self.once = None;
         self.left = None;
         self.said = None;
+        self.is_cookie_doubted = false;
         self.said_cookie_dialled = false;
         self.said_cookie_accepted = false;
     }

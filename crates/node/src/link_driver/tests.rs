@@ -1,5 +1,7 @@
 //! How long one waits for another on a link, and on a node.
 
+mod ends;
+
 use bytes::{Buf, Bytes};
 use enmesh_identity::{Cookie, Creation, NodeName};
 use enmesh_otp::{AutoConnect, Kernel, KernelConfig};
@@ -64,6 +66,11 @@ fn driver() -> Driver {
 }
 
 fn driver_of(link: Link) -> Driver {
+    Driver::new(link, wires().0)
+}
+
+/// What connects a link with nobody but the test.
+fn wires() -> (Wires, mpsc::Receiver<Report>, mpsc::Sender<Verdict>) {
     let kernel = KernelConfig {
         node: "a@127.0.0.1".parse().unwrap(),
         creation: Creation::from_seed(9),
@@ -75,10 +82,12 @@ fn driver_of(link: Link) -> Driver {
     };
     let mut plan =
         enmesh_membership::Plan::new(enmesh_membership::PlanConfig::new(kernel.node.clone(), 7));
+    let (reports, reported) = mpsc::channel(1);
+    let (judge, verdicts) = mpsc::channel(1);
     let wires = Wires {
         id: plan.handle_accepted(Instant::now()),
-        reports: mpsc::channel(1).0,
-        verdicts: mpsc::channel(1).1,
+        reports,
+        verdicts,
         stop: CancellationToken::new(),
         kernel: KernelDriver::new(
             Kernel::new(Instant::now(), kernel),
@@ -87,7 +96,7 @@ fn driver_of(link: Link) -> Driver {
         ),
         queue: Arc::default(),
     };
-    Driver::new(link, wires)
+    (wires, reported, judge)
 }
 
 fn message(payload: Vec<u8>) -> Message {

@@ -19,8 +19,8 @@ pub enum LinkError {
         /// The name that the peer claims.
         peer: NodeName,
     },
-    /// Dialled: the peer closed the connection after our digest. It probably holds another cookie:
-    /// the protocol tells no more.
+    /// Dialled: the peer closed the connection after our digest. It holds another cookie if it does
+    /// so again; once, it may have come to its own end just then. The protocol tells no more.
     #[error("{peer} closed after our digest, probably because of another cookie")]
     ClosedAfterDigest {
         /// Whom we dialled.
@@ -64,7 +64,8 @@ pub enum LinkError {
     /// The peer closed the connection, or it broke, while the link was up.
     #[error("the connection was closed")]
     Closed,
-    /// The peer closed the connection, or it broke, during the handshake.
+    /// The peer closed the connection, or it broke, during the handshake. After our digest only if
+    /// it broke: see [`ClosedAfterDigest`](Self::ClosedAfterDigest).
     #[error("closed while waiting for {phase}")]
     ClosedInSetup {
         /// What was waited for.

@@ -11,7 +11,7 @@ use super::*;
 use crate::control::ControlError;
 use crate::flags::Flags;
 use crate::framing::FrameError;
-use crate::handshake::{HandshakeFault, Phase};
+use crate::handshake::{HandshakeFault, Question};
 
 mod hostile;
 mod transfer;
@@ -279,6 +279,25 @@ fn a_discarded_peer_never_counts_us_as_up() {
 }
 
 #[test]
+fn who_accepts_has_challenged_until_the_link_is_up() {
+    let mut pair = Pair::usual();
+    assert!(!pair.acceptor.link.has_challenged());
+    let now = Instant::now();
+    let name = pair.dialler.link.take_output(now).unwrap();
+    let mut inbox = name;
+    pair.acceptor.link.handle_bytes(now, &mut inbox).unwrap();
+    assert!(!pair.acceptor.link.has_challenged());
+    pair.acceptor
+        .link
+        .handle_verdict(now, Verdict::Accept)
+        .unwrap();
+    assert!(pair.acceptor.link.has_challenged());
+    let mut pair = Pair::usual();
+    pair.run();
+    assert!(!pair.acceptor.link.has_challenged());
+}
+
+#[test]
 fn another_cookie_is_certain_when_accepted_and_probable_when_dialled() {
     let mut pair = Pair::new(config("a@h", "c"), config("b@h", "other"));
     pair.run();
@@ -292,6 +311,18 @@ fn another_cookie_is_certain_when_accepted_and_probable_when_dialled() {
     assert_eq!(pair.dialler.link.handle_eof(), probable);
     assert!(wrong.is_wrong_cookie() && probable.is_wrong_cookie());
     assert!(!wrong.is_transient() && !probable.is_transient());
+}
+
+#[test]
+fn a_connection_that_breaks_after_our_digest_says_nothing_of_cookies() {
+    let mut pair = Pair::new(config("a@h", "c"), config("b@h", "other"));
+    pair.run();
+    let broken = LinkError::ClosedInSetup { phase: Phase::Ack };
+    assert_eq!(pair.dialler.link.handle_broken(), broken);
+    assert!(broken.is_transient() && !broken.is_wrong_cookie());
+    let mut pair = Pair::usual();
+    pair.run();
+    assert_eq!(pair.dialler.link.handle_broken(), LinkError::Closed);
 }
 
 #[test]

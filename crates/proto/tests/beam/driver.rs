@@ -172,6 +172,8 @@ pub(crate) struct Peer {
     pub(crate) messages: Vec<Message>,
     pub(crate) asked_alive: bool,
     pub(crate) ended: Option<LinkError>,
+    /// What is to be written is not.
+    pub(crate) holds_back: bool,
 }
 
 impl Peer {
@@ -184,6 +186,7 @@ impl Peer {
             messages: Vec::new(),
             asked_alive: false,
             ended: None,
+            holds_back: false,
         }
     }
 
@@ -200,7 +203,7 @@ impl Peer {
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                 self.link.handle_timeout(Instant::now())
             }
-            Err(_) => Err(self.link.handle_eof()),
+            Err(_) => Err(self.link.handle_broken()),
         };
         while let Some(action) = self.link.poll_action() {
             let verdict = match action {
@@ -228,7 +231,10 @@ impl Peer {
         }
     }
 
-    fn write(&mut self) {
+    pub(crate) fn write(&mut self) {
+        if self.holds_back {
+            return;
+        }
         if let Some(output) = self.link.take_output(Instant::now()) {
             // A peer that is gone shows itself by the next read.
             let _ = self.stream.write_all(&output);

@@ -1,6 +1,7 @@
 //! When peers are dialled.
 
 use super::*;
+use crate::Sighting;
 
 #[test]
 fn one_dead_peer_never_delays_another() {
@@ -256,21 +257,31 @@ fn neither_our_name_nor_our_address_is_dialled() {
     assert_eq!(world.told(), ["failed a@h own_address never again first"]);
 }
 
+/// Ends the next dial as a peer does that has another cookie, and says what is told of it.
+fn refused_digest(world: &mut World) -> Vec<String> {
+    let dial = world.dial();
+    world.closed(dial, LinkError::ClosedAfterDigest { peer: name("b@h") });
+    world.told()
+}
+
 #[test]
 fn a_wrong_cookie_is_said_once_for_each_direction_and_waits_longest() {
     let mut world = World::new("a@h");
     world.want("b@h");
-    let dial = world.dial();
-    world.closed(dial, LinkError::ClosedAfterDigest { peer: name("b@h") });
+    assert_eq!(refused_digest(&mut world), [""; 0]);
+    assert!(
+        world.wait() <= Duration::from_millis(313),
+        "it is asked again"
+    );
     let told = ["cookie b@h Dialled false", "failed b@h wrong_cookie again"];
-    assert_eq!(world.told(), told);
+    assert_eq!(refused_digest(&mut world), told);
     assert!(world.wait() >= 7 * SECOND);
-    let dial = world.dial();
-    world.closed(dial, LinkError::ClosedAfterDigest { peer: name("b@h") });
-    assert_eq!(world.told(), ["failed b@h wrong_cookie again"]);
+    let told = ["failed b@h wrong_cookie again"];
+    assert_eq!(refused_digest(&mut world), told);
+    assert_eq!(world.plan.counters().failed_dials, 3);
     for told in [
-        &["answer 3 Accept", "cookie b@h Accepted true"][..],
-        &["answer 4 Accept"],
+        &["answer 4 Accept", "cookie b@h Accepted true"][..],
+        &["answer 5 Accept"],
     ] {
         let link = world.inbound("b@h");
         world.closed(link, LinkError::WrongDigest { peer: name("b@h") });
@@ -285,6 +296,39 @@ fn a_wrong_cookie_is_said_once_for_each_direction_and_waits_longest() {
     let dial = world.dial();
     world.closed(dial, LinkError::AckWrongDigest { peer: name("b@h") });
     assert_eq!(world.told()[0], "cookie b@h Dialled true");
+}
+
+#[test]
+fn a_peer_that_ends_after_our_digest_is_not_said_to_have_another_cookie() {
+    let mut world = World::new("a@h");
+    world.want("b@h");
+    for _ in 0..3 {
+        assert_eq!(refused_digest(&mut world), [""; 0]);
+        world.wait();
+        let dial = world.dial();
+        world.dial_failed(dial, DialFailure::NotRegistered);
+        assert!(world.told()[0].starts_with("failed b@h not_registered"));
+        world.wait();
+    }
+    // Nor is one whose next life, of which the roster knows, comes to the same end.
+    assert_eq!(refused_digest(&mut world), [""; 0]);
+    let next = Sighting {
+        life: 2,
+        ..peer("b@h").into()
+    };
+    world.plan.handle_intent(world.now, Intent::Want(next));
+    assert_eq!(refused_digest(&mut world), [""; 0]);
+    // Whoever asked for the dial is told once it is certain enough.
+    let mut world = World::new("a@h");
+    world.plan.handle_connect(world.now, peer("b@h"));
+    assert_eq!(refused_digest(&mut world), [""; 0]);
+    world.wait();
+    let told = [
+        "cookie b@h Dialled false",
+        "failed b@h wrong_cookie never again",
+    ];
+    assert_eq!(refused_digest(&mut world), told);
+    assert_eq!(world.plan.known_peers(), 0);
 }
 
 #[test]
