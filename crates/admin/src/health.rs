@@ -4,6 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use enmesh::Condition;
+use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::report::{Report, Rules, Silence, Stage};
@@ -13,14 +14,11 @@ use crate::subject::Subject;
 /// far too much to do is no reason to start a node again.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
-/// How often a node is looked at where nobody asks.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-
 /// The health of a node from before its start to after its end.
 #[derive(Debug)]
 pub struct Health<S> {
     rules: Rules,
-    phase: Mutex<Phase<S>>,
+    phase: watch::Sender<Phase<S>>,
     /// Held by the one who asks the node: it is asked one question at a time, however many clients
     /// want to know.
     turn: tokio::sync::Mutex<()>,
@@ -39,7 +37,7 @@ impl<S: Subject> Health<S> {
     pub fn new(rules: Rules) -> Self {
         Self {
             rules,
-            phase: Mutex::new(Phase::Other(Stage::Starting)),
+            phase: watch::Sender::new(Phase::Other(Stage::Starting)),
             turn: tokio::sync::Mutex::default(),
             was_ready: Mutex::default(),
         }
@@ -47,12 +45,12 @@ impl<S: Subject> Health<S> {
 
     /// It has started.
     pub fn running(&self, subject: S) {
-        *locked(&self.phase) = Phase::Running(subject);
+        self.phase.send_replace(Phase::Running(subject));
     }
 
     /// It was told to end: it lives and is not ready.
     pub fn stopping(&self) {
-        *locked(&self.phase) = Phase::Other(Stage::Stopping);
+        self.phase.send_replace(Phase::Other(Stage::Stopping));
     }
 
     /// Whether it lives: whether its manager, or the agent's steering, answers. No peer and no
@@ -84,16 +82,43 @@ impl<S: Subject> Health<S> {
     }
 
     /// Says in the log when it becomes ready and when it is so no longer, whether or not anybody
-    /// asks. It has no end.
+    /// asks. It looks whenever something has changed; a node that is stuck changes nothing, and is
+    /// found out by whoever asks. It has no end.
     pub(crate) async fn follow(&self) {
+        let mut phases = self.phase.subscribe();
         loop {
-            let _ = self.ready().await;
-            tokio::time::sleep(LOOK_EVERY).await;
+            let subject = match phases.borrow_and_update().clone() {
+                Phase::Running(subject) => Some(subject),
+                Phase::Other(_) => None,
+            };
+            let looking = async {
+                if let Some(subject) = subject {
+                    self.follow_one(&subject).await;
+                }
+                std::future::pending::<()>().await;
+            };
+            // Cancel safe: what is begun anew is only ever looked at.
+            tokio::select! {
+                biased;
+                _ = phases.changed() => {}
+                () = looking => {}
+            }
         }
     }
 
+    /// Until it has ended.
+    async fn follow_one(&self, subject: &S) {
+        let mut changes = subject.changes();
+        let mut lives = true;
+        while lives {
+            let _ = self.ready().await;
+            lives = changes.next().await;
+        }
+        let _ = self.ready().await;
+    }
+
     fn phase(&self) -> Phase<S> {
-        locked(&self.phase).clone()
+        self.phase.borrow().clone()
     }
 
     /// What is made of the answer to how it fares. That is made in turn, so that what is asked
@@ -110,7 +135,7 @@ impl<S: Subject> Health<S> {
 
     /// Says what has changed. Of a node that was told to end the log says so itself.
     fn note(&self, report: &Report, is_draining: bool) {
-        if !matches!(*locked(&self.phase), Phase::Running(_)) {
+        if !matches!(*self.phase.borrow(), Phase::Running(_)) {
             return;
         }
         let mut was_ready = locked(&self.was_ready);

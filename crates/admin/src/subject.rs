@@ -1,6 +1,6 @@
 //! Whose health it is.
 
-use enmesh::{Condition, Node, Steering};
+use enmesh::{Condition, ConditionChanges, Node, Steering};
 
 /// What lives and becomes ready: a member, or an agent's steering.
 pub trait Subject: Clone + Send + Sync + 'static {
@@ -9,6 +9,9 @@ pub trait Subject: Clone + Send + Sync + 'static {
 
     /// How it fares now; `None` once it has ended.
     fn condition(&self) -> impl Future<Output = Option<Condition>> + Send;
+
+    /// When that is worth asking again.
+    fn changes(&self) -> ConditionChanges;
 }
 
 impl Subject for Node {
@@ -17,6 +20,10 @@ impl Subject for Node {
     async fn condition(&self) -> Option<Condition> {
         Self::condition(self).await
     }
+
+    fn changes(&self) -> ConditionChanges {
+        self.condition_changes()
+    }
 }
 
 impl Subject for Steering {
@@ -24,5 +31,27 @@ impl Subject for Steering {
 
     async fn condition(&self) -> Option<Condition> {
         Self::condition(self).await
+    }
+
+    fn changes(&self) -> ConditionChanges {
+        self.condition_changes()
+    }
+}
+
+/// Never answers.
+#[cfg(test)]
+#[derive(Clone)]
+pub(crate) struct Stuck;
+
+#[cfg(test)]
+impl Subject for Stuck {
+    const STEERS: bool = false;
+
+    async fn condition(&self) -> Option<Condition> {
+        std::future::pending().await
+    }
+
+    fn changes(&self) -> ConditionChanges {
+        ConditionChanges::default()
     }
 }

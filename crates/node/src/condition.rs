@@ -1,5 +1,7 @@
 //! How a node, or whoever steers one, fares at one moment.
 
+use tokio::sync::watch;
+
 use crate::node::{Node, ask};
 use crate::steering::Steering;
 use crate::topologies::{TopologyCommand, TopologyStatus};
@@ -31,6 +33,39 @@ pub struct Condition {
     pub is_away: bool,
 }
 
+/// Tells when a [`Condition`] may be another than before: peers came or went, a topology has
+/// answered, fails or is another, or our own end is announced or called off. Whom a topology names
+/// is no part of it.
+///
+/// ```no_run
+/// # async fn example(node: enmesh::Node) {
+/// let mut changes = node.condition_changes();
+/// loop {
+///     println!("{:?}", node.condition().await);
+///     if !changes.next().await {
+///         break;
+///     }
+/// }
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct ConditionChanges(watch::Receiver<()>);
+
+/// Of whoever has ended.
+impl Default for ConditionChanges {
+    fn default() -> Self {
+        Self(watch::channel(()).1)
+    }
+}
+
+impl ConditionChanges {
+    /// Waits until it may have changed since the last call; several changes are told as one. False
+    /// once there is none to change any more, because it has ended. Cancel safe.
+    pub async fn next(&mut self) -> bool {
+        self.0.changed().await.is_ok()
+    }
+}
+
 /// The part of a [`Condition`] that the deciding task answers.
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -58,6 +93,11 @@ impl Node {
         let asked = self.ask(|answer| TopologyCommand::Condition { answer });
         Some(asked.await?.with(self.view()))
     }
+
+    /// When [`Node::condition`] is worth asking again, from now on.
+    pub fn condition_changes(&self) -> ConditionChanges {
+        ConditionChanges(self.shared.subscriptions.stirred())
+    }
 }
 
 impl Steering {
@@ -68,5 +108,10 @@ impl Steering {
             answer,
         });
         Some(asked.await?.with(self.view()))
+    }
+
+    /// When [`Steering::condition`] is worth asking again, from now on.
+    pub fn condition_changes(&self) -> ConditionChanges {
+        ConditionChanges(self.subscriptions().stirred())
     }
 }

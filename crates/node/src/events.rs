@@ -85,6 +85,7 @@ pub(crate) struct Numbered {
 pub(crate) struct Publisher {
     queue: broadcast::Sender<Numbered>,
     view: watch::Sender<View>,
+    stirred: watch::Sender<()>,
 }
 
 /// What hands out new streams and views.
@@ -92,17 +93,25 @@ pub(crate) struct Publisher {
 pub(crate) struct Subscriptions {
     queue: broadcast::WeakSender<Numbered>,
     view: watch::Receiver<View>,
+    stirred: watch::Receiver<()>,
 }
 
 /// The two ends of the stream of events.
 pub(crate) fn channel() -> (Publisher, Subscriptions) {
     let (queue, _) = broadcast::channel(EVENT_QUEUE);
     let (view, observed) = watch::channel(View::default());
+    let (stirred, stirring) = watch::channel(());
     let subscriptions = Subscriptions {
         queue: queue.downgrade(),
         view: observed,
+        stirred: stirring,
     };
-    (Publisher { queue, view }, subscriptions)
+    let publisher = Publisher {
+        queue,
+        view,
+        stirred,
+    };
+    (publisher, subscriptions)
 }
 
 impl Publisher {
@@ -130,6 +139,12 @@ impl Publisher {
             sequence,
             event: Arc::new(event),
         });
+        self.stir();
+    }
+
+    /// The [`Condition`](crate::Condition) may be another now.
+    pub(crate) fn stir(&self) {
+        self.stirred.send_replace(());
     }
 }
 
@@ -142,6 +157,13 @@ impl Subscriptions {
     /// Follows the view until `done` says so; false if the node ended first.
     pub(crate) async fn wait_for(&self, done: impl FnMut(&View) -> bool) -> bool {
         self.view.clone().wait_for(done).await.is_ok()
+    }
+
+    /// What tells of every [`Publisher::stir`] from now on, and of its end.
+    pub(crate) fn stirred(&self) -> watch::Receiver<()> {
+        let mut stirred = self.stirred.clone();
+        stirred.mark_unchanged();
+        stirred
     }
 
     /// A new stream that begins with who is there.

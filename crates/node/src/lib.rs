@@ -93,7 +93,7 @@ mod workers;
 
 pub use builder::{Builder, StartError};
 pub use call::CallError;
-pub use condition::Condition;
+pub use condition::{Condition, ConditionChanges};
 pub use connector::{Change, Changes, Connected, Connector, NodeChanges};
 pub use destination::Destination;
 pub use enmesh_derive::{FromTermOfEnmesh as FromTerm, ToTermOfEnmesh as ToTerm};

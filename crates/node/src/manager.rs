@@ -133,7 +133,10 @@ impl Manager {
                     None => break,
                 },
                 Some(said) = inputs.updates.recv() => {
-                    self.sources.take_in(&mut self.roster, &self.records, Instant::now(), said);
+                    let (roster, now) = (&mut self.roster, Instant::now());
+                    if self.sources.take_in(roster, &self.records, now, said) {
+                        self.publisher.stir();
+                    }
                 }
                 orders = self.kernel.orders() => self.handle_orders(orders),
                 () = until(deadline) => {
@@ -210,6 +213,9 @@ impl Manager {
             }
             Command::Topologies(command) => {
                 let hold = Hold::default();
+                if command.changes_topologies() {
+                    self.publisher.stir();
+                }
                 command.obey(&mut self.sources, &mut self.roster, hold, now);
             }
         }

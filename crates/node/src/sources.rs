@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use enmesh_discovery::{SourceContext, TopologyConfig};
-use enmesh_membership::{AddTopologyError, MAX_TOPOLOGIES, Roster, TopologyName, Update};
+use enmesh_membership::{
+    AddTopologyError, FailureKind, MAX_TOPOLOGIES, Roster, SourceFailure, TopologyName, Update,
+};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -61,6 +63,25 @@ struct Followed {
     ends: Ends,
 }
 
+/// What of a topology counts for a [`Condition`](crate::Condition), but for whom it names.
+#[derive(Debug, PartialEq, Eq)]
+struct Faring {
+    answered: bool,
+    failure: Option<FailureKind>,
+    is_draining: bool,
+}
+
+impl Faring {
+    fn of(roster: &Roster, name: &TopologyName) -> Option<Self> {
+        let status = roster.topology(name)?;
+        Some(Self {
+            answered: status.answered,
+            failure: status.failure.map(SourceFailure::kind),
+            is_draining: roster.is_draining(),
+        })
+    }
+}
+
 /// The two ways in which a source ends.
 #[derive(Clone, Debug)]
 struct Ends {
@@ -106,18 +127,25 @@ impl Sources {
         });
     }
 
-    /// Tells the roster what a source says, if it still answers for its topology.
-    pub(crate) fn take_in(&self, roster: &mut Roster, records: &Records, now: Instant, said: Said) {
-        let Some(at) = self.find(&said.topology) else {
-            return;
-        };
-        if self.followed[at].source != said.source {
-            return;
+    /// Tells the roster what a source says, if it still answers for its topology. Whether its
+    /// [`Faring`] is another now.
+    pub(crate) fn take_in(
+        &self,
+        roster: &mut Roster,
+        records: &Records,
+        now: Instant,
+        said: Said,
+    ) -> bool {
+        let followed = self.find(&said.topology).map(|at| &self.followed[at]);
+        if followed.is_none_or(|followed| followed.source != said.source) {
+            return false;
         }
+        let before = Faring::of(roster, &said.topology);
         let news = roster.handle_update(now, &said.topology, said.update);
         if let Some(status) = roster.topology(&said.topology) {
             records.source_news(&status, news);
         }
+        Faring::of(roster, &said.topology) != before
     }
 
     /// Whether these topologies can be followed, all of them together.

@@ -135,13 +135,19 @@ impl<C: Connector> Steer<C> {
                 command = inputs.commands.recv() => match command {
                     Some(command) => {
                         let now = Instant::now();
+                        if command.changes_topologies() {
+                            self.publisher.stir();
+                        }
                         command.obey(&mut self.sources, &mut self.roster, self.hold, now);
                     }
                     // The last handle is gone.
                     None => break,
                 },
                 Some(said) = inputs.updates.recv() => {
-                    self.sources.take_in(&mut self.roster, &self.records, Instant::now(), said);
+                    let (roster, now) = (&mut self.roster, Instant::now());
+                    if self.sources.take_in(roster, &self.records, now, said) {
+                        self.publisher.stir();
+                    }
                 }
                 () = until(deadline) => {
                     let now = Instant::now();
@@ -417,6 +423,7 @@ impl<C: Connector> Steer<C> {
     fn change_hold(&mut self, change: impl FnOnce(&mut Hold)) {
         let was_held = self.hold.is_any();
         change(&mut self.hold);
+        self.publisher.stir();
         let is_held = self.hold.is_any();
         if is_held != was_held {
             self.plan

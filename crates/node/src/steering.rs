@@ -170,6 +170,11 @@ impl Steering {
         asked.await.unwrap_or(Err(TopologyError::ShutDown))
     }
 
+    /// Where streams and views come from.
+    pub(crate) fn subscriptions(&self) -> &Subscriptions {
+        &self.shared.subscriptions
+    }
+
     /// By which the deciding task is asked.
     pub(crate) fn commands(&self) -> &mpsc::Sender<TopologyCommand> {
         &self.shared.commands

@@ -112,6 +112,11 @@ pub(crate) enum TopologyCommand {
 }
 
 impl TopologyCommand {
+    /// Whether others may be followed afterwards.
+    pub(crate) fn changes_topologies(&self) -> bool {
+        !matches!(self, Self::Condition { .. })
+    }
+
     /// Does what is asked. Whoever has gone meanwhile need not be answered.
     /// `hold` is why nobody is dialled, beyond what the roster itself knows.
     pub(crate) fn obey(self, sources: &mut Sources, roster: &mut Roster, hold: Hold, now: Instant) {

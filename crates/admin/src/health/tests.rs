@@ -4,15 +4,17 @@ use std::fs;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use enmesh::{
-    Change, Changes, Connected, Connector, Cookie, EpmdMode, Failure, Node, NodeName, PeerAddr,
-    Steering, TopologyConfig,
+    Change, Changes, ConditionChanges, Connected, Connector, Cookie, EpmdMode, Failure, Node,
+    NodeName, PeerAddr, Steering, TopologyConfig,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::*;
+use crate::subject::Stuck;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -206,18 +208,6 @@ async fn an_agent_is_ready_while_it_is_attached_and_its_node_is_not_about_to_end
     assert!(!health.live().await.is_ok());
 }
 
-/// Never answers.
-#[derive(Clone)]
-struct Stuck;
-
-impl Subject for Stuck {
-    const STEERS: bool = false;
-
-    async fn condition(&self) -> Option<Condition> {
-        std::future::pending().await
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_node_that_is_stuck_is_told_in_time_however_many_ask() {
     let health = Arc::new(Health::new(rules(0)));
@@ -235,4 +225,59 @@ async fn a_node_that_is_stuck_is_told_in_time_however_many_ask() {
     assert!(began.elapsed() < Duration::from_millis(2100));
     let stuck = "[-]manager failed: no answer within 2 s\nreadyz check failed\n";
     assert_eq!(health.ready().await.to_string(), stuck);
+}
+
+/// Counts how often it is asked.
+#[derive(Clone)]
+struct Counted(Node, Arc<AtomicUsize>);
+
+impl Subject for Counted {
+    const STEERS: bool = false;
+
+    async fn condition(&self) -> Option<Condition> {
+        self.1.fetch_add(1, Ordering::SeqCst);
+        self.0.condition().await
+    }
+
+    fn changes(&self) -> ConditionChanges {
+        self.0.condition_changes()
+    }
+}
+
+#[tokio::test]
+async fn a_node_is_looked_at_when_something_has_changed_and_else_never() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("peers");
+    fs::write(&path, "a@127.0.0.1\n").unwrap();
+    let a = member("a@127.0.0.1", Some(written(&path))).await;
+    let health = Arc::new(Health::new(rules(1)));
+    let following = Arc::clone(&health);
+    let following = tokio::spawn(async move { following.follow().await });
+    let asked = Arc::new(AtomicUsize::new(0));
+    health.running(Counted(a.clone(), Arc::clone(&asked)));
+    let asked = || asked.load(Ordering::SeqCst);
+    let until = async |done: &dyn Fn() -> bool| {
+        let waiting = async {
+            while !done() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, waiting).await.unwrap();
+    };
+    let alone = "[+]manager ok\n[+]draining ok\n[+]topology web ok\n\
+        [-]peers failed: 0 of 1 are connected\nreadyz check failed\n";
+    becomes(&health, alone).await;
+    // The file is read ten times a second all the while.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let before = asked();
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert_eq!(asked(), before);
+    assert!(!*locked(&health.was_ready));
+    let b = member("b@127.0.0.1", None).await;
+    fs::write(&path, format!("b@127.0.0.1 127.0.0.1:{}\n", b.port())).unwrap();
+    until(&|| *locked(&health.was_ready)).await;
+    b.shutdown().await;
+    until(&|| !*locked(&health.was_ready)).await;
+    a.shutdown().await;
+    following.abort();
 }

@@ -3,12 +3,13 @@
 use std::net::Ipv4Addr;
 use std::time::Instant;
 
-use enmesh::{Condition, Cookie, EpmdMode, Node};
+use enmesh::{Cookie, EpmdMode, Node};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinHandle;
 
 use super::*;
 use crate::report::Rules;
+use crate::subject::Stuck;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -188,18 +189,6 @@ async fn clients_that_hold_on_to_their_connections_keep_nobody_out() {
         assert!(end.is_ok(), "a connection stays open");
     }
     bench.end().await;
-}
-
-/// Says that it was asked, and never answers.
-#[derive(Clone)]
-struct Stuck;
-
-impl Subject for Stuck {
-    const STEERS: bool = false;
-
-    async fn condition(&self) -> Option<Condition> {
-        std::future::pending().await
-    }
 }
 
 #[tokio::test]
