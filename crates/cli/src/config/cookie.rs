@@ -110,7 +110,7 @@ fn read_cookie(path: &Path) -> Result<Cookie, String> {
     }
     let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
     let cookie = Cookie::new(bytes).map_err(|error| error.to_string())?;
-    if is_open_to_others(&metadata) {
+    if is_open_to_others(&metadata, path) {
         tracing::warn!(
             file = %path.display(),
             hint = "chmod 600; of a mounted Secret, defaultMode 0400 and fsGroup",
@@ -121,25 +121,30 @@ fn read_cookie(path: &Path) -> Result<Cookie, String> {
 }
 
 #[cfg(unix)]
-fn is_open_to_others(metadata: &Metadata) -> bool {
+fn is_open_to_others(metadata: &Metadata, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
 
-    is_open(
-        metadata.mode(),
-        metadata.uid(),
-        rustix::process::geteuid().as_raw(),
-    )
+    let is_ours = metadata.uid() == rustix::process::geteuid().as_raw();
+    is_open(metadata.mode(), is_ours && !is_mounted(path))
 }
 
-/// A file that is not ours we read by our group, as a Secret that Kubernetes mounts for `fsGroup`: then that is no fault.
+/// A file that is not ours we read by our group, and one that is mounted has the group of `fsGroup`, whose right Kubernetes adds
+/// for everybody in the pod, whoever we are: then that is no fault.
 #[cfg(unix)]
-fn is_open(mode: u32, owner: u32, reader: u32) -> bool {
-    let needed = if owner == reader { 0o700 } else { 0o740 };
+fn is_open(mode: u32, is_ours_alone: bool) -> bool {
+    let needed = if is_ours_alone { 0o700 } else { 0o740 };
     mode & 0o777 & !needed != 0
 }
 
+/// Whether Kubernetes has put it there: of a mounted Secret every file leads over `..data`.
+#[cfg(unix)]
+fn is_mounted(path: &Path) -> bool {
+    let beside = path.with_file_name("..data");
+    beside.symlink_metadata().is_ok()
+}
+
 #[cfg(not(unix))]
-fn is_open_to_others(_: &Metadata) -> bool {
+fn is_open_to_others(_: &Metadata, _: &Path) -> bool {
     false
 }
 
@@ -191,17 +196,41 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn only_its_owner_or_the_group_that_must_read_it_may_read_it() {
-        for (mode, owner, reader, expected) in [
-            (0o100_600, 1_000, 1_000, false),
-            (0o100_640, 1_000, 1_000, true),
-            (0o100_644, 1_000, 1_000, true),
+        for (mode, is_ours_alone, expected) in [
+            (0o100_600, true, false),
+            (0o100_640, true, true),
+            (0o100_644, true, true),
             // A Secret with defaultMode 0400, for a pod with fsGroup, and one with the default of 0644.
-            (0o100_440, 0, 65_532, false),
-            (0o100_644, 0, 65_532, true),
-            (0o100_460, 0, 65_532, true),
+            (0o100_440, false, false),
+            (0o100_644, false, true),
+            (0o100_460, false, true),
         ] {
-            assert_eq!(is_open(mode, owner, reader), expected, "{mode:o}");
+            assert_eq!(is_open(mode, is_ours_alone), expected, "{mode:o}");
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn of_a_mounted_secret_the_group_may_read_it_also_where_it_is_ours() {
+        use std::fs::Permissions;
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("cookie");
+        std::fs::write(&path, "secret").unwrap();
+        let is_open = || is_open_to_others(&std::fs::metadata(&path).unwrap(), &path);
+        std::fs::set_permissions(&path, Permissions::from_mode(0o440)).unwrap();
+        assert!(is_open());
+        // As the kubelet lays a Secret out.
+        let data = directory.path().join("..2026_01_01");
+        std::fs::create_dir(&data).unwrap();
+        std::fs::rename(&path, data.join("cookie")).unwrap();
+        let link = std::os::unix::fs::symlink::<&str, _>;
+        link("..2026_01_01", directory.path().join("..data")).unwrap();
+        link("..data/cookie", path.clone()).unwrap();
+        assert!(!is_open());
+        std::fs::set_permissions(&path, Permissions::from_mode(0o444)).unwrap();
+        assert!(is_open());
     }
 
     #[test]
