@@ -42,7 +42,33 @@ pub(crate) fn pure_crates(root: &Path) -> impl Iterator<Item = &'static str> {
 
 /// Every Rust file of the repository, relative to `root`, sorted.
 pub(crate) fn rust_files(root: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let mut open = vec![root.join("crates"), root.join("fuzz")];
+    files(root, &["crates", "fuzz"], "rs")
+}
+
+/// Every page of the repository, relative to `root`, sorted.
+pub(crate) fn pages(root: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut pages = files(
+        root,
+        &["crates", "deploy", "docs", "examples", "fuzz"],
+        "md",
+    )?;
+    for entry in fs::read_dir(root)? {
+        let name = PathBuf::from(entry?.file_name());
+        if is_called(&name, "md") {
+            pages.push(name);
+        }
+    }
+    pages.sort();
+    Ok(pages)
+}
+
+fn is_called(path: &Path, extension: &str) -> bool {
+    path.extension().is_some_and(|found| found == extension)
+}
+
+/// What is in these folders of `root` and ends like this.
+fn files(root: &Path, folders: &[&str], extension: &str) -> anyhow::Result<Vec<PathBuf>> {
+    let mut open: Vec<_> = folders.iter().map(|folder| root.join(folder)).collect();
     let mut files = Vec::new();
     while let Some(directory) = open.pop() {
         let Ok(entries) = fs::read_dir(&directory) else {
@@ -55,7 +81,7 @@ pub(crate) fn rust_files(root: &Path) -> anyhow::Result<Vec<PathBuf>> {
                 if entry.file_name() != "target" {
                     open.push(path);
                 }
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
+            } else if is_called(&path, extension) {
                 files.push(path.strip_prefix(root)?.to_owned());
             }
         }
@@ -78,5 +104,13 @@ mod tests {
     fn this_very_file_is_seen() {
         let files = rust_files(&root()).unwrap();
         assert!(files.contains(&PathBuf::from("crates/xtask/src/repository.rs")));
+    }
+
+    #[test]
+    fn pages_are_seen_in_every_folder() {
+        let pages = pages(&root()).unwrap();
+        for page in ["README.md", "docs/discovery/dns.md"] {
+            assert!(pages.contains(&PathBuf::from(page)), "{page}");
+        }
     }
 }

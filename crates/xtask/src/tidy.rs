@@ -3,6 +3,7 @@
 mod arrows;
 mod cases;
 mod layout;
+mod links;
 mod source;
 
 use std::fmt;
@@ -58,6 +59,7 @@ fn check(root: &Path) -> anyhow::Result<Vec<Finding>> {
     let mut findings = arrows::check(root)?;
     findings.extend(cases::check(root)?);
     findings.extend(layout::check(root)?);
+    findings.extend(links::check(root)?);
     findings.extend(source::check(root)?);
     findings.sort();
     findings.dedup();
