@@ -4,6 +4,8 @@
 //! `cargo xtask bench --discovery`; needs root, for a cluster. `--rounds` says how often an address is added, `--idle` for
 //! how many seconds idle nodes are watched.
 
+#[path = "discovery/arguments.rs"]
+mod arguments;
 #[path = "discovery/client.rs"]
 mod client;
 
@@ -12,7 +14,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use enmesh::{Cookie, EpmdMode, Event, Node, NodeName};
 use enmesh_interop::{Access, Cluster};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -42,7 +44,7 @@ struct Settings {
 }
 
 fn main() -> Result<()> {
-    let settings = Settings::parse(std::env::args().skip(1))?;
+    let settings = Settings::parse()?;
     match std::env::var(INSIDE) {
         Ok(files) => {
             let (admin, nodes) = files.split_once(':').context("two kubeconfigs")?;
@@ -57,23 +59,19 @@ fn main() -> Result<()> {
 }
 
 impl Settings {
-    fn parse(arguments: impl Iterator<Item = String>) -> Result<Self> {
+    fn parse() -> Result<Self> {
         let mut settings = Self {
             rounds: 30,
             idle: Duration::from_secs(600),
         };
-        // cargo adds a flag of its own to what it runs.
-        let mut arguments = arguments.filter(|argument| argument != "--bench");
-        while let Some(flag) = arguments.next() {
-            let value = arguments
-                .next()
-                .with_context(|| format!("{flag} needs a value"))?;
-            match flag.as_str() {
+        arguments::each(|flag, value| {
+            match flag {
                 "--rounds" => settings.rounds = value.parse()?,
                 "--idle" => settings.idle = Duration::from_secs(value.parse()?),
-                _ => bail!("{flag} is not understood"),
+                _ => return Ok(false),
             }
-        }
+            Ok(true)
+        })?;
         ensure!((1..=100).contains(&settings.rounds), "1 to 100 rounds");
         Ok(settings)
     }

@@ -4,6 +4,8 @@
 //! times: its peers miss it, and the pod that the Deployment makes in its place joins them. Beside it some members idle, and what
 //! they ask is counted by the API server's audit log and in the pods' own networks.
 
+#[path = "discovery/arguments.rs"]
+mod arguments;
 #[path = "discovery/client.rs"]
 mod client;
 #[path = "kubernetes/idle.rs"]
@@ -20,7 +22,7 @@ mod watch;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, ensure};
 use enmesh_interop::{Cluster, Names};
 
 use crate::idle::Idle;
@@ -81,7 +83,7 @@ fn main() -> Result<()> {
             .build()?;
         return runtime.block_on(watch::tell(Path::new(&kubeconfig)));
     }
-    let settings = Settings::parse(std::env::args().skip(1))?;
+    let settings = Settings::parse()?;
     let deadline = Instant::now() + BUDGET;
     let cluster = Cluster::start()?;
     // SRV records then name what `Names::Srv` calls the nodes.
@@ -105,20 +107,15 @@ fn main() -> Result<()> {
 }
 
 impl Settings {
-    fn parse(arguments: impl Iterator<Item = String>) -> Result<Self> {
+    fn parse() -> Result<Self> {
         let mut settings = Self {
             rounds: 5,
             sizes: vec![3, 10, 30],
             lookups: LOOKUPS.to_vec(),
             idle: Duration::from_secs(IDLE),
         };
-        // cargo adds a flag of its own to what it runs.
-        let mut arguments = arguments.filter(|argument| argument != "--bench");
-        while let Some(flag) = arguments.next() {
-            let value = arguments
-                .next()
-                .with_context(|| format!("{flag} needs a value"))?;
-            match flag.as_str() {
+        arguments::each(|flag, value| {
+            match flag {
                 "--rounds" => settings.rounds = value.parse()?,
                 "--sizes" => {
                     let sizes = value.split(',').map(str::parse);
@@ -126,18 +123,15 @@ impl Settings {
                 }
                 "--rows" => {
                     let words: Vec<&str> = value.split(',').collect();
-                    settings
-                        .lookups
-                        .retain(|lookup| words.contains(&lookup.word));
-                    ensure!(
-                        settings.lookups.len() == words.len(),
-                        "{value}: a lookup is unknown"
-                    );
+                    let is_wanted = |lookup: &Lookup| words.contains(&lookup.word);
+                    settings.lookups.retain(is_wanted);
+                    ensure!(settings.lookups.len() == words.len(), "a lookup is unknown");
                 }
                 "--idle" => settings.idle = Duration::from_secs(value.parse()?),
-                _ => bail!("{flag} is not understood"),
+                _ => return Ok(false),
             }
-        }
+            Ok(true)
+        })?;
         ensure!((1..=20).contains(&settings.rounds), "1 to 20 rounds");
         ensure!(
             settings.sizes.iter().all(|size| (2..=50).contains(size)),
