@@ -1,15 +1,14 @@
 //! `enmesh agent`: steers a BEAM node that runs beside us, until a signal.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
 
 use clap::Args;
 use enmesh::{EpmdMode, NodeName, Steering};
 use enmesh_agent::{Agent, AgentBuilder};
 
 use crate::config::{
-    ConfigError, ConfigErrors, CookieSource, Environment, Flags, Layer, Origin, RunConfig,
-    load_cookie,
+    ConfigError, ConfigErrors, CookieSource, Environment, Flags, Layer, NameFlags, Origin,
+    ReachFlags, RunConfig, WatchFlags, load_cookie,
 };
 use crate::exit::Failure;
 use crate::http::Http;
@@ -18,6 +17,32 @@ use crate::service;
 
 /// What `agent` takes. Values stay texts here: flags, environment and file are parsed on one road.
 #[derive(Args, Debug)]
+#[command(
+    mut_arg("name", |arg| arg.long("node").visible_alias("name").help(
+        "The full name of the node that is steered, as in web@10.1.2.3 [default: RELEASE_NODE]"
+    )),
+    mut_arg("name_mode", |arg| arg.help(
+        "Make the part of the name after the @ of what the pod knows of itself: ip, dns, srv, \
+         hostname or pod; --node is the part before it then [default: whole]"
+    )),
+    mut_arg("cookie_file", |arg| arg.help("The file that holds the node's cookie")),
+    mut_arg("epmd", |arg| arg.help(
+        "none: the node listens on --dist-port and epmd knows nothing of it; else epmd is asked"
+    )),
+    mut_arg("epmd_port", |arg| arg.help("The port of epmd [default: 4369]")),
+    mut_arg("dist_port", |arg| arg.help(
+        "The port that the node listens on, where there is no epmd"
+    )),
+    mut_arg("net_ticktime", |arg| arg.help(
+        "After how many seconds a silent node is taken for dead [default: 60]"
+    )),
+    mut_arg("tls_cert_file", |arg| arg.help(
+        "Our certificate: we talk to the node over TLS then, as with -proto_dist inet_tls"
+    )),
+    mut_arg("tls_ca_file", |arg| arg.help(
+        "The certificates of the authorities that sign the node's"
+    )),
+)]
 #[command(after_help = "\
 The node needs no code for it: the agent is a hidden neighbour, which listens nowhere and is in no
 epmd. It looks for the node on loopback, then at --pod-ip, then where its name says, and waits for it
@@ -38,73 +63,19 @@ Examples:
 
 Exit codes: 0 ended by a signal, 64 wrong usage, 78 wrong configuration, 1 anything else.")]
 pub(crate) struct AgentOptions {
-    /// The configuration file.
-    #[arg(long, value_name = "FILE", env = "ENMESH_CONFIG")]
-    config: Option<PathBuf>,
-    /// The full name of the node that is steered, as in web@10.1.2.3 [default: RELEASE_NODE].
-    #[arg(long, visible_alias = "name", value_name = "NAME")]
-    node: Option<String>,
-    /// Make the part of the name after the @ of what the pod knows of itself: ip, dns, srv, hostname
-    /// or pod; --node is the part before it then [default: whole].
-    #[arg(long, value_name = "MODE")]
-    name_mode: Option<String>,
-    /// The headless Service that the pod belongs to, for the modes srv, hostname and pod [default:
-    /// SERVICE_NAME].
-    #[arg(long, value_name = "NAME")]
-    service: Option<String>,
+    #[command(flatten)]
+    name: NameFlags,
     /// The address of the pod, where the node is if not on loopback [default: POD_IP].
     #[arg(long, value_name = "ADDR")]
     pod_ip: Option<IpAddr>,
-    /// The file that holds the node's cookie.
-    #[arg(long, value_name = "FILE")]
-    cookie_file: Option<String>,
-    /// none: the node listens on --dist-port and epmd knows nothing of it; else epmd is asked.
-    #[arg(long, value_name = "MODE")]
-    epmd: Option<String>,
-    /// The port of epmd [default: 4369].
-    #[arg(long, value_name = "PORT")]
-    epmd_port: Option<String>,
-    /// The port that the node listens on, where there is no epmd.
-    #[arg(long, value_name = "PORT")]
-    dist_port: Option<String>,
-    /// After how many seconds a silent node is taken for dead [default: 60].
-    #[arg(long, value_name = "S")]
-    net_ticktime: Option<String>,
-    /// Our certificate: we talk to the node over TLS then, as with -proto_dist inet_tls.
-    #[arg(long, value_name = "FILE")]
-    tls_cert_file: Option<String>,
-    /// The certificate's private key.
-    #[arg(long, value_name = "FILE")]
-    tls_key_file: Option<String>,
-    /// The certificates of the authorities that sign the node's.
-    #[arg(long, value_name = "FILE")]
-    tls_ca_file: Option<String>,
-    /// Where peers come from, as key=value pairs; may be repeated, and replaces the file's.
-    #[arg(long, value_name = "'strategy=… key=value …'")]
-    topology: Vec<String>,
-    /// Serve /livez and /readyz over HTTP here, as in 10.0.0.1:9369 [default: nowhere].
-    #[arg(long, value_name = "ADDR:PORT")]
-    http_listen: Option<String>,
-    /// How many peers must be connected for us to be ready [default: 0].
-    #[arg(long, value_name = "N")]
-    min_peers: Option<String>,
-    /// When the link of a peer that left every topology is closed: never, grace (after 15 s) or
-    /// immediate [default: never].
-    #[arg(long, value_name = "WHEN")]
-    prune: Option<String>,
+    #[command(flatten)]
+    reach: ReachFlags,
+    #[command(flatten)]
+    watch: WatchFlags,
     /// What becomes of the node's links when it is about to end: stay or disconnect
     /// [default: stay].
     #[arg(long, value_name = "WHAT")]
     on_leave: Option<String>,
-    /// A command that is run for each node that comes or goes.
-    #[arg(long, value_name = "COMMAND")]
-    on_event: Option<String>,
-    /// How the log on stderr looks: text or json [default: text].
-    #[arg(long, value_name = "FORMAT")]
-    log_format: Option<String>,
-    /// The least severe level that is logged: error, warn, info, debug or trace [default: info].
-    #[arg(long, value_name = "LEVEL")]
-    log_level: Option<String>,
 }
 
 impl AgentOptions {
@@ -112,43 +83,28 @@ impl AgentOptions {
     fn read(&self, environment: &Environment) -> Result<RunConfig, ConfigErrors> {
         let flags = Flags {
             settings: self.layer(),
-            topologies: &self.topology,
+            topologies: self.watch.topologies(),
             cookies: &[],
         };
         let with_address = self
             .pod_ip
             .map(|address| environment.clone().with("POD_IP", address.to_string()));
         let environment = with_address.as_ref().unwrap_or(environment);
-        flags.read(self.config.as_deref(), environment)
+        flags.read(self.name.config(), environment)
     }
 
     fn layer(&self) -> Layer {
-        Flags::layer([
-            ("name", &self.node),
-            ("name_mode", &self.name_mode),
-            ("service", &self.service),
-            ("cookie_file", &self.cookie_file),
-            ("epmd", &self.epmd),
-            ("epmd_port", &self.epmd_port),
-            ("dist_port", &self.dist_port),
-            ("net_ticktime", &self.net_ticktime),
-            ("tls.cert_file", &self.tls_cert_file),
-            ("tls.key_file", &self.tls_key_file),
-            ("tls.ca_file", &self.tls_ca_file),
-            ("http.listen", &self.http_listen),
-            ("min_peers", &self.min_peers),
-            ("prune", &self.prune),
-            ("on_leave", &self.on_leave),
-            ("on_event", &self.on_event),
-            ("log_format", &self.log_format),
-            ("log_level", &self.log_level),
-        ])
+        let mut layer = self.name.layer();
+        layer.extend(self.reach.layer());
+        layer.extend(self.watch.layer());
+        layer.extend(Flags::layer([("on_leave", &self.on_leave)]));
+        layer
     }
 }
 
 /// Steers the node until a signal has ended us.
 pub(crate) fn run(options: &AgentOptions, environment: &Environment) -> Result<(), Failure> {
-    let seen = Seen::look(options.config.as_deref());
+    let seen = Seen::look(options.name.config());
     let config = options.read(environment)?;
     let say = |failure: &Failure| tracing::error!(error = %failure, "agent failed");
     service::serve(config, say, async |config| {

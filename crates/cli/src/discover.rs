@@ -7,7 +7,6 @@ mod print;
 mod stdout;
 mod watch;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -16,7 +15,7 @@ use enmesh_identity::NodeName;
 use enmesh_membership::TopologyName;
 
 use crate::arguments::patience;
-use crate::config::{Environment, Flags, Layer};
+use crate::config::{Environment, Flags, Layer, NameFlags};
 use crate::exit::Failure;
 use crate::log;
 use crate::runtime;
@@ -30,6 +29,10 @@ const DEFAULT_NAME: &str = "enmesh@127.0.0.1";
 
 /// What `discover` takes.
 #[derive(Args, Debug)]
+#[command(mut_arg("name", |arg| arg.help(
+    "Whom to look as: strategies take first and host parts of names from it where they are not \
+     told, and leave it out of what they find [default: enmesh@127.0.0.1]"
+)))]
 #[command(after_help = "\
 Looks who belongs to the cluster and connects to nobody. TOPOLOGY is what `run --topology` takes,
 or the name of a topology of the --config file; without one, all of the file's are asked. The
@@ -55,21 +58,8 @@ pub(crate) struct DiscoverOptions {
     /// Where peers come from, as key=value pairs, or a topology of the file; several are merged.
     #[arg(value_name = "TOPOLOGY")]
     topologies: Vec<String>,
-    /// The configuration file.
-    #[arg(long, value_name = "FILE", env = "ENMESH_CONFIG")]
-    config: Option<PathBuf>,
-    /// Whom to look as: strategies take first and host parts of names from it where they are not
-    /// told, and leave it out of what they find [default: enmesh@127.0.0.1].
-    #[arg(long, value_name = "NAME")]
-    name: Option<String>,
-    /// Make the part of the name after the @ of what the pod knows of itself: ip, dns, srv, hostname
-    /// or pod; --name is the part before it then [default: whole].
-    #[arg(long, value_name = "MODE")]
-    name_mode: Option<String>,
-    /// The headless Service that the pod belongs to, for the modes srv, hostname and pod [default:
-    /// SERVICE_NAME].
-    #[arg(long, value_name = "NAME")]
-    service: Option<String>,
+    #[command(flatten)]
+    name: NameFlags,
     /// The port of epmd, here and at the peers [default: 4369].
     #[arg(long, value_name = "PORT")]
     epmd_port: Option<String>,
@@ -113,14 +103,13 @@ struct Asked {
 impl DiscoverOptions {
     fn layer(&self) -> Layer {
         let log_level = Some(self.log_level.clone());
-        Flags::layer([
-            ("name", &self.name),
-            ("name_mode", &self.name_mode),
-            ("service", &self.service),
+        let mut layer = self.name.layer();
+        layer.extend(Flags::layer([
             ("epmd_port", &self.epmd_port),
             ("log_format", &self.log_format),
             ("log_level", &log_level),
-        ])
+        ]));
+        layer
     }
 
     /// Whether the topologies are names of those of the file; strings have an equals sign.
@@ -150,7 +139,7 @@ pub(crate) fn run(options: &DiscoverOptions, environment: &Environment) -> Resul
         topologies: strings,
         cookies: &[],
     };
-    let config = flags.read(options.config.as_deref(), environment)?;
+    let config = flags.read(options.name.config(), environment)?;
     let names = if are_names {
         options.topologies.as_slice()
     } else {

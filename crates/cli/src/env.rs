@@ -3,17 +3,38 @@
 mod release;
 mod shell;
 
-use std::path::PathBuf;
-
 use clap::{Args, ValueEnum};
 use enmesh::EpmdMode;
 
-use crate::config::{ConfigError, ConfigErrors, Environment, Flags, Layer, RunConfig, load_cookie};
+use crate::config::{
+    ConfigError, ConfigErrors, Environment, Flags, Layer, NameFlags, ReachFlags, RunConfig,
+    load_cookie,
+};
 use crate::exit::Failure;
 use release::{Ports, Release};
 
 /// What `env` takes.
 #[derive(Args, Debug)]
+#[command(
+    mut_arg("config", |arg| arg.help("The configuration file of the agent beside the release")),
+    mut_arg("name", |arg| arg.help(
+        "The part of the name before the @ [default: ENMESH_NAME, RELEASE_NAME]"
+    )),
+    mut_arg("name_mode", |arg| arg.long("mode").visible_alias("name-mode").help(
+        "How the part of the name after the @ is made: ip, dns, srv, hostname or pod [default: \
+         ENMESH_NAME_MODE]"
+    )),
+    mut_arg("service", |arg| arg.help(
+        "The headless Service that the pod belongs to, for the modes srv, hostname and pod \
+         [default: SERVICE_NAME; for srv and hostname, the pod's subdomain]"
+    )),
+    mut_arg("cookie_file", |arg| arg.help("The file that holds the cookie")),
+    mut_arg("epmd", |arg| arg.help(
+        "none: no epmd, every node of the cluster listens on --dist-port; else epmd is used"
+    )),
+    mut_arg("epmd_port", |arg| arg.help("The port of epmd [default: 4369]")),
+    mut_arg("dist_port", |arg| arg.help("The port to listen on [default: any free one]")),
+)]
 #[command(after_help = "\
 For rel/env.sh.eex of an Elixir release, and for the entry point of any other:
   settings=\"$(/opt/enmesh/enmesh env --mode ip --cookie-file /etc/enmesh/cookie)\" || exit 1
@@ -37,29 +58,10 @@ Examples:
 
 Exit codes: 0 printed, 64 wrong usage, 78 something is missing or wrong.")]
 pub(crate) struct EnvOptions {
-    /// The configuration file of the agent beside the release.
-    #[arg(long, value_name = "FILE", env = "ENMESH_CONFIG")]
-    config: Option<PathBuf>,
-    /// How the part of the name after the @ is made: ip, dns, srv, hostname or pod [default:
-    /// ENMESH_NAME_MODE].
-    #[arg(long, visible_alias = "name-mode", value_name = "MODE")]
-    mode: Option<String>,
-    /// The part of the name before the @ [default: ENMESH_NAME, RELEASE_NAME].
-    #[arg(long, value_name = "NAME")]
-    name: Option<String>,
-    /// The headless Service that the pod belongs to, for the modes srv, hostname and pod [default:
-    /// SERVICE_NAME; for srv and hostname, the pod's subdomain].
-    #[arg(long, value_name = "NAME")]
-    service: Option<String>,
-    /// The file that holds the cookie.
-    #[arg(long, value_name = "FILE")]
-    cookie_file: Option<String>,
-    /// none: no epmd, every node of the cluster listens on --dist-port; else epmd is used.
-    #[arg(long, value_name = "MODE")]
-    epmd: Option<String>,
-    /// The port to listen on [default: any free one].
-    #[arg(long, value_name = "PORT")]
-    dist_port: Option<String>,
+    #[command(flatten)]
+    name: NameFlags,
+    #[command(flatten)]
+    reach: ReachFlags,
     /// Run over TLS, with this file of options (-ssl_dist_optfile).
     #[arg(long, value_name = "FILE")]
     ssl_dist_optfile: Option<String>,
@@ -82,14 +84,9 @@ enum Format {
 
 impl EnvOptions {
     fn layer(&self) -> Layer {
-        Flags::layer([
-            ("name", &self.name),
-            ("name_mode", &self.mode),
-            ("service", &self.service),
-            ("cookie_file", &self.cookie_file),
-            ("epmd", &self.epmd),
-            ("dist_port", &self.dist_port),
-        ])
+        let mut layer = self.name.layer();
+        layer.extend(self.reach.layer());
+        layer
     }
 }
 
@@ -122,7 +119,7 @@ fn text(options: &EnvOptions, environment: &Environment) -> Result<String, Confi
         settings: options.layer(),
         ..Flags::default()
     };
-    let config = flags.read(options.config.as_deref(), environment)?;
+    let config = flags.read(options.name.config(), environment)?;
     let doubts = config.pod_name.iter().flat_map(|name| name.doubts());
     for doubt in doubts {
         eprintln!("enmesh: {doubt}");
@@ -164,6 +161,7 @@ fn release(
             (_, 0) => Ports::Any,
             (_, port) => Ports::Fixed(port),
         },
+        epmd_port: config.epmd_port,
         tls_options: options.ssl_dist_optfile.clone(),
     })
 }

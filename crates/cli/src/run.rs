@@ -1,12 +1,11 @@
 //! `enmesh run`: one member, until a signal.
 
-use std::path::PathBuf;
-
 use clap::Args;
 use enmesh::{Node, TlsConfig};
 
 use crate::config::{
-    ConfigError, ConfigErrors, Environment, Flags, Layer, PeerCookie, RunConfig, load_cookie,
+    ConfigError, ConfigErrors, Environment, Flags, Layer, NameFlags, PeerCookie, ReachFlags,
+    RunConfig, WatchFlags, load_cookie,
 };
 use crate::exit::Failure;
 use crate::http::Http;
@@ -35,23 +34,10 @@ Examples:
 
 Exit codes: 0 ended by a signal, 64 wrong usage, 78 wrong configuration, 1 anything else.")]
 pub(crate) struct RunOptions {
-    /// The configuration file.
-    #[arg(long, value_name = "FILE", env = "ENMESH_CONFIG")]
-    config: Option<PathBuf>,
-    /// Our full name, as in app@10.0.0.1.
-    #[arg(long, value_name = "NAME")]
-    name: Option<String>,
-    /// Make the part of the name after the @ of what the pod knows of itself: ip, dns, srv, hostname
-    /// or pod; --name is the part before it then [default: whole].
-    #[arg(long, value_name = "MODE")]
-    name_mode: Option<String>,
-    /// The headless Service that the pod belongs to, for the modes srv, hostname and pod [default:
-    /// SERVICE_NAME].
-    #[arg(long, value_name = "NAME")]
-    service: Option<String>,
-    /// The file that holds the cluster's cookie.
-    #[arg(long, value_name = "FILE")]
-    cookie_file: Option<String>,
+    #[command(flatten)]
+    name: NameFlags,
+    #[command(flatten)]
+    reach: ReachFlags,
     /// Another cookie for one peer, from a file; may be repeated.
     #[arg(long, value_name = "NODE=FILE")]
     cookie_for: Vec<String>,
@@ -65,67 +51,24 @@ pub(crate) struct RunOptions {
     /// BEAM nodes list us in nodes(hidden) only.
     #[arg(long)]
     hidden: bool,
-    /// system: use the epmd there is; embedded: take over when there is none; none: every node of
-    /// the cluster listens on --dist-port [default: embedded].
-    #[arg(long, value_name = "MODE")]
-    epmd: Option<String>,
-    /// The port of epmd, here and at the peers [default: 4369].
-    #[arg(long, value_name = "PORT")]
-    epmd_port: Option<String>,
-    /// The port to listen on, 0 meaning any free one [default: 0].
-    #[arg(long, value_name = "PORT")]
-    dist_port: Option<String>,
     /// The address to listen on [default: all of this host].
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
-    /// After how many seconds a silent peer is taken for dead [default: 60].
-    #[arg(long, value_name = "S")]
-    net_ticktime: Option<String>,
-    /// How many ticks there are in that time [default: 4].
+    /// How many ticks there are in the time of --net-ticktime [default: 4].
     #[arg(long, value_name = "N")]
     net_tickintensity: Option<String>,
     /// When a message to a node that is not connected connects it: always, once or never
     /// [default: always].
     #[arg(long, value_name = "WHEN")]
     dist_auto_connect: Option<String>,
-    /// Our certificate: every link runs over TLS then, as with -proto_dist inet_tls.
-    #[arg(long, value_name = "FILE")]
-    tls_cert_file: Option<String>,
-    /// The certificate's private key.
-    #[arg(long, value_name = "FILE")]
-    tls_key_file: Option<String>,
-    /// The certificates of the authorities that sign those of peers.
-    #[arg(long, value_name = "FILE")]
-    tls_ca_file: Option<String>,
     /// Whether peers that connect must show a certificate: true or false [default: true].
     #[arg(long, value_name = "WHETHER")]
     tls_verify_client: Option<String>,
     /// Serve a process `echo`, for trying things out.
     #[arg(long)]
     echo: bool,
-    /// Where peers come from, as key=value pairs; may be repeated, and replaces the file's.
-    #[arg(long, value_name = "'strategy=… key=value …'")]
-    topology: Vec<String>,
-    /// Serve /livez and /readyz over HTTP here, as in 10.0.0.1:9369 [default: nowhere].
-    #[arg(long, value_name = "ADDR:PORT")]
-    http_listen: Option<String>,
-    /// How many peers must be connected for us to be ready [default: 0].
-    #[arg(long, value_name = "N")]
-    min_peers: Option<String>,
-    /// When the link of a peer that left every topology is closed: never, grace (after 15 s) or
-    /// immediate [default: never].
-    #[arg(long, value_name = "WHEN")]
-    prune: Option<String>,
-    /// Run this for each node that comes or goes, with the event as JSON on its stdin: a command and
-    /// its arguments, separated by spaces, or as a list in JSON.
-    #[arg(long, value_name = "COMMAND")]
-    on_event: Option<String>,
-    /// How the log on stderr looks: text or json [default: text].
-    #[arg(long, value_name = "FORMAT")]
-    log_format: Option<String>,
-    /// The least severe level that is logged: error, warn, info, debug or trace [default: info].
-    #[arg(long, value_name = "LEVEL")]
-    log_level: Option<String>,
+    #[command(flatten)]
+    watch: WatchFlags,
     /// End when stdin is closed: whoever started us has ended then.
     #[arg(long, hide = true)]
     exit_with_stdin: bool,
@@ -136,10 +79,10 @@ impl RunOptions {
     fn read(&self, environment: &Environment) -> Result<RunConfig, ConfigErrors> {
         let flags = Flags {
             settings: self.layer(),
-            topologies: &self.topology,
+            topologies: self.watch.topologies(),
             cookies: &self.cookie_for,
         };
-        flags.read(self.config.as_deref(), environment)
+        flags.read(self.name.config(), environment)
     }
 
     fn layer(&self) -> Layer {
@@ -149,38 +92,25 @@ impl RunOptions {
             _ => None,
         };
         let echo = self.echo.then(|| "true".to_owned());
-        Flags::layer([
-            ("name", &self.name),
-            ("name_mode", &self.name_mode),
-            ("service", &self.service),
-            ("cookie_file", &self.cookie_file),
+        let mut layer = self.name.layer();
+        layer.extend(self.reach.layer());
+        layer.extend(self.watch.layer());
+        layer.extend(Flags::layer([
             ("allow", &self.allow),
             ("visible", &visible),
-            ("epmd", &self.epmd),
-            ("epmd_port", &self.epmd_port),
-            ("dist_port", &self.dist_port),
             ("listen", &self.listen),
-            ("net_ticktime", &self.net_ticktime),
             ("net_tickintensity", &self.net_tickintensity),
             ("dist_auto_connect", &self.dist_auto_connect),
             ("echo", &echo),
-            ("tls.cert_file", &self.tls_cert_file),
-            ("tls.key_file", &self.tls_key_file),
-            ("tls.ca_file", &self.tls_ca_file),
             ("tls.verify_client", &self.tls_verify_client),
-            ("http.listen", &self.http_listen),
-            ("min_peers", &self.min_peers),
-            ("prune", &self.prune),
-            ("on_event", &self.on_event),
-            ("log_format", &self.log_format),
-            ("log_level", &self.log_level),
-        ])
+        ]));
+        layer
     }
 }
 
 /// Runs a member until a signal has ended it.
 pub(crate) fn run(options: &RunOptions, environment: &Environment) -> Result<(), Failure> {
-    let seen = Seen::look(options.config.as_deref());
+    let seen = Seen::look(options.name.config());
     let config = options.read(environment)?;
     let say = |failure: &Failure| tracing::error!(error = %failure, "member failed");
     service::serve(config, say, async |config| {

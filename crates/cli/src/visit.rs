@@ -1,7 +1,6 @@
 //! A short visit to one node: what a command asks of a member or a BEAM that runs already.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -9,7 +8,9 @@ use enmesh::{Builder, ConnectError, Node, NodeName, RpcError, Term};
 use enmesh_identity::PeerAddr;
 
 use crate::agent;
-use crate::config::{ConfigErrors, Environment, Flags, RunConfig, load_cookie};
+use crate::config::{
+    ConfigErrors, Environment, Flags, NameFlags, ReachFlags, RunConfig, load_cookie,
+};
 use crate::exit::Failure;
 use crate::run::secured;
 
@@ -18,34 +19,25 @@ const ANSWER_TIME: Duration = Duration::from_secs(10);
 
 /// Which node is visited, and how it is reached.
 #[derive(Args, Debug)]
+#[command(
+    mut_arg("config", |arg| arg.help(
+        "The configuration file that the node, or its agent, runs with"
+    )),
+    mut_arg("name", |arg| arg.visible_alias("node").help(
+        "The node's full name [default: ENMESH_NAME, RELEASE_NODE or the file's name]"
+    )),
+    mut_arg("epmd", |arg| arg.help(
+        "system or embedded: ask epmd for the node's port; none: it listens on --dist-port \
+         [default: embedded]"
+    )),
+    mut_arg("epmd_port", |arg| arg.help("The port of epmd [default: 4369]")),
+    mut_arg("dist_port", |arg| arg.help("The port that the node listens on, without epmd")),
+)]
 pub(crate) struct VisitOptions {
-    /// The configuration file that the node, or its agent, runs with.
-    #[arg(long, value_name = "FILE", env = "ENMESH_CONFIG")]
-    config: Option<PathBuf>,
-    /// The node's full name [default: ENMESH_NAME, RELEASE_NODE or the file's name].
-    #[arg(long, visible_alias = "node", value_name = "NAME")]
-    name: Option<String>,
-    /// Make the part of the name after the @ of what the pod knows of itself: ip, dns, srv, hostname
-    /// or pod; --name is the part before it then [default: whole].
-    #[arg(long, value_name = "MODE")]
-    name_mode: Option<String>,
-    /// The headless Service that the pod belongs to, for the modes srv, hostname and pod [default:
-    /// SERVICE_NAME].
-    #[arg(long, value_name = "NAME")]
-    service: Option<String>,
-    /// The file that holds the cluster's cookie.
-    #[arg(long, value_name = "FILE")]
-    cookie_file: Option<String>,
-    /// system or embedded: ask epmd for the node's port; none: it listens on --dist-port [default:
-    /// embedded].
-    #[arg(long, value_name = "MODE")]
-    epmd: Option<String>,
-    /// The port of epmd [default: 4369].
-    #[arg(long, value_name = "PORT")]
-    epmd_port: Option<String>,
-    /// The port that the node listens on, without epmd.
-    #[arg(long, value_name = "PORT")]
-    dist_port: Option<String>,
+    #[command(flatten)]
+    name: NameFlags,
+    #[command(flatten)]
+    reach: ReachFlags,
 }
 
 impl VisitOptions {
@@ -55,21 +47,14 @@ impl VisitOptions {
         environment: &Environment,
         topologies: &[String],
     ) -> Result<RunConfig, Failure> {
-        let settings = Flags::layer([
-            ("name", &self.name),
-            ("name_mode", &self.name_mode),
-            ("service", &self.service),
-            ("cookie_file", &self.cookie_file),
-            ("epmd", &self.epmd),
-            ("epmd_port", &self.epmd_port),
-            ("dist_port", &self.dist_port),
-        ]);
+        let mut settings = self.name.layer();
+        settings.extend(self.reach.layer());
         let flags = Flags {
             settings,
             topologies,
             ..Flags::default()
         };
-        Ok(flags.read(self.config.as_deref(), environment)?)
+        Ok(flags.read(self.name.config(), environment)?)
     }
 }
 

@@ -5,6 +5,9 @@ use enmesh_identity::{Cookie, NameForm, NodeName};
 /// The variable whose words `elixir` hands to `erl`.
 pub(super) const ERL_OPTIONS: &str = "ELIXIR_ERL_OPTIONS";
 
+/// The variable that says at which port epmd is, to every BEAM.
+const EPMD_PORT: &str = "ERL_EPMD_PORT";
+
 /// The commands of an Elixir release that start the node itself.
 const STARTING: [&str; 4] = ["start", "start_iex", "daemon", "daemon_iex"];
 
@@ -15,6 +18,8 @@ pub(super) struct Release {
     pub(super) cookie: Option<Cookie>,
     pub(super) is_ipv6: bool,
     pub(super) ports: Ports,
+    /// Where epmd is asked, if it is.
+    pub(super) epmd_port: u16,
     /// The file with the options of TLS, if links run over it.
     pub(super) tls_options: Option<String>,
 }
@@ -55,6 +60,8 @@ impl Release {
         }
         if let Ports::Shared(port) = self.ports {
             variables.push(("ERL_DIST_PORT", port.to_string()));
+        } else if self.has_other_epmd() {
+            variables.push((EPMD_PORT, self.epmd_port.to_string()));
         }
         let words = merge(erl_options, self.arguments(starts));
         if !words.is_empty() || !erl_options.trim().is_empty() {
@@ -71,7 +78,16 @@ impl Release {
         };
         let name = vec![form.to_owned(), self.name.to_string()];
         let mut text = String::new();
-        for group in std::iter::once(name).chain(self.arguments(true)) {
+        let epmd = vec![
+            "-env".to_owned(),
+            EPMD_PORT.to_owned(),
+            self.epmd_port.to_string(),
+        ];
+        let epmd = Some(epmd).filter(|_| self.has_other_epmd());
+        for group in std::iter::once(name)
+            .chain(epmd)
+            .chain(self.arguments(true))
+        {
             text.push_str(&group.join(" "));
             text.push('\n');
         }
@@ -83,6 +99,11 @@ impl Release {
             );
         }
         text
+    }
+
+    /// Whether epmd is asked at another port than a BEAM does by itself.
+    fn has_other_epmd(&self) -> bool {
+        !matches!(self.ports, Ports::Shared(_)) && self.epmd_port != enmesh_epmd::DEFAULT_PORT
     }
 
     fn arguments(&self, starts: bool) -> Vec<Group> {

@@ -87,6 +87,18 @@ fn only_commands_that_start_the_node_get_its_port() {
 }
 
 #[test]
+fn another_port_of_epmd_is_told_to_every_command() {
+    let node = "RELEASE_DISTRIBUTION=name\nRELEASE_NODE=web@10.1.2.3\n";
+    let other = "--mode ip --name web --epmd-port 4370";
+    let variable = format!("{node}ERL_EPMD_PORT=4370\n");
+    check(&format!("{other} --format env"), &[], &variable);
+    let words = "--mode ip --name web --format env";
+    check(words, &[("ENMESH_EPMD_PORT", "4370")], &variable);
+    let argument = "-name web@10.1.2.3\n-env ERL_EPMD_PORT 4370\n";
+    check(&format!("{other} --format vm.args"), &[], argument);
+}
+
+#[test]
 fn options_of_the_user_stay_and_ours_stand_there_once() {
     let options = |words: &str, before: &str, command: &str| {
         let variables = [("ELIXIR_ERL_OPTIONS", before), ("RELEASE_COMMAND", command)];
