@@ -41,7 +41,7 @@ pub use image_check::CheckedImage;
 pub use pod::Pod;
 pub use replay::{Lived, Nodes, Rest, ensure_follows};
 pub use run::runs_directory;
-pub use scenarios::{Scenario, full, scenarios};
+pub use scenarios::{Scenario, full, scenarios, scenarios_at_once};
 pub use testimony::{Change, Life, Line, NodeLog};
 pub use witness::Witness;
 pub use workload::{Kind, Names, Workload};

@@ -30,7 +30,7 @@ pub use kube::{
     Access, Architecture, Case, Change, CheckedImage, Cluster, Crew, Deployment, FaultLogs, Image,
     Kind, Layer, Life, Lifetime, Line, Lived, Names, NodeLog, Nodes, Pod, Rest, Scenario, Story,
     Witness, Workload, build_helm, build_kube, down, ensure_debian_packages, ensure_follows,
-    ensure_programs, full, runs_directory, scenarios,
+    ensure_programs, full, runs_directory, scenarios, scenarios_at_once,
 };
 pub use member_log::MemberLog;
 pub use mix_release::MixRelease;

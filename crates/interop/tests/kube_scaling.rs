@@ -9,8 +9,8 @@ use enmesh_interop::{Case, Cluster, Life, Rest, Story, ensure_follows};
 
 use stage::Stage;
 
-/// How many cases run side by side: ten pods each, of the 110 that a node may have.
-const AT_ONCE: usize = 4;
+/// How many cases run side by side: ten pods each, of the 250 that the node may have.
+const AT_ONCE: usize = 5;
 /// The story, but for its first number.
 const STEPS: [u32; 3] = [3, 10, 2];
 

@@ -127,7 +127,7 @@ impl Case {
     }
 
     /// About how long it keeps a processor busy, beside the others.
-    fn cost(&self) -> usize {
+    pub fn cost(&self) -> usize {
         let pods = match self.story {
             Story::Scaling => 10,
             Story::Update | Story::Restart => 6,

@@ -38,6 +38,15 @@ const SIDE_BY_SIDE: usize = 6;
 ///
 /// When any has failed, with the names of all that have.
 pub fn scenarios(cluster: &Cluster, all: &[Scenario<'_>]) {
+    scenarios_at_once(cluster, SIDE_BY_SIDE, all);
+}
+
+/// The same, so many side by side.
+///
+/// # Panics
+///
+/// As [`scenarios`] does.
+pub fn scenarios_at_once(cluster: &Cluster, at_once: usize, all: &[Scenario<'_>]) {
     let next = AtomicUsize::new(0);
     let picked = std::env::var(PICKED_VARIABLE).ok();
     let teller = || {
@@ -54,7 +63,7 @@ pub fn scenarios(cluster: &Cluster, all: &[Scenario<'_>]) {
         failures
     };
     let failures: Vec<String> = thread::scope(|scope| {
-        let tellers: Vec<_> = (0..SIDE_BY_SIDE).map(|_| scope.spawn(teller)).collect();
+        let tellers: Vec<_> = (0..at_once).map(|_| scope.spawn(teller)).collect();
         let ended = tellers.into_iter().map(|teller| teller.join());
         ended
             .flat_map(|failures| failures.expect("a story's panic is caught"))

@@ -119,11 +119,12 @@ pub(crate) fn a_history_that_is_gone(
     let asleep = FaultLogs::of_pod(sleeper)?;
     sleeper.freeze("enmesh")?;
     outage.begin()?;
-    outage.end()?;
+    let back = outage.end()?;
     // Something new in the slice, and no way back to what was before it.
     let third = Workload::new("third", Kind::Member).group("web");
     third.args(patient).start(cluster, namespace)?;
     let revision = compact(cluster)?;
+    awake.well(back, HEALED)?;
     let log = sleeper.log()?;
     let mark = log.mark();
     sleeper.thaw("enmesh")?;

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::Result;
 use enmesh_interop::{
     Case, Cluster, Crew, Deployment, Kind, Life, Otp, Rest, Story, Witness, Workload, full,
-    poll_until, scenarios,
+    poll_until, scenarios_at_once,
 };
 
 /// By when every log says that the cluster is whole, with both cores busy: DNS answers change when their TTL is over.
@@ -149,12 +149,19 @@ fn ensure_calm(life: &Life) -> Result<()> {
         let is_calm = !matches!(record["level"].as_str(), Some("WARN" | "ERROR"));
         let message = record["message"].as_str().unwrap_or_default();
         anyhow::ensure!(
-            is_calm || EXPECTED.contains(&message),
+            is_calm || EXPECTED.contains(&message) || is_early(record),
             "{} complains: {record}",
             life.pod
         );
     }
     Ok(())
+}
+
+/// DNS has no name yet for a Service whose first pod has just begun.
+fn is_early(record: &serde_json::Value) -> bool {
+    let message = "topology cannot be read; its last good answer stays in force";
+    let by_dns = ["kubernetes_dns", "kubernetes_dns_srv"].map(|source| record["source"] == source);
+    by_dns.contains(&true) && record["message"] == message && record["peers"] == 0
 }
 
 /// Each workload's part of all pods; the first has one more where they cannot be equal.
@@ -182,6 +189,8 @@ pub(crate) fn play(
     if let Ok(part) = std::env::var(ONLY_VARIABLE) {
         cases.retain(|case| case.label().contains(&part));
     }
+    // Who takes longest begins first.
+    cases.sort_by_key(|case| std::cmp::Reverse(case.cost()));
     println!("{} cases", cases.len());
     let corefile = cluster.corefile().unwrap();
     for pod_names in [true, false] {
@@ -196,19 +205,17 @@ pub(crate) fn play(
             .filter(|case| case.pod_names == pod_names)
             .copied()
             .collect();
-        for batch in cases.chunks(at_once) {
-            let labels: Vec<String> = batch.iter().map(Case::label).collect();
-            let tell = |case: Case| {
-                let story = &story;
-                move |cluster: &Cluster, namespace: &str| story(cluster, namespace, case)
-            };
-            let tellers: Vec<_> = batch.iter().map(|case| tell(*case)).collect();
-            let all: Vec<enmesh_interop::Scenario<'_>> = labels
-                .iter()
-                .zip(&tellers)
-                .map(|(label, teller)| (label.as_str(), teller as _))
-                .collect();
-            scenarios(cluster, &all);
-        }
+        let labels: Vec<String> = cases.iter().map(Case::label).collect();
+        let tell = |case: Case| {
+            let story = &story;
+            move |cluster: &Cluster, namespace: &str| story(cluster, namespace, case)
+        };
+        let tellers: Vec<_> = cases.iter().map(|case| tell(*case)).collect();
+        let all: Vec<enmesh_interop::Scenario<'_>> = labels
+            .iter()
+            .zip(&tellers)
+            .map(|(label, teller)| (label.as_str(), teller as _))
+            .collect();
+        scenarios_at_once(cluster, at_once, &all);
     }
 }
