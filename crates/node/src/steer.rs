@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use enmesh_identity::{Creation, NodeName, PeerAddr};
 use enmesh_membership::{
@@ -22,6 +22,9 @@ use crate::sources::{Said, Sources};
 use crate::steering::OnLeave;
 use crate::topologies::TopologyCommand;
 use crate::view::Peer;
+
+/// How long a steering that is stopped waits to hear what has become of links whose holder was lost a moment ago.
+const LAST_LOOK: Duration = Duration::from_secs(1);
 
 /// Where the inputs come from.
 #[derive(Debug)]
@@ -122,7 +125,10 @@ impl<C: Connector> Steer<C> {
             // again while it was being connected is gone.
             tokio::select! {
                 biased;
-                () = inputs.stop.cancelled() => break,
+                () = inputs.stop.cancelled() => {
+                    self.look_once_more(&mut changes).await;
+                    break;
+                }
                 change = changes.next() => match change {
                     Some(change) => self.handle_change(change),
                     None => break,
@@ -162,6 +168,18 @@ impl<C: Connector> Steer<C> {
         }
         inputs.stop.cancel();
         self.tasks.shutdown().await;
+    }
+
+    /// Whoever is stopped together with the holder of the links, as the containers of a pod are, learns just then that all of them
+    /// are gone.
+    async fn look_once_more(&mut self, changes: &mut C::Changes) {
+        let until = tokio::time::Instant::now() + LAST_LOOK;
+        while self.hold.is_away && !self.ups.is_empty() {
+            match tokio::time::timeout_at(until, changes.next()).await {
+                Ok(Some(change)) => self.handle_change(change),
+                Ok(None) | Err(_) => return,
+            }
+        }
     }
 
     fn handle_change(&mut self, change: Change) {

@@ -381,6 +381,30 @@ async fn the_end_of_steering_is_no_nodedown() {
     assert_eq!(bench.fake.calls.lock().unwrap().len(), 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn who_is_stopped_just_after_its_node_still_tells_that_the_links_are_gone() {
+    for ends in [true, false] {
+        let mut bench = Bench::plain();
+        bench.tells(nobody());
+        bench.wants(&["a@h"]).await;
+        assert_eq!(bench.event().await, "+a@h");
+        bench.tells(Change::Away);
+        assert!(bench.is_quiet().await);
+        let begin = tokio::time::Instant::now();
+        bench.stop.cancel();
+        assert!(!bench.task.is_finished());
+        if ends {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            bench.tells(Change::Ended);
+            assert_eq!(bench.event().await, "-a@h connection_closed");
+        }
+        // Where nothing is heard, the links are as they were.
+        assert_eq!(bench.events.next().await, None);
+        bench.task.await.unwrap();
+        assert!(begin.elapsed() <= LAST_LOOK, "{:?}", begin.elapsed());
+    }
+}
+
 /// A goodbye for a node that goes on would have others prune it.
 #[tokio::test]
 async fn only_for_a_node_that_ends_goodbye_is_said() {
