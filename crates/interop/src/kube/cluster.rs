@@ -194,6 +194,25 @@ impl Cluster {
         Ok(())
     }
 
+    /// The same for one image under several names: a whole system is imported once, whatever runs from it.
+    pub fn ensure_image_as(&self, image: &Image, names: &[&str]) -> Result<()> {
+        let mut images = self.images.lock().unwrap_or_else(PoisonError::into_inner);
+        if names.iter().all(|name| images.contains(*name)) {
+            return Ok(());
+        }
+        let image = image.clone().named(names.first().context("it has a name")?);
+        self.import(&image)?;
+        for name in names {
+            let other = image.clone().named(name);
+            if other.whole_name() != image.whole_name() {
+                let tag = ["images", "tag", &image.whole_name(), &other.whole_name()];
+                run(self.ctr_command(tag))?;
+            }
+            images.insert((*name).to_owned());
+        }
+        Ok(())
+    }
+
     /// Makes an image known to the node. Pods need `imagePullPolicy: Never`.
     pub fn import(&self, image: &Image) -> Result<()> {
         let folder = tempfile::tempdir_in(self.run.folder())?;

@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::boot::{API, CONTROLLERS, DNS, KUBELET, PROXY, SCHEDULER};
 use super::cluster::Cluster;
 use super::pod::{Pod, pod_processes};
+use super::settings::CLUSTER_DOMAIN;
 use super::workload::Names;
 use crate::member_log::MemberLog;
 use crate::process::poll_until;
@@ -92,6 +93,20 @@ impl Cluster {
         let corefile = self.corefile()?;
         ensure!(corefile.contains("endpoint_pod_names"), "{corefile}");
         self.restart_dns(&corefile.replace("endpoint_pod_names", ""))
+    }
+
+    /// The same for these namespaces alone, which CoreDNS answers for out of blocks of their own.
+    pub fn name_pods_by_address_in(&self, namespaces: &[&str]) -> Result<()> {
+        let corefile = self.corefile()?;
+        let (_, block) = corefile
+            .split_once('{')
+            .context("the Corefile has a block")?;
+        ensure!(block.contains("endpoint_pod_names"), "{corefile}");
+        let block = block.replace("endpoint_pod_names", "");
+        let zones = namespaces
+            .iter()
+            .map(|namespace| format!("{namespace}.svc.{CLUSTER_DOMAIN}:53 {{{block}"));
+        self.restart_dns(&(corefile.clone() + &zones.collect::<String>()))
     }
 
     /// CoreDNS's configuration as it is now.

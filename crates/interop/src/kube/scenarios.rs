@@ -1,6 +1,8 @@
 //! Stories that share a cluster: side by side, each in a namespace of its own.
 
+use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
@@ -29,6 +31,10 @@ pub fn full() -> bool {
 /// How many stories run at once. Each mostly waits, but the start of its pods keeps both cores of a small machine busy, and
 /// what is too late there is no fault.
 const SIDE_BY_SIDE: usize = 6;
+
+/// When a story has failed: of how many starts of each container the log is shown, and how many lines of each.
+const LAST_STARTS: usize = 2;
+const LAST_LINES: usize = 8;
 
 /// Runs each in a namespace of its own, some side by side, and says how long it took.
 ///
@@ -101,10 +107,39 @@ fn run_one(
         Err(error) => {
             let left = ["get", "pods,events", "--output=wide", "-n", &namespace];
             let left = cluster.kubectl(left).unwrap_or_else(|why| why.to_string());
-            println!("scenario {name}: FAILED, {took:.1} s: {error:#}\n{left}");
+            let words = last_words(cluster, &namespace);
+            println!("scenario {name}: FAILED, {took:.1} s: {error:#}\n{left}\n{words}");
         }
     }
     outcome
+}
+
+/// The ends of the logs of all containers, whether they still run or not.
+fn last_words(cluster: &Cluster, namespace: &str) -> String {
+    let own = |folder: &PathBuf| {
+        let name = folder.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| name.starts_with(&format!("{namespace}_")))
+    };
+    let pods = entries(&cluster.file("pod-logs")).into_iter().filter(own);
+    let mut text = String::new();
+    for container in pods.flat_map(|pod| entries(&pod)) {
+        // Each start has a file of its own.
+        for file in entries(&container).into_iter().rev().take(LAST_STARTS) {
+            let log = fs::read(&file).unwrap_or_default();
+            let log = String::from_utf8_lossy(&log);
+            let lines: Vec<&str> = log.lines().collect();
+            let end = &lines[lines.len().saturating_sub(LAST_LINES)..];
+            text += &format!("{}:\n{}\n", file.display(), end.join("\n"));
+        }
+    }
+    text
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    paths.sort();
+    paths
 }
 
 /// What a panic says.

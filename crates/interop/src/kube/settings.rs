@@ -22,7 +22,8 @@ const POD_RANGE: &str = "10.244.0.0/24";
 const SERVICE_RANGE: &str = "10.96.0.0/16";
 const POD_RANGE_SIX: &str = "fd00:10:244::/64";
 const SERVICE_RANGE_SIX: &str = "fd00:10:96::/112";
-const CLUSTER_DOMAIN: &str = "cluster.local";
+/// What the names of Services and pods end in.
+pub(super) const CLUSTER_DOMAIN: &str = "cluster.local";
 
 /// The families of the addresses that pods and Services have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
