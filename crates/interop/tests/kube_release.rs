@@ -1,14 +1,20 @@
 //! A release of the user's own in pods of a real Kubernetes: no line about clustering in it, clustered by the native sidecar,
 //! named by `enmesh env`, which an init container has put there.
 
+#[path = "kube_release/commands.rs"]
+mod commands;
 #[path = "kube_release/example.rs"]
 mod example;
+#[path = "kube_release/plain.rs"]
+mod plain;
 
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use enmesh_interop::{
-    Cluster, Deployment, Image, Kind, MixRelease, Names, Otp, Pod, Workload, poll_until, scenarios,
+    Cluster, Deployment, Image, Kind, MixRelease, Names, Otp, Pod, Scenario, Workload, full,
+    poll_until, scenarios,
 };
 use serde_json::{Value, json};
 
@@ -29,83 +35,150 @@ enum Ports {
     Shared,
 }
 
+impl Ports {
+    const ALL: [Self; 3] = [Self::Any, Self::Fixed, Self::Shared];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Any => "any",
+            Self::Fixed => "fixed",
+            Self::Shared => "shared",
+        }
+    }
+
+    /// What the agent beside the node is told.
+    fn flags(self) -> &'static [&'static str] {
+        match self {
+            Self::Any | Self::Fixed => &[],
+            Self::Shared => &["--epmd", "none", "--dist-port", "9100"],
+        }
+    }
+
+    /// What `enmesh env` reads.
+    fn settings(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Any => &[],
+            Self::Fixed => &[("ENMESH_DIST_PORT", "9100")],
+            Self::Shared => &[("ENMESH_DIST_PORT", "9100"), ("ENMESH_EPMD", "none")],
+        }
+    }
+}
+
+/// A release that runs in pods.
+#[derive(Clone, Copy, Debug)]
+struct Shop {
+    otp: Otp,
+    names: Names,
+    ports: Ports,
+}
+
+/// Each mode, each way to listen and each OTP; all with all where everything is to be tried.
+fn table() -> Vec<Shop> {
+    let shop = |otp, names, ports| Shop { otp, names, ports };
+    if !full() {
+        return vec![
+            shop(Otp::R25, Names::Ip, Ports::Shared),
+            shop(Otp::R25, Names::Dns, Ports::Any),
+            shop(Otp::R27, Names::Srv, Ports::Fixed),
+            shop(Otp::R27, Names::Hostname, Ports::Shared),
+            shop(Otp::R25, Names::Pod, Ports::Fixed),
+        ];
+    }
+    let mut all = Vec::new();
+    for otp in [Otp::R25, Otp::R27, Otp::R29] {
+        for names in Names::ALL {
+            all.extend(Ports::ALL.map(|ports| shop(otp, names, ports)));
+        }
+    }
+    all
+}
+
 #[test]
 fn a_release_is_clustered_by_its_sidecar_alone_and_its_commands_work() {
-    let releases = [Otp::R25, Otp::R27].map(|otp| {
-        let release = MixRelease::build(otp, SHOP.as_ref()).unwrap();
-        (otp, release)
+    let shops = table();
+    let (cluster, releases, parts) = thread::scope(|scope| {
+        let cluster = scope.spawn(|| Cluster::start().unwrap());
+        let mut releases: Vec<(Otp, MixRelease)> = Vec::new();
+        for shop in &shops {
+            if releases.iter().all(|(otp, _)| *otp != shop.otp) {
+                let release = MixRelease::build(shop.otp, SHOP.as_ref()).unwrap();
+                releases.push((shop.otp, release));
+            }
+        }
+        let parts = example::Parts::build().unwrap();
+        let cluster = cluster.join().expect("its panic is told already");
+        (cluster, releases, parts)
     });
-    let cluster = Cluster::start().unwrap();
     for (otp, release) in &releases {
         let image = Image::beam(*otp).unwrap().with_root(release.root());
+        let names = [Image::beam_name(*otp), image_name(*otp)];
         cluster
-            .ensure_image(&image.named(&image_name(*otp)))
+            .ensure_image_as(&image, &names.each_ref().map(String::as_str))
             .unwrap();
     }
-    example::import(&cluster).unwrap();
-    scenarios(
-        &cluster,
-        &[
-            ("example", &|cluster, _| example::its_page_is_true(cluster)),
-            ("ip", &|cluster, namespace| {
-                let shop = start(cluster, namespace, Otp::R25, Names::Ip, Ports::Shared)?;
-                an_agent_that_dies_takes_no_link_with_it(&shop)
-            }),
-            ("dns", &|cluster, namespace| {
-                start(cluster, namespace, Otp::R25, Names::Dns, Ports::Any).map(drop)
-            }),
-            ("srv", &|cluster, namespace| {
-                start(cluster, namespace, Otp::R27, Names::Srv, Ports::Fixed).map(drop)
-            }),
-            ("hostname", &|cluster, namespace| {
-                start(cluster, namespace, Otp::R27, Names::Hostname, Ports::Shared).map(drop)
-            }),
-            ("pod", &|cluster, namespace| {
-                start(cluster, namespace, Otp::R25, Names::Pod, Ports::Fixed).map(drop)
-            }),
-        ],
-    );
+    let names: Vec<String> = shops.iter().map(Shop::name).collect();
+    let of_services: Vec<&str> = shops
+        .iter()
+        .zip(&names)
+        .filter(|(shop, _)| shop.names == Names::Srv)
+        .map(|(_, name)| name.as_str())
+        .collect();
+    cluster.name_pods_by_address_in(&of_services).unwrap();
+    let stories: Vec<_> = shops
+        .iter()
+        .map(|&shop| move |cluster: &Cluster, namespace: &str| shop.tell(cluster, namespace))
+        .collect();
+    let shops = names.iter().zip(&stories);
+    let mut all: Vec<Scenario<'_>> = shops
+        .map(|(name, story)| (name.as_str(), story as _))
+        .collect();
+    let example = |cluster: &Cluster, _: &str| example::its_page_is_true(cluster, &parts);
+    all.push(("example", &example));
+    all.push(("rebar3", &plain::as_relx_starts_it));
+    all.push(("vm-args", &plain::by_a_file_of_arguments));
+    scenarios(&cluster, &all);
 }
 
 fn image_name(otp: Otp) -> String {
     format!("enmesh-test/shop:{}", otp.release())
 }
 
-/// Two pods of the release, which are one cluster and whose commands work.
-fn start<'c>(
-    cluster: &'c Cluster,
-    namespace: &str,
-    otp: Otp,
-    names: Names,
-    ports: Ports,
-) -> Result<Deployment<'c>> {
-    let mut workload = Workload::new("shop", Kind::Steered(otp))
-        .names(names)
-        .replicas(2)
-        .patch_pods(|template| run_the_release(template, otp, names, ports));
-    if ports == Ports::Shared {
-        workload = workload.args(["--epmd", "none", "--dist-port", "9100"]);
+impl Shop {
+    fn name(&self) -> String {
+        let (names, ports, otp) = (self.names, self.ports.word(), self.otp.release());
+        format!("{names}-{ports}-{otp}")
     }
-    let shop = workload.start(cluster, namespace)?;
-    shop.wait_whole(SOON)?;
-    let pods = shop.pods()?;
-    for pod in &pods {
-        let others: Vec<_> = pods
-            .iter()
-            .filter(|other| other.name() != pod.name())
-            .collect();
-        the_vm_sees(pod, &others)?;
+
+    fn tell(self, cluster: &Cluster, namespace: &str) -> Result<()> {
+        let shop = Workload::new("shop", Kind::Steered(self.otp))
+            .names(self.names)
+            .replicas(2)
+            .args(self.ports.flags().iter().copied())
+            .patch_pods(|template| {
+                with_program(template, self.names, self.ports);
+                let container = &mut template["spec"]["containers"][0];
+                container["image"] = json!(image_name(self.otp));
+                container["command"] = json!(["/app/bin/shop", "start"]);
+            });
+        let shop = shop.start(cluster, namespace)?;
+        shop.wait_whole(SOON)?;
+        let pods = shop.pods()?;
+        let [first, second] = &pods[..] else {
+            anyhow::bail!("two pods, not {pods:?}");
+        };
+        the_vm_sees(first, second)?;
+        the_vm_sees(second, first)?;
+        commands::work(first, second, self.ports)?;
+        if self.names == Names::Ip {
+            an_agent_that_dies_takes_no_link_with_it(&shop)?;
+        }
+        Ok(())
     }
-    let [first, second] = &pods[..] else {
-        anyhow::bail!("two pods, not {pods:?}");
-    };
-    commands_work(first, second, ports)?;
-    Ok(shop)
 }
 
-/// The pod's own container runs the release; an init container puts the program there, before the
-/// sidecar starts.
-fn run_the_release(template: &mut Value, otp: Otp, names: Names, ports: Ports) {
+/// An init container puts the program into the pod's own container, before the sidecar starts; variables tell it what the
+/// node is like.
+fn with_program(template: &mut Value, names: Names, ports: Ports) {
     let spec = &mut template["spec"];
     let mount = json!({"name": "enmesh", "mountPath": "/opt/enmesh"});
     let install = json!({
@@ -123,16 +196,9 @@ fn run_the_release(template: &mut Value, otp: Otp, names: Names, ports: Ports) {
         spec["subdomain"] = json!("shop");
     }
     let container = &mut spec["containers"][0];
-    container["image"] = json!(image_name(otp));
-    container["command"] = json!(["/app/bin/shop", "start"]);
     insert(&mut container["volumeMounts"], mount);
-    let mut settings = vec![("ENMESH_NAME_MODE", names.word())];
-    match ports {
-        Ports::Any => {}
-        Ports::Fixed => settings.push(("ENMESH_DIST_PORT", "9100")),
-        Ports::Shared => settings.extend([("ENMESH_DIST_PORT", "9100"), ("ENMESH_EPMD", "none")]),
-    }
-    for (name, value) in settings {
+    let mode = [("ENMESH_NAME_MODE", names.word())];
+    for (name, value) in mode.iter().chain(ports.settings()) {
         insert(&mut container["env"], json!({"name": name, "value": value}));
     }
     if ports == Ports::Shared {
@@ -148,62 +214,24 @@ fn insert(list: &mut Value, item: Value) {
 }
 
 /// Whom the VM has reported, by its own log.
-fn the_vm_sees(pod: &Pod<'_>, others: &[&Pod<'_>]) -> Result<()> {
-    poll_until(&format!("{} sees the others", pod.node()), SOON, || {
+fn the_vm_sees(pod: &Pod<'_>, other: &Pod<'_>) -> Result<()> {
+    poll_until(&format!("{} sees the other", pod.node()), SOON, || {
         let log = pod.logs("beam")?;
-        for other in others {
-            let line = format!(" up {}", other.node());
-            ensure!(
-                log.lines().any(|it| it.ends_with(&line)),
-                "no{line} in {log}"
-            );
-        }
+        let line = format!(" up {}", other.node());
+        ensure!(
+            log.lines().any(|it| it.ends_with(&line)),
+            "no{line} in {log}"
+        );
         Ok(())
     })
-}
-
-/// `rpc`, `eval`, `pid` and `remote`, and nothing of them stays.
-fn commands_work(pod: &Pod<'_>, other: &Pod<'_>, ports: Ports) -> Result<()> {
-    let command = |words: &[&str]| {
-        let whole: Vec<_> = ["/app/bin/shop"].iter().chain(words).copied().collect();
-        pod.exec("beam", &whole)
-            .with_context(|| format!("{words:?}"))
-    };
-    let wanted = format!("{} sees {}", pod.node(), other.node());
-    let ask = r##"IO.puts("#{node()} sees #{Enum.join(Node.list(), " ")}")"##;
-    // The commands look their own node up in DNS, which may hear of it later than the agent.
-    poll_until(&wanted, SOON, || {
-        let seen = command(&["rpc", ask])?;
-        ensure!(seen.trim() == wanted, "{seen}");
-        Ok(())
-    })?;
-    let value = command(&["eval", "IO.inspect({node(), 6 * 7})"])?;
-    ensure!(value.trim() == "{:nonode@nohost, 42}", "{value}");
-    let pid = command(&["pid"])?;
-    ensure!(pid.trim().parse::<u32>().is_ok(), "{pid}");
-    // A terminal, and its user who leaves the shell by Ctrl-G and q.
-    let typed = r#"(sleep 4; echo 'IO.puts("6 times 7 is #{6 * 7} at #{node()}")'; sleep 3; printf '\a'; sleep 1; echo q) |
-        TERM=xterm timeout 60 script -qec '/app/bin/shop remote' /dev/null; true"#;
-    let said = pod.exec("beam", &["sh", "-c", typed])?;
-    let wanted = format!("6 times 7 is 42 at {}", pod.node());
-    ensure!(said.contains(&wanted), "{said}, wanted {wanted}");
-    if ports != Ports::Shared {
-        let names = pod.exec("beam", &["epmd", "-names"])?;
-        let listed = names.lines().filter(|line| line.starts_with("name "));
-        ensure!(listed.count() == 1, "others are left: {names}");
-    }
-    let log = other.logs("beam")?;
-    ensure!(
-        !log.contains("rpc-") && !log.contains("rem-"),
-        "commands reached the cluster: {log}"
-    );
-    Ok(())
 }
 
 /// SIGKILL for one agent: its node's links stay, and the next agent goes on.
 fn an_agent_that_dies_takes_no_link_with_it(shop: &Deployment<'_>) -> Result<()> {
     let pods = shop.pods()?;
-    let pod = &pods[0];
+    let [pod, other] = &pods[..] else {
+        anyhow::bail!("two pods, not {pods:?}");
+    };
     let before = pod.logs("beam")?.lines().count();
     pod.kill("enmesh")?;
     poll_until("the agent runs again", SOON, || {
@@ -215,17 +243,17 @@ fn an_agent_that_dies_takes_no_link_with_it(shop: &Deployment<'_>) -> Result<()>
     })?;
     poll_until("the new agent knows who is there", SOON, || {
         let connected = pod.connected()?;
-        ensure!(connected == [pods[1].node()], "{connected:?}");
+        ensure!(connected == [other.node()], "{connected:?}");
         Ok(())
     })?;
     // It is the new one that finds a third.
     shop.scale(3)?;
     shop.wait_whole(SOON)?;
     let pods = shop.pods()?;
-    let third = pods
+    let mut new = pods
         .iter()
-        .find(|it| it.name() != pods[0].name() && it.name() != pods[1].name());
-    the_vm_sees(pod, &[third.context("three pods")?])?;
+        .filter(|it| it.name() != pod.name() && it.name() != other.name());
+    the_vm_sees(pod, new.next().context("three pods")?)?;
     for pod in &pods {
         let log = pod.logs("beam")?;
         ensure!(!log.contains(" down "), "a link fell: {log}");
@@ -237,5 +265,9 @@ fn an_agent_that_dies_takes_no_link_with_it(shop: &Deployment<'_>) -> Result<()>
         .filter(|line| line.contains(" up "))
         .count();
     ensure!(ups == 1, "the third alone is new: {after}");
+    ensure!(
+        pod.restarts("beam")? == 0,
+        "the node itself was started again"
+    );
     Ok(())
 }

@@ -13,18 +13,33 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/elixir-and-rust")
 }
 
-/// The images that its kustomization names.
-pub(crate) fn import(cluster: &Cluster) -> Result<()> {
-    let front = MixRelease::build(Otp::R25, &folder().join("elixir"))?;
-    let system = Image::beam(Otp::R25)?;
-    let front = system.clone().with_root(front.root());
-    cluster.ensure_image(&front.named("enmesh-example/front:1"))?;
-    let prices = system.with_file(&example_program("prices")?, "/prices");
-    cluster.ensure_image(&prices.named("enmesh-example/prices:1"))?;
-    cluster.ensure_image(&Image::enmesh()?.named("enmesh/enmesh:0.1.0"))
+/// What runs in it: the release, and the Rust program.
+pub(crate) struct Parts {
+    front: MixRelease,
+    prices: PathBuf,
 }
 
-pub(crate) fn its_page_is_true(cluster: &Cluster) -> Result<()> {
+impl Parts {
+    pub(crate) fn build() -> Result<Self> {
+        Ok(Self {
+            front: MixRelease::build(Otp::R25, &folder().join("elixir"))?,
+            prices: example_program("prices")?,
+        })
+    }
+
+    /// The images that its kustomization names; both programs lie beside each other in one.
+    fn import(&self, cluster: &Cluster) -> Result<()> {
+        let image = Image::beam(Otp::R25)?
+            .with_root(self.front.root())
+            .with_file(&self.prices, "/prices");
+        let names = ["enmesh-example/front:1", "enmesh-example/prices:1"];
+        cluster.ensure_image_as(&image, &names)?;
+        cluster.ensure_image(&Image::enmesh()?.named("enmesh/enmesh:0.1.0"))
+    }
+}
+
+pub(crate) fn its_page_is_true(cluster: &Cluster, parts: &Parts) -> Result<()> {
+    parts.import(cluster)?;
     let page = fs::read_to_string(folder().join("README.md"))?;
     let blocks = blocks(&page);
     let [deploy, look] = &blocks[..] else {

@@ -7,15 +7,20 @@ defmodule Shop do
   defp watch do
     :ok = :net_kernel.monitor_nodes(true)
     IO.puts("started #{node()}")
-    tell()
+    # The VM may have been connected before any application ran.
+    Enum.each(Node.list(), &send(self(), {:nodeup, &1}))
+    tell(MapSet.new())
   end
 
-  defp tell do
+  defp tell(known) do
     receive do
-      {:nodeup, node} -> IO.puts("up #{node}")
-      {:nodedown, node} -> IO.puts("down #{node}")
-    end
+      {:nodeup, node} ->
+        unless node in known, do: IO.puts("up #{node}")
+        tell(MapSet.put(known, node))
 
-    tell()
+      {:nodedown, node} ->
+        IO.puts("down #{node}")
+        tell(MapSet.delete(known, node))
+    end
   end
 end
