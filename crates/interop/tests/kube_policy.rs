@@ -1,6 +1,8 @@
 //! What the manifests grant is what is needed, on a real Kubernetes: each verb of the Role and each rule of the NetworkPolicy is
 //! used, and nothing is wanted beyond them.
 
+#[path = "kube_policy/agents.rs"]
+mod agents;
 #[path = "kube_policy/rules.rs"]
 mod rules;
 
@@ -19,6 +21,7 @@ fn roles_and_policies_are_the_least() {
     let cluster = Cluster::start().unwrap();
     cluster.ensure_image(&Image::enmesh().unwrap()).unwrap();
     let all: &[Scenario<'_>] = &[
+        ("flows-agents", &agents::beside_members_keep_to_the_rules),
         ("verbs-endpointslices", &|cluster, namespace| {
             each_verb_is_needed(
                 cluster,
@@ -196,20 +199,26 @@ fn allow(cluster: &Cluster, namespace: &str, verbs: &[&str]) -> Result<()> {
 
 /// Ends every member at once; the kubelet starts each again in its pod.
 fn start_again(web: &Deployment<'_>) -> Result<()> {
+    start_containers_again(web, &["enmesh"])
+}
+
+/// The same for these containers of every pod.
+fn start_containers_again(web: &Deployment<'_>, containers: &[&str]) -> Result<()> {
     let mut before = Vec::new();
     for pod in web.all_pods()? {
-        let restarts = pod.restarts("enmesh")?;
-        pod.kill("enmesh")?;
-        before.push((pod, restarts));
+        for container in containers {
+            let restarts = pod.restarts(container)?;
+            pod.kill(container)?;
+            before.push((pod.clone(), *container, restarts));
+        }
     }
     poll_until("all are started again", SOON, || {
-        for (pod, before) in &before {
-            let restarts = pod.restarts("enmesh")?;
-            ensure!(restarts > *before, "{}: {restarts} restarts", pod.name());
+        for (pod, container, before) in &before {
+            let (name, restarts) = (pod.name(), pod.restarts(container)?);
+            ensure!(restarts > *before, "{name}: {restarts} of {container}");
             ensure!(
-                !pod.pids("enmesh")?.is_empty(),
-                "{} does not run",
-                pod.name()
+                !pod.pids(container)?.is_empty(),
+                "{container} of {name} does not run"
             );
         }
         Ok(())
