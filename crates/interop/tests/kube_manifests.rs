@@ -177,6 +177,11 @@ fn printed(program: &Path, args: &[&str]) -> Result<String, String> {
 }
 
 fn compare(what: &str, found: &str, wanted: &str) {
+    for text in [found, wanted] {
+        for object in parsed(text) {
+            knows_its_variables(what, &object);
+        }
+    }
     let (found, wanted) = (objects(found), objects(wanted));
     let ids = |objects: &[Value]| {
         objects
@@ -197,11 +202,38 @@ fn compare(what: &str, found: &str, wanted: &str) {
     }
 }
 
-/// All objects, sorted, with each list of objects in them sorted.
-fn objects(text: &str) -> Vec<Value> {
+/// The kubelet puts the value of a variable in where `$(NAME)` stands, if the variable comes before.
+fn knows_its_variables(what: &str, value: &Value) {
+    let inside: Vec<&Value> = match value {
+        Value::Array(items) => items.iter().collect(),
+        Value::Object(fields) => fields.values().collect(),
+        _ => return,
+    };
+    inside
+        .iter()
+        .for_each(|value| knows_its_variables(what, value));
+    let mut known = BTreeSet::new();
+    for variable in value["env"].as_array().into_iter().flatten() {
+        let text = variable["value"].as_str().unwrap_or_default();
+        for rest in text.split("$(").skip(1) {
+            let name = rest.split(')').next().unwrap_or_default();
+            let whole = &variable["name"];
+            assert!(known.contains(name), "{what}: {whole} comes before {name}");
+        }
+        known.extend(variable["name"].as_str());
+    }
+}
+
+fn parsed(text: &str) -> Vec<Value> {
     let options = serde_saphyr::options! { legacy_octal_numbers: true };
     let mut objects: Vec<Value> = serde_saphyr::from_multiple_with_options(text, options).unwrap();
     objects.retain(|object| !object.is_null());
+    objects
+}
+
+/// All objects, sorted, with each list of objects in them sorted.
+fn objects(text: &str) -> Vec<Value> {
+    let mut objects = parsed(text);
     objects.iter_mut().for_each(sort);
     objects.sort_by_key(Value::to_string);
     objects

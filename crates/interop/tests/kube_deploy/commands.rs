@@ -1,10 +1,11 @@
 //! The commands that a person would type: the program, and a shell with `kubectl`.
 
 use std::io::Write as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
-use enmesh_interop::{Authority, Cluster, Enmesh, build_kube};
+use enmesh_interop::{Authority, Cluster, Enmesh, build_helm, build_kube};
 
 /// Runs the program with these words and this input, and gives what it prints.
 pub(crate) fn enmesh(words: &str, input: &str) -> Result<String> {
@@ -36,6 +37,8 @@ pub(crate) struct Shell<'c> {
     cluster: &'c Cluster,
     folder: tempfile::TempDir,
     namespace: String,
+    /// Whether certificates name the pods.
+    names_pods: bool,
 }
 
 impl<'c> Shell<'c> {
@@ -43,23 +46,46 @@ impl<'c> Shell<'c> {
     pub(crate) fn new(cluster: &'c Cluster, namespace: &str) -> Result<Self> {
         let label = "pod-security.kubernetes.io/enforce=restricted";
         cluster.kubectl(["label", "namespace", namespace, label])?;
-        Ok(Self {
+        let shell = Self {
             cluster,
             folder: tempfile::tempdir()?,
             namespace: namespace.to_owned(),
+            names_pods: false,
+        };
+        std::fs::copy(cluster.kubeconfig(), shell.folder().join("kubeconfig"))?;
+        let own = format!("kubectl config set-context --current --namespace {namespace}");
+        shell.run(&own, "")?;
+        Ok(shell)
+    }
+
+    /// The same where Erlang nodes look at each other's certificates.
+    pub(crate) fn of_beams(cluster: &'c Cluster, namespace: &str) -> Result<Self> {
+        let shell = Self::new(cluster, namespace)?;
+        Ok(Self {
+            names_pods: true,
+            ..shell
         })
     }
 
-    /// Runs the commands that the text's header tells to run, but for the one that makes the namespace.
-    pub(crate) fn run_comments(&self, text: &str) -> Result<()> {
-        let header = text.lines().take_while(|line| line.starts_with('#'));
-        let commands = header.filter_map(|line| line.strip_prefix("# "));
-        for command in commands.filter(|line| line.contains(" create secret ")) {
+    /// The folder in which the commands run.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Runs the commands that the text tells to run for its Secrets, in its comments or else.
+    pub(crate) fn make_secrets(&self, text: &str) -> Result<()> {
+        let lines = text.lines().map(|line| line.trim_start_matches(['#', ' ']));
+        let mut count = 0;
+        for command in
+            lines.filter(|line| line.contains("kubectl") && line.contains(" create secret "))
+        {
             if command.contains("tls.crt") {
                 self.make_certificates()?;
             }
             self.run(command, "")?;
+            count += 1;
         }
+        ensure!(count > 0, "it tells of no Secret: {text}");
         Ok(())
     }
 
@@ -70,24 +96,38 @@ impl<'c> Shell<'c> {
         Ok(())
     }
 
-    /// Runs one line.
+    /// Runs one line, with `kubectl` and `helm` at hand. What is named without a namespace is in that of the test.
     pub(crate) fn run(&self, line: &str, input: &str) -> Result<String> {
         let path = std::env::var("PATH").unwrap_or_default();
+        let helm = build_helm()?;
+        let helm = helm.parent().context("a program is in a folder")?;
+        let path = format!("{}:{}:{path}", build_kube()?.display(), helm.display());
         let mut command = self.cluster.command("sh");
         command
             .args(["-c", &format!("{line} 2>&1")])
-            .env("PATH", format!("{}:{path}", build_kube()?.display()))
-            .env("KUBECONFIG", self.cluster.kubeconfig())
+            .env("PATH", path)
+            .env("KUBECONFIG", self.folder.path().join("kubeconfig"))
+            .env("HOME", self.folder.path())
             .current_dir(self.folder.path());
         with_input(command, input)
     }
 
-    /// One certificate for all pods of the StatefulSet.
+    /// One certificate for all pods of the StatefulSet: by a wildcard, which is enough for members, or by the names of two,
+    /// as BEAMs want it.
     fn make_certificates(&self) -> Result<()> {
-        let node = format!("web@*.web.{}.svc.cluster.local", self.namespace);
-        let authority = Authority::new(&[&node])?;
+        let pods: &[&str] = if self.names_pods {
+            &["web-0", "web-1"]
+        } else {
+            &["*"]
+        };
+        let domain = format!("web.{}.svc.cluster.local", self.namespace);
+        let hosts: Vec<String> = pods.iter().map(|pod| format!("{pod}.{domain}")).collect();
+        let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
+        let authority = Authority::new(&[])?;
+        let node = "web@nodes";
+        authority.sign_for(node, &hosts)?;
         for (from, to) in [("crt", "tls.crt"), ("key", "tls.key"), ("ca", "ca.crt")] {
-            std::fs::copy(authority.file(&node, from), self.folder.path().join(to))?;
+            std::fs::copy(authority.file(node, from), self.folder.path().join(to))?;
         }
         Ok(())
     }

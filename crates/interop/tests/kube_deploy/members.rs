@@ -1,0 +1,62 @@
+//! Members of the manifests that `enmesh manifests` prints.
+
+use anyhow::{Result, ensure};
+use enmesh_interop::{Cluster, Deployment, Kind, Names, Workload, poll_until};
+
+use crate::commands::{Shell, manifests};
+use crate::{GONE, WHOLE};
+
+/// Members that are ready when they have a peer, so that readiness is the proof of the cluster.
+pub(crate) fn printed(cluster: &Cluster, namespace: &str, names: Names, flags: &str) -> Result<()> {
+    let shell = Shell::new(cluster, namespace)?;
+    let flags = format!("--mode {} --replicas 2 --min-peers 1 {flags}", names.word());
+    let text = manifests(namespace, &flags, None)?;
+    if !flags.contains("--with-secret") {
+        shell.make_secrets(&text)?;
+    }
+    shell.apply(&text)?;
+    let deployment = whole(cluster, namespace, names)?;
+    leave_one(cluster, &deployment)
+}
+
+/// Two members with the labels of tests.
+pub(crate) fn whole<'c>(
+    cluster: &'c Cluster,
+    namespace: &str,
+    names: Names,
+) -> Result<Deployment<'c>> {
+    let deployment = Workload::new("web", Kind::Member)
+        .names(names)
+        .applied(cluster, namespace);
+    deployment.wait_ready(2)?;
+    deployment.wait_whole(WHOLE)?;
+    Ok(deployment)
+}
+
+/// One pod fewer: preStop has told its node to leave, and nothing of that failed.
+fn leave_one(cluster: &Cluster, deployment: &Deployment<'_>) -> Result<()> {
+    let namespace = deployment.namespace();
+    deployment.begin_scale(1)?;
+    let pods = ["get", "pods", "--output=name", "--namespace", namespace];
+    poll_until("one pod is left", GONE, || {
+        let left = cluster.kubectl(pods)?;
+        ensure!(left.lines().count() == 1, "{left}");
+        Ok(())
+    })?;
+    let events = [
+        "get",
+        "events",
+        "--output=custom-columns=R:.reason,M:.message",
+        "--namespace",
+        namespace,
+    ];
+    let events = cluster.kubectl(events)?;
+    // A single probe may be late on a busy machine; whoever is started anew for it did not live.
+    let failed = events.lines().filter(|line| {
+        let reasons = ["FailedPreStopHook", "BackOff"];
+        reasons.iter().any(|reason| line.starts_with(reason)) || line.contains("will be restarted")
+    });
+    let failed: Vec<&str> = failed.collect();
+    ensure!(failed.is_empty(), "{failed:?}");
+    Ok(())
+}
