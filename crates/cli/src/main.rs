@@ -16,6 +16,7 @@ mod leave;
 mod log;
 mod manifests;
 mod on_event;
+mod parting;
 mod reload;
 mod run;
 mod runtime;

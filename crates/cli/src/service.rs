@@ -15,9 +15,13 @@ use crate::http::Http;
 use crate::leave;
 use crate::log;
 use crate::on_event::on_event;
+use crate::parting;
 use crate::reload::{self, Reloads};
 use crate::runtime;
 use crate::signals::Signals;
+
+/// The cause of an end that a visitor has asked for.
+const LEAVE: &str = "leave";
 
 /// What lives until somebody ends it.
 pub(crate) trait Service: Subject {
@@ -168,7 +172,7 @@ where
             signal = signals.next() => break (signal, 0),
             Some(caller) = leave.recv() => {
                 tracing::info!(%caller, "told to leave");
-                break ("leave", 1);
+                break (LEAVE, 1);
             }
             () = &mut stdin_closed => break ("end of stdin", 1),
             () = service.ended() => return Err(Failure::Died),
@@ -180,7 +184,12 @@ where
     };
     health.stopping();
     tracing::info!(cause, "stopping");
-    let shutdown = service.shutdown();
+    let shutdown = async {
+        service.shutdown().await;
+        if cause == LEAVE {
+            parting::wait_for_others().await;
+        }
+    };
     tokio::pin!(shutdown);
     loop {
         tokio::select! {
