@@ -237,6 +237,12 @@ impl InjectOptions {
             workload["kind"].as_str().unwrap_or_default(),
             name_of(workload)
         );
+        if settings.min_peers.is_some_and(|peers| peers > 0) && starts_one_by_one(workload) {
+            notes.push(format!(
+                "{what}: each of its pods starts when those before it are ready, and with --min-peers none is ready before others \
+                 are there; let it have podManagementPolicy: Parallel"
+            ));
+        }
         let pod = pod_spec(workload);
         let pod = pod.ok_or_else(|| InjectError::Misshapen {
             workload: what.clone(),
@@ -289,6 +295,11 @@ impl InjectOptions {
         settings.check()?;
         Ok(settings)
     }
+}
+
+/// Whether a pod waits for the readiness of another before it starts.
+fn starts_one_by_one(workload: &Value) -> bool {
+    workload["kind"] == "StatefulSet" && workload["spec"]["podManagementPolicy"] != "Parallel"
 }
 
 /// The workloads of a document: itself, or what is in a List.

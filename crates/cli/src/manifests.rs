@@ -19,7 +19,7 @@ use document::documents;
 use settings::{App, Certificates};
 
 pub(crate) use container::{
-    CONTAINER, COOKIE_VOLUME, EPMD_CONTAINER, POD_FACTS, TLS_VOLUME, pod_facts,
+    CONTAINER, COOKIE_VOLUME, EPMD_CONTAINER, POD_FACTS, TLS_VOLUME, pod_facts, shared_port,
 };
 pub(crate) use options::NodeOptions;
 pub(crate) use print::yaml;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::InjectError;
 use crate::manifests::{
     CONTAINER, COOKIE_VOLUME, EPMD_CONTAINER, Epmd, HTTP_PORT, Kind, POD_FACTS, Settings,
-    TLS_VOLUME, TOOLS_VOLUME, install, pod_facts, tools_mount,
+    TLS_VOLUME, TOOLS_VOLUME, install, pod_facts, shared_port, tools_mount,
 };
 
 /// Where the sidecar finds the cookie's file, if the pod's volumes have no group: it alone mounts the volume.
@@ -107,8 +107,15 @@ impl Injection<'_> {
                 return Err(self.taken(format!("a container {name}"), "give it another name"));
             }
             for container in containers {
-                if let Some(mounts) = container["volumeMounts"].as_array_mut() {
+                let mounts = container["volumeMounts"].as_array_mut();
+                let had_program = mounts.is_some_and(|mounts| {
+                    let before = mounts.len();
                     mounts.retain(|mount| *mount != tools_mount());
+                    mounts.len() < before
+                });
+                // Names are the user's to change; this was right for the agent that is taken out alone.
+                if had_program {
+                    list(container, "env").retain(|variable| !shared_port().contains(variable));
                 }
             }
         }
@@ -168,7 +175,11 @@ impl Injection<'_> {
                 }
             }
             if self.with_env {
-                for variable in self.settings.sidecar().naming() {
+                let mut variables = self.settings.sidecar().naming();
+                if self.settings.epmd == Epmd::None {
+                    variables.extend(shared_port());
+                }
+                for variable in variables {
                     let name = &variable["name"];
                     if !list(container, "env")
                         .iter()

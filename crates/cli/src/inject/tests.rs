@@ -94,6 +94,7 @@ fn twice_is_once() {
         "--mode ip",
         "--mode srv --plain",
         "--mode hostname --tls --epmd-sidecar --with-env",
+        "--mode hostname --epmd none --with-env",
     ] {
         let once = text(flags, DEPLOYMENT);
         assert_eq!(text(flags, &once), once, "{flags}");
@@ -104,6 +105,42 @@ fn twice_is_once() {
         pod(&text("--mode srv", &more)),
         pod(&text("--mode srv", DEPLOYMENT))
     );
+}
+
+#[test]
+fn a_node_that_asks_is_told_to_do_without_epmd_as_the_agent_is() {
+    let told = |text: &str| {
+        let app = &pod(text)["containers"][0];
+        let value = |name| variable(app, name).map(|it| it["value"].clone());
+        [value("ENMESH_EPMD"), value("ENMESH_DIST_PORT")]
+    };
+    let without = text("--mode hostname --epmd none --with-env", DEPLOYMENT);
+    assert_eq!(told(&without), [Some(json!("none")), Some(json!("9100"))]);
+    for flags in ["--mode hostname --with-env", "--mode hostname"] {
+        assert_eq!(told(&text(flags, &without)), [None, None], "{flags}");
+    }
+}
+
+#[test]
+fn whose_pods_would_wait_for_each_other_for_ever_is_told() {
+    let told = |flags: &str, input: &str| {
+        let notes = inject(flags, input).unwrap().notes;
+        notes.iter().any(|note| note.contains("Parallel"))
+    };
+    let stateful = DEPLOYMENT.replace("kind: Deployment", "kind: StatefulSet");
+    let parallel = stateful.replace(
+        "spec:\n  selector",
+        "spec:\n  podManagementPolicy: Parallel\n  selector",
+    );
+    assert_ne!(parallel, stateful);
+    for (flags, input, wanted) in [
+        ("--mode ip --min-peers 1", stateful.as_str(), true),
+        ("--mode ip", &stateful, false),
+        ("--mode ip --min-peers 1", &parallel, false),
+        ("--mode ip --min-peers 1", DEPLOYMENT, false),
+    ] {
+        assert_eq!(told(flags, input), wanted, "{flags}: {input}");
+    }
 }
 
 #[test]

@@ -26,6 +26,14 @@ pub(crate) const POD_FACTS: [(&str, &str); 3] = [
     ("POD_NAMESPACE", "metadata.namespace"),
 ];
 
+/// By these `enmesh env` tells a node to do without epmd.
+pub(crate) fn shared_port() -> [Value; 2] {
+    [
+        json!({"name": "ENMESH_EPMD", "value": "none"}),
+        json!({"name": "ENMESH_DIST_PORT", "value": DIST_PORT.to_string()}),
+    ]
+}
+
 /// What a container of enmesh needs to know.
 #[derive(Clone, Debug)]
 pub(crate) struct Sidecar<'a> {

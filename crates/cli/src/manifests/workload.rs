@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::container::{COOKIE_FOLDER, COOKIE_VOLUME, Sidecar, TLS_FOLDER, TLS_VOLUME, pod_facts};
+use super::container::{
+    COOKIE_FOLDER, COOKIE_VOLUME, Sidecar, TLS_FOLDER, TLS_VOLUME, pod_facts, shared_port,
+};
 use super::settings::{DIST_PORT, EPMD_PORT, Epmd, Kind, LAST_DIST_PORT, Mode, Settings, USER};
 
 /// Where the user's container finds the program, for `enmesh env`.
@@ -125,8 +127,7 @@ fn app(settings: &Settings, sidecar: &Sidecar<'_>) -> Value {
     let file = format!("{COOKIE_FOLDER}/cookie");
     environment.push(json!({"name": "ENMESH_COOKIE_FILE", "value": file}));
     if settings.epmd == Epmd::None {
-        environment.push(json!({"name": "ENMESH_EPMD", "value": "none"}));
-        environment.push(json!({"name": "ENMESH_DIST_PORT", "value": DIST_PORT.to_string()}));
+        environment.extend(shared_port());
     }
     if let Some(flags) = flags(settings.epmd) {
         environment.push(json!({"name": "ERL_AFLAGS", "value": flags}));
