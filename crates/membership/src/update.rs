@@ -16,7 +16,8 @@ pub enum Update {
     Changed {
         /// Who is there, with what the source now knows of the address and port.
         present: Vec<Sighting>,
-        /// Who has left.
+        /// Who has left. Whom the source has never named may be among them: one that is about to end when the source first
+        /// looks is not to be dialled because neighbours still know it.
         gone: Vec<NodeName>,
     },
     /// Whether we ourselves are being ended, by the source's word. Whoever is being ended dials
@@ -108,6 +109,7 @@ impl fmt::Display for Sighting {
         match self.standing {
             Standing::Ready => Ok(()),
             Standing::Unready => f.write_str(", perhaps not ready"),
+            Standing::Heard => f.write_str(", by hearsay"),
             Standing::Silent => f.write_str(", not heard of for long"),
         }
     }
@@ -121,6 +123,9 @@ pub enum Standing {
     Ready,
     /// It is there and may not be ready: it is first dialled a little later than those that are.
     Unready,
+    /// No source names it, and neighbours tell of it: it is dialled like one that is ready, until whoever is where it should
+    /// be denies to be it. Given by the roster, never by a source.
+    Heard,
     /// It may be there and has not been heard of for long: it is not dialled while its link is
     /// down.
     Silent,

@@ -76,6 +76,7 @@ pub(super) fn word(standing: Standing) -> &'static str {
     match standing {
         Standing::Ready => "ready",
         Standing::Unready => "unready",
+        Standing::Heard => "heard",
         Standing::Silent => "silent",
     }
 }

@@ -1,6 +1,6 @@
 //! Which pod is which peers, so that a change of pods becomes an update.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -16,6 +16,9 @@ pub(super) struct Book {
     own: NodeName,
     own_addresses: Vec<IpAddr>,
     pods: BTreeMap<PodId, Vec<Sighting>>,
+    /// The names of pods that are being ended. That they are gone is told of those whom nobody knew before as well: neighbours
+    /// may still know them.
+    ending: BTreeMap<PodId, Vec<NodeName>>,
     /// Who has a name; whoever came last is where it is dialled.
     holders: BTreeMap<NodeName, Vec<(PodId, Sighting)>>,
     ourselves: BTreeMap<PodId, Ourselves>,
@@ -44,6 +47,7 @@ impl Book {
             own,
             own_addresses,
             pods: BTreeMap::new(),
+            ending: BTreeMap::new(),
             holders: BTreeMap::new(),
             ourselves: BTreeMap::new(),
             draining: false,
@@ -59,6 +63,7 @@ impl Book {
     /// All pods there are.
     pub(super) fn set(&mut self, entries: Vec<Entry>) {
         self.pods.clear();
+        self.ending.clear();
         self.holders.clear();
         self.ourselves.clear();
         for (seen, peers) in entries {
@@ -66,7 +71,8 @@ impl Book {
                 continue;
             };
             self.look_for_ourselves(&id, &seen, &peers);
-            self.hold(id, living(&seen, peers));
+            let (peers, _) = self.sort_out(&id, &seen, peers);
+            self.hold(id, peers);
         }
         self.tell_of_draining();
         self.tell_all();
@@ -77,13 +83,22 @@ impl Book {
         let last = |holders: &Vec<(PodId, Sighting)>| holders.last().map(|(_, peer)| peer.clone());
         let peers = self.holders.values().filter_map(last).collect();
         self.updates.push_back(Update::Snapshot(peers));
+        let names = self.ending.values().flatten();
+        let gone: BTreeSet<_> = names.filter(|name| self.last(name).is_none()).collect();
+        if !gone.is_empty() {
+            let gone = gone.into_iter().cloned().collect();
+            let present = Vec::new();
+            self.updates.push_back(Update::Changed { present, gone });
+        }
     }
 
     /// Some pods came or changed, some are gone.
     pub(super) fn change(&mut self, present: Vec<Entry>, gone: Vec<PodId>) {
         let mut touched = BTreeMap::new();
+        let mut told_gone = BTreeSet::new();
         for id in gone {
             self.ourselves.remove(&id);
+            self.ending.remove(&id);
             self.release(&id, &mut touched);
         }
         for (seen, peers) in present {
@@ -91,7 +106,8 @@ impl Book {
                 continue;
             };
             self.look_for_ourselves(&id, &seen, &peers);
-            let peers = living(&seen, peers);
+            let (peers, ending) = self.sort_out(&id, &seen, peers);
+            told_gone.extend(ending);
             self.release(&id, &mut touched);
             for peer in &peers {
                 self.note(peer.name(), &mut touched);
@@ -99,17 +115,37 @@ impl Book {
             self.hold(id, peers);
         }
         self.tell_of_draining();
-        let (mut present, mut gone) = (Vec::new(), Vec::new());
+        let mut present = Vec::new();
         for (name, before) in touched {
             match (before, self.last(&name)) {
                 (before, Some(after)) if before.as_ref() != Some(&after) => present.push(after),
-                (Some(_), None) => gone.push(name),
+                (Some(_), None) => drop(told_gone.insert(name)),
                 _ => {}
             }
         }
+        let is_gone = |name: &NodeName| self.last(name).is_none();
+        let gone: Vec<_> = told_gone.into_iter().filter(is_gone).collect();
         if !present.is_empty() || !gone.is_empty() {
             self.updates.push_back(Update::Changed { present, gone });
         }
+    }
+
+    /// The names by which the pod is to be dialled, and those that it had until it was to be ended. Nobody is to dial a pod that
+    /// is being ended.
+    fn sort_out(
+        &mut self,
+        id: &PodId,
+        seen: &Seen,
+        peers: Vec<Sighting>,
+    ) -> (Vec<Sighting>, Vec<NodeName>) {
+        if !seen.terminating {
+            self.ending.remove(id);
+            return (peers, Vec::new());
+        }
+        let names: Vec<_> = peers.iter().map(|peer| peer.name().clone()).collect();
+        let before = self.ending.insert(id.clone(), names.clone());
+        let news = before.as_ref() != Some(&names);
+        (Vec::new(), if news { names } else { Vec::new() })
     }
 
     /// Gives the pod its names.
@@ -176,11 +212,6 @@ impl Book {
             self.updates.push_back(Update::Draining(draining));
         }
     }
-}
-
-/// Nobody is to dial a pod that is being ended.
-fn living(seen: &Seen, peers: Vec<Sighting>) -> Vec<Sighting> {
-    if seen.terminating { Vec::new() } else { peers }
 }
 
 #[cfg(test)]

@@ -47,9 +47,13 @@ impl Plan {
         let Some(peer) = self.peers.entry(&name, self.config.max_peers) else {
             return self.refuse(name);
         };
-        let was_silent = std::mem::replace(&mut peer.standing, standing) == Standing::Silent;
+        let was_not_believed = peer.is_not_believed();
         let is_another_life = std::mem::replace(&mut peer.life, life) != life;
-        let is_heard_again = was_silent && standing != Standing::Silent;
+        peer.standing = standing;
+        if is_another_life || standing != Standing::Heard {
+            peer.denials = 0;
+        }
+        let is_heard_again = was_not_believed && !peer.is_not_believed();
         if peer.wanted.as_ref() == Some(&addr) && !is_another_life && !is_heard_again {
             return;
         }
@@ -292,6 +296,9 @@ impl Plan {
         }
         peer.failures = peer.failures.saturating_add(1);
         peer.is_cookie_doubted = failure == Failure::WrongCookie;
+        if is_denial(failure) {
+            peer.was_denied();
+        }
         let has_moved = std::mem::take(&mut peer.has_moved);
         let wait = if has_moved {
             peer.failures = 0;
@@ -447,6 +454,15 @@ impl Plan {
             first,
         });
     }
+}
+
+/// Whether somebody was there who knows of no such node.
+fn is_denial(failure: Failure) -> bool {
+    let denials = [
+        Failure::WrongName,
+        Failure::Dial(DialFailure::NotRegistered),
+    ];
+    denials.contains(&failure)
 }
 
 /// Whether dialling again soon cannot help: somebody has to put something right first.

@@ -9,6 +9,10 @@ use enmesh_proto::Direction;
 use super::{Failure, LinkId};
 use crate::Standing;
 
+/// How often in a row whoever is where a peer should be must have denied to be it, until hearsay of it is believed no more. A
+/// node that was just started is not registered yet.
+const MAX_DENIALS: u32 = 3;
+
 /// A peer that is wanted, dialled or connected. Nobody becomes one by a mere claim.
 #[derive(Debug, Default)]
 pub(super) struct Peer {
@@ -24,6 +28,10 @@ pub(super) struct Peer {
     pub(super) up: Option<LinkId>,
     /// Dials that failed, and links that fell early, in a row.
     pub(super) failures: u32,
+    /// How often in a row whoever is there denied to be this peer, which we have never met and know by hearsay alone.
+    pub(super) denials: u32,
+    /// Whether a link with it was ever up for as long as we remember it.
+    pub(super) was_met: bool,
     /// How often in a row the peer made us wait for its own connect.
     pub(super) noks: u32,
     /// Whether the next dial has been put off once already for an accepted link.
@@ -54,6 +62,8 @@ impl Peer {
     /// What was said of failures and cookies may be said again.
     pub(super) fn came_up(&mut self) {
         self.noks = 0;
+        self.denials = 0;
+        self.was_met = true;
         self.is_deferred = false;
         self.has_moved = false;
         self.once = None;
@@ -67,8 +77,24 @@ impl Peer {
     /// The address to dial, the user's before the roster's.
     pub(super) fn target(&self) -> Option<&PeerAddr> {
         let wanted = self.wanted.as_ref();
-        let wanted = wanted.filter(|_| self.standing != Standing::Silent);
+        let wanted = wanted.filter(|_| !self.is_not_believed());
         self.once.as_ref().or(wanted)
+    }
+
+    /// Whether the roster's word is not worth a dial: the peer has been silent for long, or hearsay of it was denied.
+    pub(super) fn is_not_believed(&self) -> bool {
+        match self.standing {
+            Standing::Ready | Standing::Unready => false,
+            Standing::Heard => self.denials >= MAX_DENIALS,
+            Standing::Silent => true,
+        }
+    }
+
+    /// A dial met somebody else than this peer.
+    pub(super) fn was_denied(&mut self) {
+        if self.standing == Standing::Heard && !self.was_met {
+            self.denials = self.denials.saturating_add(1);
+        }
     }
 
     /// When it is dialled next.

@@ -7,7 +7,7 @@ use enmesh_identity::{NodeName, PeerAddr};
 
 use super::departed::Departed;
 use super::named::Topology;
-use crate::{Sighting, SourceFailure, TopologyName, Update};
+use crate::{Sighting, SourceFailure, Standing, TopologyName, Update};
 
 /// The most peers of one topology. Whom an update names over that is dropped and counted; who is
 /// known already is kept first.
@@ -111,9 +111,17 @@ impl Topologies {
         let Some(topology) = self.get_mut(name) else {
             return (SourceNews::Nothing, Vec::new());
         };
-        let (news, changed) = topology.update(now, update, own);
-        let is_hearsay = topology.is_hearsay;
-        self.weigh(is_hearsay, &changed);
+        // Also of whom it has never named itself: neighbours may name them.
+        let told_gone = match &update {
+            Update::Changed { gone, .. } if !topology.is_hearsay => {
+                gone.iter().filter(|name| *name != own).cloned().collect()
+            }
+            _ => Vec::new(),
+        };
+        let (news, mut changed) = topology.update(now, update, own);
+        self.weigh(name, &changed);
+        self.weigh(name, &told_gone);
+        changed.extend(told_gone.into_iter().filter(|name| self.is_named(name)));
         (news, changed)
     }
 
@@ -132,30 +140,47 @@ impl Topologies {
         match self.get_mut(name) {
             Some(topology) => {
                 let changed = topology.set_window(now, window);
-                let is_hearsay = topology.is_hearsay;
-                self.weigh(is_hearsay, &changed);
+                self.weigh(name, &changed);
                 changed
             }
             None => Vec::new(),
         }
     }
 
-    /// Takes note of who has left, and of who is there after all. Hearsay says the latter by a life that is not the first:
-    /// nothing else of it is newer than the departure.
-    fn weigh(&mut self, is_hearsay: bool, changed: &[NodeName]) {
+    /// Takes note of who has left, and of who is there after all, by the word of topology `by`.
+    fn weigh(&mut self, by: &TopologyName, changed: &[NodeName]) {
+        let is_hearsay = self.get(by).is_some_and(|topology| topology.is_hearsay);
         for name in changed {
-            let mut told = self
-                .list
-                .iter()
-                .filter(|topology| topology.is_hearsay == is_hearsay)
-                .filter_map(|topology| topology.peers.get(name));
-            let is_there = told.any(|sighting| !is_hearsay || sighting.life != 0);
-            match (is_there, is_hearsay) {
-                (true, _) => self.departed.remove(name),
-                (false, true) => {}
-                (false, false) => self.departed.insert(name),
+            if is_hearsay {
+                if self.is_news(by, name) {
+                    self.departed.remove(name);
+                }
+            } else if self.sourced(name).next().is_some() {
+                self.departed.remove(name);
+            } else {
+                self.departed.insert(name, by);
             }
         }
+    }
+
+    /// Whether what neighbours say of a peer may be newer than its departure: they have told of it anew, and the source that
+    /// told of the departure does not answer now. While it does, it would name the peer if it were there.
+    fn is_news(&self, hearsay: &TopologyName, name: &NodeName) -> bool {
+        let heard = self.get(hearsay).and_then(|it| it.peers.get(name));
+        let source = self.departed.told_by(name).and_then(|by| self.get(by));
+        let is_good = |source: &Topology| source.answered && source.failure.is_none();
+        heard.is_some_and(|sighting| sighting.life != 0) && !source.is_some_and(is_good)
+    }
+
+    /// What those topologies say of the peer that have a source of their own.
+    fn sourced(&self, name: &NodeName) -> impl Iterator<Item = &Sighting> {
+        let sources = self.list.iter().filter(|topology| !topology.is_hearsay);
+        sources.filter_map(move |topology| topology.peers.get(name))
+    }
+
+    fn is_named(&self, name: &NodeName) -> bool {
+        let mut list = self.list.iter();
+        list.any(|topology| topology.peers.contains_key(name))
     }
 
     /// The peer as it is to be dialled, if it is.
@@ -185,7 +210,8 @@ impl Topologies {
         let mut all = Vec::new();
         for at in 0..self.list.len() {
             let changed = self.list[at].settle(now);
-            self.weigh(self.list[at].is_hearsay, &changed);
+            let by = self.list[at].name.clone();
+            self.weigh(&by, &changed);
             all.extend(changed);
         }
         all
@@ -201,6 +227,10 @@ impl Topologies {
         self.list.iter().filter_map(|it| it.settles_at(name)).max()
     }
 
+    fn get(&self, name: &TopologyName) -> Option<&Topology> {
+        self.list.iter().find(|topology| topology.name == *name)
+    }
+
     fn get_mut(&mut self, name: &TopologyName) -> Option<&mut Topology> {
         self.list.iter_mut().find(|topology| topology.name == *name)
     }
@@ -211,17 +241,26 @@ impl Topologies {
     }
 
     /// The peer with the first explicitly told address, the first told port and the best standing,
-    /// if anybody names it.
+    /// if anybody names it. What neighbours say of its life counts only where no source names it.
     pub(super) fn merged(&self, name: &NodeName) -> Option<Sighting> {
         let told = || {
             self.list
                 .iter()
                 .filter_map(|topology| topology.peers.get(name))
         };
-        let standing = told().map(|sighting| sighting.standing).min()?;
-        let sources = self.list.iter().filter(|topology| !topology.is_hearsay);
-        let lives = sources.filter_map(|topology| topology.peers.get(name));
-        let life = lives.fold(0_u64, |sum, sighting| sum.wrapping_add(sighting.life));
+        let standing = self.list.iter().filter_map(|topology| {
+            let sighting = topology.peers.get(name)?;
+            Some(match topology.is_hearsay {
+                true => Standing::Heard,
+                false => sighting.standing,
+            })
+        });
+        let standing = standing.min()?;
+        let lives = |sum: u64, sighting: &Sighting| sum.wrapping_add(sighting.life);
+        let life = match self.sourced(name).next() {
+            Some(_) => self.sourced(name).fold(0, lives),
+            None => told().fold(0, lives),
+        };
         let mut merged = PeerAddr::new(name.clone());
         // An address that the name itself spells is no knowledge of the source's.
         let spelt = merged.address();

@@ -41,6 +41,10 @@ fn updates(book: &mut Book) -> Vec<Update> {
     std::iter::from_fn(|| book.next()).collect()
 }
 
+fn nobody() -> Update {
+    Update::snapshot(Vec::<Sighting>::new())
+}
+
 fn changed(present: &[&str], gone: &[&str]) -> Update {
     Update::Changed {
         present: present.iter().map(|name| peer(name)).collect(),
@@ -81,8 +85,38 @@ fn who_is_being_ended_is_gone() {
     book.set(vec![ending]);
     assert_eq!(
         updates(&mut book),
-        [Update::snapshot(Vec::<Sighting>::new())]
+        [nobody(), changed(&[], &["web@10.0.0.1"])]
     );
+}
+
+/// Its neighbours know it as long as it runs, and tell whoever comes meanwhile.
+#[test]
+fn who_is_being_ended_when_it_is_first_seen_is_told_to_be_gone_once() {
+    let mut book = two();
+    let ending = || entry(terminating("u3", "10.0.0.3"), &["web@10.0.0.3"]);
+    book.change(vec![ending()], Vec::new());
+    assert_eq!(updates(&mut book), [changed(&[], &["web@10.0.0.3"])]);
+    let unready = Seen {
+        ready: false,
+        ..terminating("u3", "10.0.0.3")
+    };
+    book.change(vec![entry(unready, &["web@10.0.0.3"])], Vec::new());
+    book.change(Vec::new(), vec![uid("u3")]);
+    assert_eq!(updates(&mut book), []);
+}
+
+/// A StatefulSet's next pod has the name of the one before.
+#[test]
+fn a_name_that_a_living_pod_has_is_not_gone_with_another_one() {
+    let ending = || entry(terminating("u1", "10.0.0.1"), &["web@web-0"]);
+    let living = || entry(seen("u2", "10.0.0.2"), &["web@web-0"]);
+    let mut book = book();
+    book.set(vec![ending(), living()]);
+    assert_eq!(updates(&mut book), [Update::snapshot([peer("web@web-0")])]);
+    book.change(Vec::new(), vec![uid("u2")]);
+    assert_eq!(updates(&mut book), [changed(&[], &["web@web-0"])]);
+    book.change(vec![living(), ending()], Vec::new());
+    assert_eq!(updates(&mut book), [changed(&["web@web-0"], &[])]);
 }
 
 #[test]
@@ -168,10 +202,7 @@ fn our_own_entry_at_our_address_tells_that_we_are_being_ended() {
     book.change(Vec::new(), vec![uid("u9")]);
     assert_eq!(updates(&mut book), []);
     book.set(Vec::new());
-    assert_eq!(
-        updates(&mut book),
-        [Update::snapshot(Vec::<Sighting>::new())]
-    );
+    assert_eq!(updates(&mut book), [nobody()]);
     book.set(vec![entry(seen("u9", "10.0.0.9"), &[name])]);
     let whole = Update::snapshot([peer(name)]);
     assert_eq!(updates(&mut book), [Update::Draining(false), whole]);
@@ -213,13 +244,14 @@ fn any_pods() -> impl Strategy<Value = Vec<(u8, u8, bool)>> {
 }
 
 proptest! {
-    /// Whoever follows the updates knows at each time exactly the names of the living pods.
+    /// Whoever follows the updates knows at each time exactly the names of the living pods, and of those who are being ended
+    /// that they are gone.
     #[test]
     fn the_updates_add_up_to_the_pods(
         changes in proptest::collection::vec((any_pods(), proptest::collection::vec(0_u8..4, 0..3)), 0..40),
     ) {
         let mut book = book();
-        let mut known = BTreeMap::new();
+        let (mut known, mut told_gone) = (BTreeMap::new(), BTreeSet::new());
         for (present, gone) in changes {
             let present = present.into_iter().map(|(pod, name, ending)| {
                 let seen = Seen { terminating: ending, ..seen(&format!("u{pod}"), "10.0.0.1") };
@@ -232,15 +264,20 @@ proptest! {
                     panic!("{update:?}");
                 };
                 for peer in present {
+                    told_gone.remove(peer.name());
                     known.insert(peer.name().clone(), peer);
                 }
                 for name in gone {
-                    known.remove(&name).expect("who goes was there");
+                    known.remove(&name);
+                    told_gone.insert(name);
                 }
             }
-            let held: std::collections::BTreeSet<_> =
+            let held: BTreeSet<_> =
                 book.pods.values().flatten().map(|peer| peer.name().clone()).collect();
-            prop_assert_eq!(known.keys().cloned().collect::<std::collections::BTreeSet<_>>(), held);
+            prop_assert_eq!(known.keys().cloned().collect::<BTreeSet<_>>(), held.clone());
+            for name in book.ending.values().flatten() {
+                prop_assert!(held.contains(name) || told_gone.contains(name), "{name}");
+            }
         }
     }
 }

@@ -216,3 +216,71 @@ fn others_may_still_dial_us_while_we_are_being_ended() {
     world.authenticated(link, "b@h", 7, Direction::Accepted);
     assert!(world.told().contains(&"nodeup 1 1 b@h".to_owned()));
 }
+
+/// A pod that died silently, and whose address belongs to a node of another name by now.
+#[test]
+fn hearsay_of_a_peer_that_was_never_met_is_believed_until_it_is_denied_three_times() {
+    for denial in [
+        Failure::WrongName,
+        Failure::Dial(DialFailure::NotRegistered),
+    ] {
+        let mut world = World::new("a@h");
+        world.sight("b@h", Standing::Heard, 1);
+        for _ in 0..3 {
+            let link = world.dial();
+            world.plan.handle_dial_failed(world.now, link, denial);
+            world.pass(20 * SECOND);
+        }
+        let is_dial = |told: &String| told.starts_with("dial");
+        assert!(!world.told().iter().any(is_dial));
+        assert_eq!(world.plan.deadline(), None);
+        // The user, somebody who tells of it anew and a source are worth a dial.
+        world.plan.handle_connect(world.now, peer("b@h"));
+        world.dial_failed(LinkId(4), DialFailure::NotRegistered);
+        world.pass(20 * SECOND);
+        assert_eq!(world.told().iter().filter(|told| is_dial(told)).count(), 1);
+        world.sight("b@h", Standing::Heard, 2);
+        assert_eq!(world.told(), ["dial 5 b@h"]);
+        for link in 5..8 {
+            world.dial_failed(LinkId(link), DialFailure::NotRegistered);
+            world.pass(20 * SECOND);
+        }
+        assert_eq!(world.plan.deadline(), None);
+        world.told();
+        world.sight("b@h", Standing::Ready, 2);
+        assert_eq!(world.told(), ["dial 8 b@h"]);
+        for link in 8..12 {
+            world.dial_failed(LinkId(link), DialFailure::NotRegistered);
+            world.pass(20 * SECOND);
+        }
+        let last = world.told();
+        assert_eq!(
+            last.last().unwrap(),
+            "dial 12 b@h",
+            "of a source it is not denied"
+        );
+    }
+}
+
+#[test]
+fn hearsay_is_believed_of_a_peer_that_was_met_or_cannot_be_reached() {
+    for (was_met, failure) in [
+        (true, DialFailure::NotRegistered),
+        (false, DialFailure::Unreachable),
+    ] {
+        let mut world = World::new("a@h");
+        world.sight("b@h", Standing::Heard, 1);
+        if was_met {
+            let link = world.dial();
+            world.authenticated(link, "b@h", 7, Direction::Dialled);
+            world.closed(link, LinkError::Closed);
+            world.pass(20 * SECOND);
+        }
+        for _ in 0..9 {
+            let link = world.dial();
+            world.dial_failed(link, failure);
+            world.pass(20 * SECOND);
+        }
+        world.dial();
+    }
+}
