@@ -17,6 +17,8 @@ use super::witness::{SOON, Witness};
 
 /// Longer than the longest back-off: whoever still dials is seen.
 const ANY_DIAL: Duration = Duration::from_secs(14);
+/// By when a node that only neighbours told of is given up: three dials, each after the longest back-off.
+const GIVEN_UP: Duration = Duration::from_secs(60);
 /// Counts connections that others open to where nodes listen.
 const COUNT: &str = "table inet dials {
     chain in {
@@ -52,11 +54,7 @@ pub(crate) fn an_address_is_given_to_another_pod(cluster: &Cluster, namespace: &
             Ok(())
         })?;
     }
-    // Nobody knows the heir by the old name any more.
-    let before = dials(&heir)?;
-    thread::sleep(ANY_DIAL);
-    let after = dials(&heir)?;
-    ensure!(before == after, "it is still dialled: {before}, {after}");
+    wait_left_alone(&heir)?;
     let said = heir.log()?;
     poll_until("the log is read", SOON, || {
         ensure!(!said.log().is_empty(), "not yet");
@@ -115,12 +113,20 @@ fn a_pod_that_is_no_such_node_is_told(
         })?;
     }
     label("app=heir")?;
-    thread::sleep(Duration::from_secs(2));
-    let before = dials(heir)?;
-    thread::sleep(ANY_DIAL);
-    let after = dials(heir)?;
-    ensure!(before == after, "it is still dialled: {before}, {after}");
-    Ok(())
+    wait_left_alone(heir)
+}
+
+/// Waits until nobody knows the heir by the old name any more. The pod that took the old one's place has heard of it from the
+/// others, who did not know of its end, and is to give it up when it has met the heir there a few times.
+fn wait_left_alone(heir: &Pod<'_>) -> Result<()> {
+    let mut counts = vec![dials(heir)?];
+    poll_until("nobody dials the heir by the old name", GIVEN_UP, || {
+        thread::sleep(ANY_DIAL);
+        let (before, after) = (counts[counts.len() - 1], dials(heir)?);
+        counts.push(after);
+        ensure!(before == after, "it is still dialled: {counts:?}");
+        Ok(())
+    })
 }
 
 /// No packet tells its end, and its address is free.

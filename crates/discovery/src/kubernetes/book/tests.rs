@@ -1,6 +1,6 @@
 use enmesh_identity::PeerAddr;
 use enmesh_membership::Standing;
-use proptest::prelude::{Strategy, prop_assert_eq, proptest};
+use proptest::prelude::{Strategy, prop_assert, prop_assert_eq, proptest};
 
 use super::*;
 

@@ -124,7 +124,7 @@ fn a_topology_that_is_taken_away_says_nothing_of_its_peers() {
     world.update("global", heard(&[("b@h", 0)]));
     world.told();
     world.roster.remove_topology(world.now, &topology("t"));
-    assert_eq!(world.told(), [""; 0]);
+    assert_eq!(world.told(), ["+b@h, by hearsay"]);
 }
 
 #[test]
