@@ -236,6 +236,11 @@ impl Roster {
         self.topologies.merged(name).is_some()
     }
 
+    /// Whether a source has told that the peer is gone, and nobody knows better.
+    pub fn is_gone(&self, name: &NodeName) -> bool {
+        self.topologies.is_gone(name)
+    }
+
     /// Whether some topology says that we ourselves are being ended.
     pub fn is_draining(&self) -> bool {
         self.topologies.is_draining()

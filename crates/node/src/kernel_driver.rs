@@ -401,8 +401,8 @@ impl KernelDriver {
                 }
             }
             Action::Abort(job) => state.jobs.abort(&self.workers, job),
-            Action::Connect(node) => {
-                if let Err(node) = state.orders.connect(node) {
+            Action::Connect { node, for_names } => {
+                if let Err(node) = state.orders.connect(node, for_names) {
                     state.kernel.handle_connect_failed(now, &atom_of(&node));
                 }
             }

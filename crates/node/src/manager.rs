@@ -258,17 +258,19 @@ impl Manager {
             self.plan.handle_leave(now, rejoin_after);
         }
         if let (Some(nodes), Some(topology)) = (orders.learned, self.learned.clone()) {
-            // A node that somebody tells of anew deserves a dial, though a source may have told that it is gone.
+            // A node that somebody tells of anew may be there, though a source has told that it is gone.
             let sighting = |known: Acquaintance| Sighting::from(known.node).with_life(known.told);
             let update = Update::Snapshot(nodes.into_iter().map(sighting).collect());
             self.roster.handle_update(now, &topology, update);
             self.pump();
         }
-        for name in orders.connects {
+        for (name, for_names) in orders.connects {
             if self.publisher.view().peer(&name).is_some() {
                 continue;
             }
-            if name == self.link_config.local.name {
+            // `global` goes to see every node that others know; whom it may dial is the roster's matter.
+            let is_refused = self.roster.is_draining() || self.roster.is_gone(&name);
+            if name == self.link_config.local.name || (for_names && is_refused) {
                 self.kernel.connect_failed(&name);
                 continue;
             }

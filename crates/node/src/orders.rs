@@ -1,6 +1,6 @@
 //! What the kernel wants of the manager, gathered until the manager takes it.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use enmesh_identity::NodeName;
@@ -16,8 +16,8 @@ const MAX_LINES: usize = 256;
 /// What is wanted.
 #[derive(Debug, Default)]
 pub(crate) struct Orders {
-    /// Nodes that somebody of ours needs now.
-    pub(crate) connects: BTreeSet<NodeName>,
+    /// Nodes that somebody of ours needs now, and whether that is `global` alone.
+    pub(crate) connects: BTreeMap<NodeName, bool>,
     /// All nodes that `global` has learned of.
     pub(crate) learned: Option<Vec<Acquaintance>>,
     /// Cut all, and come back after this time.
@@ -37,11 +37,11 @@ impl Orders {
     }
 
     /// Gives the node back if too many wait.
-    pub(crate) fn connect(&mut self, node: NodeName) -> Result<(), NodeName> {
-        if self.connects.len() >= MAX_CONNECTS && !self.connects.contains(&node) {
+    pub(crate) fn connect(&mut self, node: NodeName, for_names: bool) -> Result<(), NodeName> {
+        if self.connects.len() >= MAX_CONNECTS && !self.connects.contains_key(&node) {
             return Err(node);
         }
-        self.connects.insert(node);
+        *self.connects.entry(node).or_insert(true) &= for_names;
         Ok(())
     }
 

@@ -176,7 +176,12 @@ pub enum Action<H> {
     /// Connect: somebody of ours needs that node. To be answered by
     /// [`Kernel::handle_nodeup`](crate::Kernel::handle_nodeup) or
     /// [`Kernel::handle_connect_failed`](crate::Kernel::handle_connect_failed).
-    Connect(NodeName),
+    Connect {
+        /// The node.
+        node: NodeName,
+        /// Whether nobody needs it but `global`, for the names of a cluster to which it may belong no more.
+        for_names: bool,
+    },
     /// The whole set of nodes that `global` has learned of.
     Learned(Vec<Acquaintance>),
     /// Cut all links, dial nobody for this long, then dial all at once.

@@ -172,6 +172,8 @@ pub struct Kernel<H> {
     /// The processes of served functions that run.
     jobs: HashMap<JobId, u32>,
     global: Global,
+    /// Whether what is done now is for the names of the cluster alone.
+    is_global_at_work: bool,
     /// The slots of registrations of global names that are under way.
     registrations: HashMap<u64, H>,
     last_registration: u64,
@@ -206,6 +208,7 @@ impl<H: Clone + Debug> Kernel<H> {
             services,
             jobs: HashMap::new(),
             global,
+            is_global_at_work: false,
             registrations: HashMap::new(),
             last_registration: 0,
             scopes: BTreeMap::new(),

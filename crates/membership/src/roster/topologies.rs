@@ -183,9 +183,14 @@ impl Topologies {
         list.any(|topology| topology.peers.contains_key(name))
     }
 
+    /// Whether a source has told that the peer is gone, and nobody knows better.
+    pub(super) fn is_gone(&self, name: &NodeName) -> bool {
+        self.departed.contains(name)
+    }
+
     /// The peer as it is to be dialled, if it is.
     pub(super) fn wanted(&self, name: &NodeName) -> Option<Sighting> {
-        if self.departed.contains(name) {
+        if self.is_gone(name) {
             return None;
         }
         self.merged(name)

@@ -115,3 +115,35 @@ async fn without_room_for_a_socket_the_oldest_handshake_ends() {
     let open = peers[1].try_read(&mut [0; 1]).unwrap_err();
     assert_eq!(open.kind(), std::io::ErrorKind::WouldBlock);
 }
+
+/// Others still know a pod that Kubernetes has told to be gone, and `global` goes to see everybody whom they know.
+#[tokio::test]
+async fn for_names_alone_nobody_is_dialled_who_is_told_to_be_gone_and_for_the_user_anybody() {
+    let mut manager = manager();
+    let topology: TopologyName = "t".parse().unwrap();
+    manager.roster.add_topology(topology.clone()).unwrap();
+    let gone: NodeName = "b@127.0.0.2".parse().unwrap();
+    let update = Update::Changed {
+        present: Vec::new(),
+        gone: vec![gone.clone()],
+    };
+    let other: NodeName = "c@127.0.0.2".parse().unwrap();
+    let dials = |manager: &mut Manager, node: &NodeName, for_names| {
+        let mut orders = Orders::default();
+        orders.connect(node.clone(), for_names).unwrap();
+        manager.handle_orders(orders);
+        let dials = manager.plan.dialling();
+        manager.plan.handle_disconnect(Instant::now(), node);
+        dials
+    };
+    let now = Instant::now();
+    manager.roster.handle_update(now, &topology, update);
+    assert_eq!(dials(&mut manager, &gone, true), 0);
+    assert_eq!(dials(&mut manager, &gone, false), 1);
+    assert_eq!(dials(&mut manager, &other, true), 1);
+    // Whoever is being ended comes back to nobody either.
+    let update = Update::Draining(true);
+    manager.roster.handle_update(now, &topology, update);
+    assert_eq!(dials(&mut manager, &other, true), 0);
+    assert_eq!(dials(&mut manager, &other, false), 1);
+}

@@ -85,7 +85,10 @@ impl<H: Clone + Debug> Kernel<H> {
         let until = self.now + MAX_CONNECT_TIME;
         self.peers.insert(node.clone(), Peer::connecting(until));
         self.connecting.insert((until, node.clone()));
-        self.actions.push_back(Action::Connect(name));
+        self.actions.push_back(Action::Connect {
+            node: name,
+            for_names: self.is_global_at_work,
+        });
         true
     }
 

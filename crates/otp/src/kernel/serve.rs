@@ -88,7 +88,9 @@ impl<H: Clone + Debug> Kernel<H> {
         if let Some(action) = self.services.poll_action() {
             self.obey_service(action);
         } else if let Some(effect) = self.global.poll_effect() {
+            self.is_global_at_work = true;
             self.obey(&ServiceName::Global, effect);
+            self.is_global_at_work = false;
         } else if let Some((token, done)) = self.global.poll_outcome() {
             self.tell_registration(token, done);
         } else {

@@ -6,7 +6,7 @@ use enmesh_proto::Direction;
 use enmesh_term::{Atom, Pid, Term};
 
 use super::wire::*;
-use crate::{Mail, PgEvent};
+use crate::{Action, Mail, PgEvent};
 
 const NAMES: [&str; 3] = ["a@h", "b@h", "c@h"];
 const PG: Atom = Atom::from_static("pg");
@@ -187,4 +187,42 @@ fn what_cannot_be_served_or_joined_is_said() {
     assert!(kernel.pg_join(now, &PG, group.clone(), &p));
     kernel.exit(now, &p, Term::atom("normal"));
     assert!(!kernel.pg_join(now, &PG, group, &p));
+}
+
+/// A driver may refuse what nobody but `global` needs: which nodes of the cluster are dialled is not for it to say.
+#[test]
+fn it_is_said_of_a_node_to_be_connected_whether_it_is_for_names_alone() {
+    fn wanted(net: &mut Net) -> Vec<(String, bool)> {
+        let others = std::mem::take(&mut net.node("a@h").others);
+        let wanted = others.into_iter().filter_map(|action| match action {
+            Action::Connect { node, for_names } => Some((node.to_string(), for_names)),
+            _ => None,
+        });
+        wanted.collect()
+    }
+    let mut net = Net::new(&NAMES);
+    let p = net.spawn("a@h", "p");
+    net.connect("b@h", "c@h");
+    pass(&mut net, Duration::from_secs(20));
+    // It hears of the third node from the second one.
+    net.connect("a@h", "b@h");
+    pass(&mut net, Duration::from_secs(20));
+    let (now, name) = (net.now, Term::atom("name"));
+    net.kernel("a@h").register_global(now, name, &p, "slot");
+    pass(&mut net, Duration::from_secs(1));
+    let told = wanted(&mut net);
+    let expected = ("c@h".to_owned(), true);
+    assert!(
+        !told.is_empty() && told.iter().all(|it| *it == expected),
+        "{told:?}"
+    );
+    let now = net.now;
+    net.kernel("a@h")
+        .handle_connect_failed(now, &Atom::from_static("c@h"));
+    pass(&mut net, Duration::from_millis(1));
+    wanted(&mut net);
+    net.kernel("a@h")
+        .send(now, &p, &named("x", "d@h"), bare(&Term::Int(1)));
+    net.node("a@h").drain();
+    assert_eq!(wanted(&mut net), [("d@h".to_owned(), false)]);
 }

@@ -10,7 +10,7 @@ use crate::{Action, Address, AutoConnect, Mail, NodeTypes};
 fn connects(net: &mut Net, node: &str) -> usize {
     let node = net.node(node);
     node.drain();
-    let wanted = |action: &&Action<Handle>| matches!(action, Action::Connect(_));
+    let wanted = |action: &&Action<Handle>| matches!(action, Action::Connect { .. });
     node.others.iter().filter(wanted).count()
 }
 
