@@ -59,8 +59,9 @@ impl<'c> Stage<'c> {
                 // An address may have been another cluster's a moment ago.
                 .cookie(namespace)
                 .args(["--log-level", "debug"]);
-            if matches!(kind, Kind::Steered(_)) {
-                // All links of a node that ends fall together, so that `global` elsewhere cuts none for its sake.
+            if matches!(kind, Kind::Steered(_)) && case.story == Story::Scaling {
+                // All links of a node that ends fall together, so that `global` elsewhere cuts none for its sake. In a roll-out
+                // somebody comes at that moment, whose `global` may bring a node back that still runs.
                 workload = workload.args(["--on-leave", "disconnect"]);
             }
             deployments.push(dress(workload).begin(cluster, namespace)?);

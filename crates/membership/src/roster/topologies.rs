@@ -69,11 +69,28 @@ pub struct TopologyStatus<'a> {
     pub dropped: u64,
 }
 
+/// How long hearsay waits for the first word of each source: one that has just begun to look may tell a moment later that a node
+/// is gone of which neighbours tell.
+const FIRST_WORD: Duration = Duration::from_secs(5);
+
 /// All topologies in the configured order.
 #[derive(Debug, Default)]
 pub(super) struct Topologies {
     list: Vec<Topology>,
     departed: Departed,
+    hearing: Hearing,
+}
+
+/// Whether hearsay counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Hearing {
+    /// There was none yet.
+    #[default]
+    Unheard,
+    /// Not before then, or before each source has said something.
+    Waits(Instant),
+    /// From now on.
+    Counts,
 }
 
 impl Topologies {
@@ -122,6 +139,7 @@ impl Topologies {
         self.weigh(name, &changed);
         self.weigh(name, &told_gone);
         changed.extend(told_gone.into_iter().filter(|name| self.is_named(name)));
+        changed.extend(self.hear(now));
         (news, changed)
     }
 
@@ -172,6 +190,29 @@ impl Topologies {
         heard.is_some_and(|sighting| sighting.life != 0) && !source.is_some_and(is_good)
     }
 
+    /// Lets hearsay count, or wait. Returns of whom it counts from now on.
+    fn hear(&mut self, now: Instant) -> Vec<NodeName> {
+        let (hearsay, mut sources) = (
+            self.list.iter().filter(|topology| topology.is_hearsay),
+            self.list.iter().filter(|topology| !topology.is_hearsay),
+        );
+        let heard: Vec<_> = hearsay.flat_map(|it| it.peers.keys()).cloned().collect();
+        let is_time = match self.hearing {
+            Hearing::Counts => return Vec::new(),
+            Hearing::Unheard if heard.is_empty() => return Vec::new(),
+            Hearing::Unheard => false,
+            Hearing::Waits(until) => until <= now,
+        };
+        if is_time || sources.all(|source| source.answered || source.failure.is_some()) {
+            self.hearing = Hearing::Counts;
+            return heard;
+        }
+        if self.hearing == Hearing::Unheard {
+            self.hearing = Hearing::Waits(now + FIRST_WORD);
+        }
+        Vec::new()
+    }
+
     /// What those topologies say of the peer that have a source of their own.
     fn sourced(&self, name: &NodeName) -> impl Iterator<Item = &Sighting> {
         let sources = self.list.iter().filter(|topology| !topology.is_hearsay);
@@ -190,7 +231,8 @@ impl Topologies {
 
     /// The peer as it is to be dialled, if it is.
     pub(super) fn wanted(&self, name: &NodeName) -> Option<Sighting> {
-        if self.is_gone(name) {
+        let is_waiting = matches!(self.hearing, Hearing::Waits(_));
+        if self.is_gone(name) || is_waiting && self.sourced(name).next().is_none() {
             return None;
         }
         self.merged(name)
@@ -219,11 +261,17 @@ impl Topologies {
             self.weigh(&by, &changed);
             all.extend(changed);
         }
+        all.extend(self.hear(now));
         all
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.list.iter().filter_map(Topology::deadline).min()
+        let hearing = match self.hearing {
+            Hearing::Waits(until) => Some(until),
+            Hearing::Unheard | Hearing::Counts => None,
+        };
+        let settling = self.list.iter().filter_map(Topology::deadline);
+        settling.chain(hearing).min()
     }
 
     /// When it is known at the latest whether the peer counts that was named last by a set that

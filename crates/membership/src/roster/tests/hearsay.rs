@@ -21,8 +21,38 @@ fn heard(names: &[(&str, u64)]) -> Update {
 #[test]
 fn who_is_known_by_hearsay_alone_is_wanted() {
     let mut world = world(Prune::Never);
+    world.update("t", snapshot(&[]));
     world.update("global", heard(&[("b@h", 0), ("c@h", 1)]));
     assert_eq!(world.told(), ["+b@h, by hearsay", "+c@h, by hearsay"]);
+}
+
+/// A node that has just been started is met by neighbours before its own look-up is answered.
+#[test]
+fn hearsay_waits_for_the_first_word_of_each_source_and_not_for_ever() {
+    let gone = || Update::Changed {
+        present: Vec::new(),
+        gone: vec![name("b@h")],
+    };
+    for (word, wanted) in [
+        (gone(), &["+c@h, by hearsay"][..]),
+        (failed(), &["+b@h, by hearsay", "+c@h, by hearsay"]),
+    ] {
+        let mut world = world(Prune::Never);
+        world.update("global", heard(&[("b@h", 1), ("c@h", 1)]));
+        assert_eq!(world.told(), [""; 0]);
+        world.update("t", word);
+        assert_eq!(world.told(), wanted);
+        assert_eq!(world.roster.deadline(), None);
+    }
+    let mut world = world(Prune::Never);
+    world.update("global", heard(&[("b@h", 1)]));
+    let wait = world.roster.deadline().unwrap() - world.now;
+    world.pass(wait);
+    assert_eq!(world.told(), ["+b@h, by hearsay"]);
+    // Who is followed later is not waited for: what counts stays.
+    world.roster.add_topology(topology("late")).unwrap();
+    world.update("global", heard(&[("b@h", 1), ("c@h", 1)]));
+    assert_eq!(world.told(), ["+c@h, by hearsay"]);
 }
 
 #[test]
@@ -68,6 +98,7 @@ fn hearsay_that_comes_after_the_departure_counts_when_it_is_news_and_the_source_
 #[test]
 fn who_is_told_to_be_gone_and_was_never_named_is_not_wanted_by_hearsay() {
     let mut world = world(Prune::Immediate);
+    world.update("t", snapshot(&[]));
     world.update("global", heard(&[("b@h", 1)]));
     assert_eq!(world.told(), ["+b@h, by hearsay"]);
     let gone = |names: &[&str]| Update::Changed {
