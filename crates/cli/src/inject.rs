@@ -10,7 +10,9 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::exit::Failure;
-use crate::manifests::{Kind, NodeOptions, Settings, SettingsError, cookie_command, write_out};
+use crate::manifests::{
+    Kind, NodeOptions, Settings, SettingsError, cookie_command, word, write_out,
+};
 use text::Part;
 
 /// The kinds whose pods get the agent; `Pod` itself is one besides.
@@ -136,7 +138,7 @@ pub(crate) enum InjectError {
         /// Kind and name.
         workload: String,
         /// The lookup.
-        lookup: &'static str,
+        lookup: String,
     },
     /// The settings do not fit together.
     #[error(transparent)]
@@ -260,14 +262,13 @@ impl InjectOptions {
             "{what}: the cookie is key {} of Secret {}; if there is none yet: {}",
             cookie.key,
             cookie.name,
-            cookie_command(&settings.namespace, &cookie.name)
-                .replace("=cookie=", &format!("={}=", cookie.key)),
+            cookie_command(&settings.namespace, &cookie.name, &cookie.key),
         ));
         notes.push(format!(
             "{what}: the headless Service {} must select the pods, and ServiceAccount {account} be allowed to read what \
              lookup {} reads: enmesh manifests --kind agent --without-workload prints both",
             settings.service,
-            settings.lookup.word(),
+            word(&settings.lookup),
         ));
         Ok(())
     }

@@ -23,7 +23,7 @@ pub(crate) use container::{
 };
 pub(crate) use options::NodeOptions;
 pub(crate) use print::yaml;
-pub(crate) use settings::{Epmd, HTTP_PORT, Kind, Settings, SettingsError};
+pub(crate) use settings::{Epmd, HTTP_PORT, Kind, Settings, SettingsError, word};
 pub(crate) use workload::{TOOLS_VOLUME, install, tools_mount};
 
 /// How many random bytes a cookie has.
@@ -169,7 +169,11 @@ fn header(settings: &Settings) -> Vec<String> {
     ];
     if settings.cookie.is_none() {
         header.push("The cookie, which no command line ever shows:".into());
-        header.push(cookie_command(namespace, &settings.cookie_secret()));
+        header.push(cookie_command(
+            namespace,
+            &settings.cookie_secret(),
+            "cookie",
+        ));
     }
     if settings.tls == Some(Certificates::Secret) {
         header.push("The certificates, for the host parts of all names:".into());
@@ -181,10 +185,10 @@ fn header(settings: &Settings) -> Vec<String> {
 }
 
 /// The one command that makes the Secret of the cookie.
-pub(crate) fn cookie_command(namespace: &str, secret: &str) -> String {
+pub(crate) fn cookie_command(namespace: &str, secret: &str, key: &str) -> String {
     format!(
         "od -An -tx1 -N{COOKIE_BYTES} /dev/urandom | tr -d ' \\n' | kubectl -n {namespace} create secret generic {secret} \
-         --from-file=cookie=/dev/stdin"
+         --from-file={key}=/dev/stdin"
     )
 }
 

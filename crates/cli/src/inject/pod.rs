@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::InjectError;
 use crate::manifests::{
     CONTAINER, COOKIE_VOLUME, EPMD_CONTAINER, Epmd, HTTP_PORT, Kind, POD_FACTS, Settings,
-    TLS_VOLUME, TOOLS_VOLUME, install, pod_facts, shared_port, tools_mount,
+    TLS_VOLUME, TOOLS_VOLUME, install, pod_facts, shared_port, tools_mount, word,
 };
 
 /// Where the sidecar finds the cookie's file, if the pod's volumes have no group: it alone mounts the volume.
@@ -45,17 +45,16 @@ impl Injection<'_> {
     pub(super) fn put_into(&self, pod: &mut Value) -> Result<String, InjectError> {
         self.take_out(pod)?;
         self.check_port(pod)?;
-        let sidecar = self.settings.sidecar();
         self.add_environment(list(pod, "containers"))?;
         let mut native = Vec::new();
         if self.settings.epmd == Epmd::Sidecar {
-            native.push(sidecar.epmd_container());
+            native.push(self.settings.epmd_container());
         }
         if self.with_env {
-            native.push(install(&sidecar));
+            native.push(install(self.settings));
             list(pod, "volumes").push(json!({"name": TOOLS_VOLUME, "emptyDir": {}}));
         }
-        let mut agent = sidecar.container(Kind::Agent);
+        let mut agent = self.settings.container(Kind::Agent);
         if self.plain {
             if let Some(fields) = agent.as_object_mut() {
                 fields.remove("restartPolicy");
@@ -72,7 +71,8 @@ impl Injection<'_> {
         } else {
             MODE_WITHOUT_GROUP
         };
-        let volumes = sidecar.volumes(&self.cookie.name, &self.cookie.key, mode);
+        let (name, key) = (&self.cookie.name, &self.cookie.key);
+        let volumes = self.settings.volumes(name, key, mode);
         list(pod, "volumes").extend(volumes);
         for key in ["initContainers", "volumes"] {
             if list(pod, key).is_empty()
@@ -175,7 +175,7 @@ impl Injection<'_> {
                 }
             }
             if self.with_env {
-                let mut variables = self.settings.sidecar().naming();
+                let mut variables = self.settings.naming();
                 if self.settings.epmd == Epmd::None {
                     variables.extend(shared_port());
                 }
@@ -200,7 +200,7 @@ impl Injection<'_> {
         if asks && pod["automountServiceAccountToken"] == false {
             return Err(InjectError::NoToken {
                 workload: self.workload.to_owned(),
-                lookup: self.settings.lookup.word(),
+                lookup: word(&self.settings.lookup),
             });
         }
         let own = pod["serviceAccountName"]

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::settings::{
-    Certificates, DIST_PORT, EPMD_PORT, Epmd, HTTP_PORT, Kind, Mode, PullPolicy, USER,
+    Certificates, DIST_PORT, EPMD_PORT, Epmd, HTTP_PORT, Kind, Settings, USER, word,
 };
 
 /// Where the cookie's Secret is mounted.
@@ -34,34 +34,8 @@ pub(crate) fn shared_port() -> [Value; 2] {
     ]
 }
 
-/// What a container of enmesh needs to know.
-#[derive(Clone, Debug)]
-pub(crate) struct Sidecar<'a> {
-    /// The image of enmesh.
-    pub(crate) image: &'a str,
-    /// When it is pulled.
-    pub(crate) pull_policy: Option<PullPolicy>,
-    /// The nodes' name before the `@`.
-    pub(crate) name: &'a str,
-    /// The headless Service.
-    pub(crate) service: &'a str,
-    /// What stands behind the `@`.
-    pub(crate) mode: Mode,
-    /// How peers are found.
-    pub(crate) topology: String,
-    /// How ports are learned.
-    pub(crate) epmd: Epmd,
-    /// Whether links run over TLS.
-    pub(crate) tls: Option<Certificates>,
-    /// The cluster's domain.
-    pub(crate) cluster_domain: Option<&'a str>,
-    /// How many peers a ready pod has.
-    pub(crate) min_peers: Option<u32>,
-    /// Whether the log is JSON.
-    pub(crate) json_log: bool,
-}
-
-impl Sidecar<'_> {
+/// The containers of enmesh in the pods.
+impl Settings {
     /// The member, or the agent.
     pub(crate) fn container(&self, kind: Kind) -> Value {
         let mut ports = vec![json!({"name": "http", "containerPort": HTTP_PORT})];
@@ -136,7 +110,7 @@ impl Sidecar<'_> {
     }
 
     fn cert_manager_volume(&self) -> Value {
-        let domain = self.cluster_domain.unwrap_or("cluster.local");
+        let domain = self.domain();
         let host = format!(
             "${{POD_NAME}}.{}.${{POD_NAMESPACE}}.svc.{domain}",
             self.service
@@ -183,7 +157,7 @@ impl Sidecar<'_> {
         if self.json_log {
             set("ENMESH_LOG_FORMAT", "json");
         }
-        set("ENMESH_TOPOLOGY", &self.topology);
+        set("ENMESH_TOPOLOGY", &self.topology());
         environment
     }
 
@@ -191,18 +165,19 @@ impl Sidecar<'_> {
     pub(crate) fn naming(&self) -> Vec<Value> {
         let mut naming = vec![
             json!({"name": "ENMESH_NAME", "value": self.name}),
-            json!({"name": "ENMESH_NAME_MODE", "value": self.mode.word()}),
+            json!({"name": "ENMESH_NAME_MODE", "value": word(&self.mode)}),
         ];
         if self.mode.has_service() {
             naming.push(json!({"name": "SERVICE_NAME", "value": self.service}));
         }
-        if let Some(domain) = self.cluster_domain {
+        if let Some(domain) = &self.cluster_domain {
             naming.push(json!({"name": "CLUSTER_DOMAIN", "value": domain}));
         }
         naming
     }
 
-    fn mounts(&self) -> Vec<Value> {
+    /// Where these are mounted.
+    pub(super) fn mounts(&self) -> Vec<Value> {
         let mut mounts =
             vec![json!({"name": COOKIE_VOLUME, "mountPath": COOKIE_FOLDER, "readOnly": true})];
         if self.tls.is_some() {
@@ -211,9 +186,10 @@ impl Sidecar<'_> {
         mounts
     }
 
-    fn pulled(&self, mut container: Value) -> Value {
-        if let Some(policy) = self.pull_policy {
-            container["imagePullPolicy"] = policy.word().into();
+    /// The container with the rule by which its image is pulled.
+    pub(super) fn pulled(&self, mut container: Value) -> Value {
+        if let Some(policy) = &self.pull_policy {
+            container["imagePullPolicy"] = word(policy).into();
         }
         container
     }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::settings::{Certificates, Epmd, Kind, Mode, Settings};
+use super::settings::{Certificates, Epmd, Kind, Mode, Settings, word};
 use super::{access, network, workload};
 
 /// One object, and what a reader should know of it.
@@ -39,7 +39,7 @@ pub(crate) fn documents(settings: &Settings) -> Vec<Document> {
         add(
             vec![format!(
                 "The least that lookup {} needs: no other object, no other verb.",
-                settings.lookup.word()
+                word(&settings.lookup)
             )],
             role,
         );

@@ -35,21 +35,17 @@ pub(crate) enum Mode {
 }
 
 impl Mode {
-    /// The word for it, as flags and topologies have it.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Ip => "ip",
-            Self::Dns => "dns",
-            Self::Srv => "srv",
-            Self::Hostname => "hostname",
-            Self::Pod => "pod",
-        }
-    }
-
     /// Whether the names hold the Service's.
     pub(crate) fn has_service(self) -> bool {
         matches!(self, Self::Srv | Self::Hostname | Self::Pod)
     }
+}
+
+/// The word for a value, as flags, topologies and the API have it.
+pub(crate) fn word(value: &impl ValueEnum) -> String {
+    let possible = value.to_possible_value();
+    let possible = possible.expect("no value is left out of the flags");
+    possible.get_name().to_owned()
 }
 
 /// What runs in the pods.
@@ -79,18 +75,6 @@ pub(crate) enum Lookup {
 }
 
 impl Lookup {
-    /// The word for it.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Endpointslices => "endpointslices",
-            Self::Endpoints => "endpoints",
-            Self::Pods => "pods",
-            Self::Auto => "auto",
-            Self::Dns => "dns",
-            Self::Srv => "srv",
-        }
-    }
-
     /// Whether the Kubernetes API is read, and a Role needed.
     pub(crate) fn asks_api(self) -> bool {
         !matches!(self, Self::Dns | Self::Srv)
@@ -188,17 +172,6 @@ pub(crate) enum PullPolicy {
     Never,
 }
 
-impl PullPolicy {
-    /// The word of the API.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Always => "Always",
-            Self::IfNotPresent => "IfNotPresent",
-            Self::Never => "Never",
-        }
-    }
-}
-
 /// What cannot be deployed as it was asked for.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum SettingsError {
@@ -216,7 +189,10 @@ pub(crate) enum SettingsError {
         longest: usize,
     },
     /// The lookup finds nodes by other names than they have.
-    #[error("{what} never finds nodes of --mode {}: it names them otherwise; {next}", mode.word())]
+    #[error(
+        "{what} never finds nodes of --mode {}: it names them otherwise; {next}",
+        word(mode)
+    )]
     LookupOfOtherNames {
         /// The lookup.
         what: &'static str,
@@ -228,7 +204,8 @@ pub(crate) enum SettingsError {
     /// No certificate can be for the names of all pods.
     #[error(
         "--tls needs names that a certificate can be for, and --mode {} makes names of addresses that nobody knows \
-         beforehand; take {next}", mode.word()
+         beforehand; take {next}",
+        word(mode)
     )]
     NoCertificate {
         /// The mode.
@@ -291,6 +268,11 @@ impl Settings {
         self.mode == Mode::Hostname
     }
 
+    /// The cluster's domain, where the text must spell it.
+    pub(crate) fn domain(&self) -> &str {
+        self.cluster_domain.as_deref().unwrap_or("cluster.local")
+    }
+
     /// The name of the Secret that holds the cookie.
     pub(crate) fn cookie_secret(&self) -> String {
         format!("{}-cookie", self.name)
@@ -298,7 +280,7 @@ impl Settings {
 
     /// The topology by which peers are found. `$(POD_NAMESPACE)` is put in by the kubelet.
     pub(crate) fn topology(&self) -> String {
-        let (name, service, mode) = (&self.name, &self.service, self.mode.word());
+        let (name, service, mode) = (&self.name, &self.service, word(&self.mode));
         let epmd_less = self.epmd == Epmd::None;
         match self.lookup {
             Lookup::Dns => {
@@ -328,7 +310,7 @@ impl Settings {
                 };
                 format!(
                     "strategy=kubernetes kubernetes_ip_lookup_mode={}{selector}{service} mode={mode}{port}",
-                    lookup.word()
+                    word(&lookup)
                 )
             }
         }

@@ -3,7 +3,7 @@ use enmesh_discovery::TopologyConfig;
 use serde_json::Value;
 
 use super::print::{json_list, yaml_documents};
-use super::settings::{App, Certificates, Epmd, Kind, Lookup, Mode, Settings, SettingsError};
+use super::settings::{App, Certificates, Epmd, Kind, Lookup, Mode, Settings, SettingsError, word};
 use super::{Document, documents};
 
 fn settings() -> Settings {
@@ -282,7 +282,7 @@ fn a_node_of_the_users_is_told_its_name_where_the_kubelet_can_make_it() {
         assert_eq!(agent["restartPolicy"], "Always");
         assert_eq!(
             variable(agent, "ENMESH_NAME_MODE").as_deref(),
-            Some(mode.word())
+            Some(word(&mode).as_str())
         );
     };
     check(Mode::Ip, Some("web@$(POD_IP)"));

@@ -2,34 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::container::{
-    COOKIE_FOLDER, COOKIE_VOLUME, Sidecar, TLS_FOLDER, TLS_VOLUME, pod_facts, shared_port,
-};
+use super::container::{COOKIE_FOLDER, pod_facts, shared_port};
 use super::settings::{DIST_PORT, EPMD_PORT, Epmd, Kind, LAST_DIST_PORT, Mode, Settings, USER};
 
 /// Where the user's container finds the program, for `enmesh env`.
 const TOOLS_FOLDER: &str = "/opt/enmesh";
 /// The volume of it.
 pub(crate) const TOOLS_VOLUME: &str = "enmesh-tools";
-
-impl Settings {
-    /// What the containers of enmesh in its pods need to know.
-    pub(crate) fn sidecar(&self) -> Sidecar<'_> {
-        Sidecar {
-            image: &self.image,
-            pull_policy: self.pull_policy,
-            name: &self.name,
-            service: &self.service,
-            mode: self.mode,
-            topology: self.topology(),
-            epmd: self.epmd,
-            tls: self.tls,
-            cluster_domain: self.cluster_domain.as_deref(),
-            min_peers: self.min_peers,
-            json_log: self.json_log,
-        }
-    }
-}
 
 /// The object that keeps the pods.
 pub(super) fn workload(settings: &Settings) -> Value {
@@ -59,20 +38,19 @@ pub(super) fn workload(settings: &Settings) -> Value {
 }
 
 fn pod(settings: &Settings) -> Value {
-    let sidecar = settings.sidecar();
-    let mut volumes = sidecar.volumes(&settings.cookie_secret(), "cookie", 0o400);
+    let mut volumes = settings.volumes(&settings.cookie_secret(), "cookie", 0o400);
     let mut first = Vec::new();
     if settings.epmd == Epmd::Sidecar {
-        first.push(sidecar.epmd_container());
+        first.push(settings.epmd_container());
     }
     let main = match settings.kind {
-        Kind::Member => sidecar.container(Kind::Member),
+        Kind::Member => settings.container(Kind::Member),
         Kind::Agent => {
-            first.push(install(&sidecar));
-            first.push(sidecar.container(Kind::Agent));
+            first.push(install(settings));
+            first.push(settings.container(Kind::Agent));
             volumes.push(json!({"name": TOOLS_VOLUME, "emptyDir": {}}));
             volumes.push(json!({"name": "tmp", "emptyDir": {}}));
-            app(settings, &sidecar)
+            app(settings)
         }
     };
     let mut pod = json!({
@@ -94,8 +72,8 @@ fn pod(settings: &Settings) -> Value {
 }
 
 /// Puts the program where the user's container finds it.
-pub(crate) fn install(sidecar: &Sidecar<'_>) -> Value {
-    let mut container = sidecar.epmd_container();
+pub(crate) fn install(settings: &Settings) -> Value {
+    let mut container = settings.epmd_container();
     let fields = container.as_object_mut().expect("a container is an object");
     for key in ["restartPolicy", "ports", "startupProbe", "livenessProbe"] {
         fields.remove(key);
@@ -112,9 +90,9 @@ pub(crate) fn tools_mount() -> Value {
 }
 
 /// The user's own container, told what its node is called.
-fn app(settings: &Settings, sidecar: &Sidecar<'_>) -> Value {
+fn app(settings: &Settings) -> Value {
     let mut environment = pod_facts();
-    environment.extend(sidecar.naming());
+    environment.extend(settings.naming());
     let cookie = json!({"name": settings.cookie_secret(), "key": "cookie"});
     environment.push(json!({"name": "RELEASE_COOKIE", "valueFrom": {"secretKeyRef": cookie}}));
     environment.push(json!({"name": "RELEASE_DISTRIBUTION", "value": "name"}));
@@ -143,14 +121,9 @@ fn app(settings: &Settings, sidecar: &Sidecar<'_>) -> Value {
             .iter()
             .map(|port| json!({"containerPort": port})),
     );
-    let mut mounts = vec![
-        json!({"name": COOKIE_VOLUME, "mountPath": COOKIE_FOLDER, "readOnly": true}),
-        tools_mount(),
-        json!({"name": "tmp", "mountPath": "/tmp"}),
-    ];
-    if settings.tls.is_some() {
-        mounts.push(json!({"name": TLS_VOLUME, "mountPath": TLS_FOLDER, "readOnly": true}));
-    }
+    let mut mounts = settings.mounts();
+    let own = [tools_mount(), json!({"name": "tmp", "mountPath": "/tmp"})];
+    mounts.splice(1..1, own);
     let mut container = json!({
         "name": settings.name,
         "image": settings.app.image,
@@ -169,18 +142,12 @@ fn app(settings: &Settings, sidecar: &Sidecar<'_>) -> Value {
     if let Some(user) = settings.app.user {
         container["securityContext"]["runAsUser"] = user.into();
     }
-    if let Some(policy) = settings.pull_policy {
-        container["imagePullPolicy"] = policy.word().into();
-    }
-    container
+    settings.pulled(container)
 }
 
 /// The node's host part, where the kubelet can make it; the others take `enmesh env`.
 fn host(settings: &Settings) -> Option<String> {
-    let domain = settings
-        .cluster_domain
-        .as_deref()
-        .unwrap_or("cluster.local");
+    let domain = settings.domain();
     let service = &settings.service;
     match settings.mode {
         Mode::Ip => Some("$(POD_IP)".to_owned()),
