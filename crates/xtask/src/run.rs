@@ -54,12 +54,12 @@ pub(crate) fn run(command: Command, totals: &mut Totals) -> anyhow::Result<()> {
 }
 
 /// Runs all of `commands`, `at_once` of them side by side, and passes on the output of each when it
-/// has ended. Fails with the first that failed; the others run to their end.
+/// has ended. Says which of them failed, by their places; their tests are not counted.
 pub(crate) fn run_side_by_side(
     commands: Vec<Command>,
     at_once: usize,
     totals: &mut Totals,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Vec<usize>> {
     run_side_by_side_into(&Mutex::new(std::io::stdout()), commands, at_once, totals)
 }
 
@@ -68,33 +68,42 @@ fn run_side_by_side_into(
     commands: Vec<Command>,
     at_once: usize,
     totals: &mut Totals,
-) -> anyhow::Result<()> {
-    let waiting = Mutex::new(VecDeque::from(commands));
+) -> anyhow::Result<Vec<usize>> {
+    let waiting: VecDeque<_> = commands.into_iter().enumerate().collect();
+    let waiting = Mutex::new(waiting);
     let next = || waiting.lock().ok()?.pop_front();
-    let worker = || {
-        let (mut counted, mut failure) = (Totals::default(), None);
-        while let Some(command) = next() {
-            let mut output = Vec::new();
-            let outcome = run_into(&mut output, command, &mut counted);
+    let worker = || -> anyhow::Result<_> {
+        let (mut counted, mut failed) = (Totals::default(), Vec::new());
+        while let Some((place, command)) = next() {
+            let (mut output, mut own_tests) = (Vec::new(), Totals::default());
+            let outcome = run_into(&mut output, command, &mut own_tests);
             let mut own = own.lock().unwrap_or_else(PoisonError::into_inner);
-            let told = own.write_all(&output);
-            failure = failure.or(outcome.and(told.map_err(Into::into)).err());
+            own.write_all(&output)?;
+            match outcome {
+                Ok(()) => counted.add(own_tests),
+                Err(error) => {
+                    writeln!(own, "{error:#}")?;
+                    failed.push(place);
+                }
+            }
         }
-        (counted, failure)
+        Ok((counted, failed))
     };
     let ended: Vec<_> = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..at_once).map(|_| scope.spawn(worker)).collect();
         workers.into_iter().map(|worker| worker.join()).collect()
     });
-    let mut first = None;
+    let mut all_failed = Vec::new();
     for worker in ended {
-        let Ok((counted, failure)) = worker else {
+        let Ok(worker) = worker else {
             bail!("a thread that waited for commands has died");
         };
+        let (counted, failed) = worker?;
         totals.add(counted);
-        first = first.or(failure);
+        all_failed.extend(failed);
     }
-    first.map_or(Ok(()), Err)
+    all_failed.sort_unstable();
+    Ok(all_failed)
 }
 
 fn run_into(own: &mut impl Write, mut command: Command, totals: &mut Totals) -> anyhow::Result<()> {
@@ -161,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn commands_side_by_side_all_run_and_one_failure_is_enough() {
+    fn commands_side_by_side_all_run_and_those_that_failed_are_named() {
         let shell = |script: &str| {
             let mut command = Command::new("sh");
             command.args(["-c", script]);
@@ -172,10 +181,11 @@ mod tests {
         let mut totals = Totals::default();
         let commands = [result, &failing, result].map(shell).into();
         let own = Mutex::new(Vec::new());
-        assert!(run_side_by_side_into(&own, commands, 2, &mut totals).is_err());
-        assert_eq!(totals.passed, 3);
+        let failed = run_side_by_side_into(&own, commands, 2, &mut totals).unwrap();
+        assert_eq!((failed, totals.passed), (vec![1], 2));
         let commands = vec![shell(result)];
-        assert!(run_side_by_side_into(&own, commands, 2, &mut totals).is_ok());
+        let failed = run_side_by_side_into(&own, commands, 2, &mut totals).unwrap();
+        assert_eq!((failed, totals.passed), (vec![], 3));
         let told = String::from_utf8(own.into_inner().unwrap()).unwrap();
         assert_eq!(
             told.lines()
