@@ -1,9 +1,10 @@
 //! The workloads of one case, as one cluster, with a witness beside them.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use enmesh_interop::{
     Case, Cluster, Crew, Deployment, Kind, Life, Otp, Rest, Story, Witness, Workload, full,
     poll_until, scenarios_at_once,
@@ -77,14 +78,30 @@ impl<'c> Stage<'c> {
     /// Waits until the cluster is whole, and says of whom.
     pub(crate) fn rest(&self) -> Result<Rest> {
         self.deployments[0].wait_whole(SOON)?;
-        let mut rest = Rest {
-            at: SystemTime::now(),
-            nodes: Default::default(),
-        };
+        let mut nodes = BTreeSet::new();
         for deployment in &self.deployments {
-            rest.nodes.extend(deployment.nodes()?);
+            nodes.extend(deployment.nodes()?);
         }
-        Ok(rest)
+        self.wait_told(&nodes)?;
+        let at = SystemTime::now();
+        Ok(Rest { at, nodes })
+    }
+
+    /// Waits until each BEAM says itself what its agent says of it: where processors are scarce it may be long in beginning to.
+    fn wait_told(&self, nodes: &BTreeSet<String>) -> Result<()> {
+        poll_until("each BEAM tells who is there", SOON, || {
+            for life in self.witness.testimony()? {
+                let is_over = life.terminating.is_some() || !life.logs.contains_key("beam");
+                if is_over || !nodes.contains(&life.node_log("enmesh")?.node) {
+                    continue;
+                }
+                let beam = life.node_log("beam")?;
+                let told = beam.replay()?.len();
+                let others = nodes.len() - 1;
+                ensure!(told == others, "{} of {others} by {}", told, life.pod);
+            }
+            Ok(())
+        })
     }
 
     /// Judges what happened to every pod. Of what is refused all that was logged is left in a file, which the error names.
@@ -142,14 +159,14 @@ impl<'c> Stage<'c> {
 
 /// No container was started again, and nobody has anything to complain about.
 fn ensure_calm(life: &Life) -> Result<()> {
-    anyhow::ensure!(life.restarts == 0, "{} was started again", life.pod);
+    ensure!(life.restarts == 0, "{} was started again", life.pod);
     for line in life.logs.get("enmesh").into_iter().flatten() {
         let Some(record) = &line.record else {
             anyhow::bail!("{} logs what is no record: {}", life.pod, line.text);
         };
         let is_calm = !matches!(record["level"].as_str(), Some("WARN" | "ERROR"));
         let message = record["message"].as_str().unwrap_or_default();
-        anyhow::ensure!(
+        ensure!(
             is_calm || EXPECTED.contains(&message) || is_early(record),
             "{} complains: {record}",
             life.pod
