@@ -38,26 +38,15 @@ const CLUSTERS: usize = 2;
 const ONCE_MORE: usize = 3;
 
 /// Of the test programs with a Kubernetes those that take longest, which are to begin first.
-const LONGEST: [&str; 5] = [
-    "kube_scaling",
-    "kube_api_gone",
-    "kube_api_faults",
-    "kube_shapes",
+const LONGEST: [&str; 9] = [
     "kube_rollout",
-];
-
-/// Test programs with a Kubernetes that have not yet passed often enough on two cores to judge everything else by them: they
-/// run where everything is tried.
-const UNSETTLED: [&str; 10] = [
-    "kube_api_faults",
-    "kube_api_gone",
-    "kube_deploy",
-    "kube_page",
-    "kube_pod_faults",
-    "kube_ready",
     "kube_release",
-    "kube_rollout",
     "kube_scaling",
+    "kube_api_gone",
+    "kube_pod_faults",
+    "kube_api_faults",
+    "kubernetes_lookups",
+    "kube_ready",
     "kube_shapes",
 ];
 
@@ -392,7 +381,6 @@ impl Step {
 fn kubernetes(root: &Path, shipped: &Path, full: bool, totals: &mut Totals) -> anyhow::Result<()> {
     let mut targets = test_programs(&root.join("crates/interop/tests"))?;
     targets.retain(|target| target.starts_with("kube"));
-    targets.retain(|target| full || !UNSETTLED.contains(&target.as_str()));
     let rank = |target: &String| LONGEST.iter().position(|name| name == target);
     targets.sort_by_key(|target| rank(target).unwrap_or(LONGEST.len()));
     if targets.is_empty() {
