@@ -53,6 +53,72 @@ pub(crate) fn run(command: Command, totals: &mut Totals) -> anyhow::Result<()> {
     run_into(&mut std::io::stdout().lock(), command, totals)
 }
 
+/// The same for tests, and names those that failed, which are not counted. Fails if a command fails without such.
+pub(crate) fn run_naming_failures(
+    command: Command,
+    totals: &mut Totals,
+) -> anyhow::Result<Vec<String>> {
+    run_naming_failures_into(&mut std::io::stdout().lock(), command, totals)
+}
+
+fn run_naming_failures_into(
+    own: &mut impl Write,
+    command: Command,
+    totals: &mut Totals,
+) -> anyhow::Result<Vec<String>> {
+    let (mut counted, mut output) = (Totals::default(), Recorder::new(own));
+    let outcome = run_into(&mut output, command, &mut counted);
+    totals.passed += counted.passed;
+    if outcome.is_err() && output.failures.is_empty() {
+        totals.failed += counted.failed;
+        outcome?;
+    }
+    Ok(output.failures)
+}
+
+/// Passes output on, and keeps the names of the tests of which it says that they failed.
+struct Recorder<'a, W> {
+    own: &'a mut W,
+    line: Vec<u8>,
+    failures: Vec<String>,
+}
+
+impl<'a, W> Recorder<'a, W> {
+    fn new(own: &'a mut W) -> Self {
+        Self {
+            own,
+            line: Vec::new(),
+            failures: Vec::new(),
+        }
+    }
+
+    fn end_line(&mut self) {
+        let line = String::from_utf8_lossy(&self.line);
+        let name = line
+            .strip_prefix("test ")
+            .and_then(|rest| rest.strip_suffix(" ... FAILED"));
+        self.failures.extend(name.map(str::to_owned));
+        self.line.clear();
+    }
+}
+
+impl<W: Write> Write for Recorder<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = self.own.write(bytes)?;
+        for byte in &bytes[..written] {
+            match byte {
+                b'\n' => self.end_line(),
+                byte => self.line.push(*byte),
+            }
+        }
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.own.flush()
+    }
+}
+
 /// Runs all of `commands`, `at_once` of them side by side, and passes on the output of each when it
 /// has ended. Says which of them failed, by their places; their tests are not counted.
 pub(crate) fn run_side_by_side(
@@ -193,6 +259,30 @@ mod tests {
                 .count(),
             4
         );
+    }
+
+    #[test]
+    fn tests_that_failed_are_named_and_not_counted_and_any_other_failure_is_one() {
+        let shell = |script: &str| {
+            let mut command = Command::new("sh");
+            command.args(["-c", script]);
+            command
+        };
+        let named = "echo 'test a::b ... ok'; echo 'test a::c ... FAILED'; \
+                     echo 'test result: FAILED. 1 passed; 1 failed'; exit 101";
+        let (mut totals, mut own) = (Totals::default(), Vec::new());
+        let failed = run_naming_failures_into(&mut own, shell(named), &mut totals).unwrap();
+        assert_eq!(failed, ["a::c"]);
+        let expected = Totals {
+            passed: 1,
+            failed: 0,
+        };
+        assert_eq!(totals, expected);
+        assert!(own.ends_with(b"1 failed\n"));
+        assert!(run_naming_failures_into(&mut own, shell("exit 101"), &mut totals).is_err());
+        let fine = "echo 'test a::c ... ok'";
+        let failed = run_naming_failures_into(&mut own, shell(fine), &mut totals).unwrap();
+        assert_eq!(failed, [""; 0]);
     }
 
     #[test]

@@ -33,8 +33,8 @@ const IMAGE: &str = "image";
 /// start of a cluster keeps both cores busy.
 const CLUSTERS: usize = 2;
 
-/// How many of the test programs with a Kubernetes may fail beside another one and pass alone. What they say of time
-/// is about a node that has a processor for its pods, which two clusters on two cores do not always have.
+/// How many tests with real peers, and how many programs with a Kubernetes, may fail beside others and pass alone. What
+/// they say of time is about a machine that has a processor for each of them, which two cores do not always have.
 const ONCE_MORE: usize = 3;
 
 /// Of the test programs with a Kubernetes those that take longest, which are to begin first.
@@ -49,6 +49,10 @@ const LONGEST: [&str; 9] = [
     "kube_ready",
     "kube_shapes",
 ];
+
+/// Test programs with a Kubernetes that have not yet passed often enough on two cores to judge everything else by them: they
+/// run where everything is tried.
+const UNSETTLED: [&str; 2] = ["kube_pod_faults", "kube_scaling"];
 
 /// How many seeds the simulation has, and how many where everything is to be tried.
 const SEEDS: (u64, u64) = (200, 300);
@@ -326,18 +330,41 @@ impl Suite {
         is_wanted: impl Fn(&str) -> bool,
     ) {
         self.step(name, |totals| {
-            let mut test = run::cargo(root, "test --package enmesh-interop --no-fail-fast");
-            test.env("RUST_TEST_THREADS", SIDE_BY_SIDE)
-                .env("ENMESH_BIN", program()?);
+            let program = program()?;
             let targets = test_programs(&root.join("crates/interop/tests"))?;
             let wanted: Vec<_> = targets.iter().filter(|target| is_wanted(target)).collect();
             if wanted.is_empty() {
                 bail!("there are no such tests");
             }
-            for target in wanted {
-                test.args(["--test", target]);
+            let command = |threads: &str| {
+                let mut test = run::cargo(root, "test --package enmesh-interop --no-fail-fast");
+                test.env("RUST_TEST_THREADS", threads)
+                    .env("ENMESH_BIN", &program);
+                for target in &wanted {
+                    test.args(["--test", target]);
+                }
+                test
+            };
+            let test = with_skips(command(SIDE_BY_SIDE), skipped);
+            let failed = run::run_naming_failures(test, totals)?;
+            if failed.is_empty() {
+                return Ok(());
             }
-            run::run(with_skips(test, skipped), totals)
+            if failed.len() > ONCE_MORE {
+                bail!("{} tests failed", failed.len());
+            }
+            println!(
+                "\n{} failed beside others: once more, alone",
+                failed.join(", ")
+            );
+            let mut alone = command("1");
+            alone.args(["--", "--exact"]).args(&failed);
+            let passed = totals.passed;
+            run::run(alone, totals)?;
+            match totals.passed - passed >= failed.len() as u64 {
+                true => Ok(()),
+                false => bail!("not all of them were found again"),
+            }
         });
     }
 
@@ -381,6 +408,7 @@ impl Step {
 fn kubernetes(root: &Path, shipped: &Path, full: bool, totals: &mut Totals) -> anyhow::Result<()> {
     let mut targets = test_programs(&root.join("crates/interop/tests"))?;
     targets.retain(|target| target.starts_with("kube"));
+    targets.retain(|target| full || !UNSETTLED.contains(&target.as_str()));
     let rank = |target: &String| LONGEST.iter().position(|name| name == target);
     targets.sort_by_key(|target| rank(target).unwrap_or(LONGEST.len()));
     if targets.is_empty() {
