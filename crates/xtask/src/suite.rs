@@ -52,7 +52,12 @@ const LONGEST: [&str; 9] = [
 
 /// Test programs with a Kubernetes that have not yet passed often enough on two cores to judge everything else by them: they
 /// run where everything is tried.
-const UNSETTLED: [&str; 2] = ["kube_pod_faults", "kube_scaling"];
+const UNSETTLED: [&str; 4] = [
+    "kube_pod_faults",
+    "kube_release",
+    "kube_rollout",
+    "kube_scaling",
+];
 
 /// How many seeds the simulation has, and how many where everything is to be tried.
 const SEEDS: (u64, u64) = (200, 300);
