@@ -242,22 +242,13 @@ fn each_rule_is_needed(
     ])?;
     let policy: Value = serde_json::from_str(&policy)?;
     let pods = web.pods()?;
-    let addresses: Vec<_> = pods.iter().map(|pod| pod.ip().to_owned()).collect();
-    for pod in &pods {
-        rules::enforce(&policy, pod, &addresses)?;
-    }
+    let addresses = rules::enforce_among(&policy, &pods)?;
     let api = Watch::start(cluster, namespace, &addresses)?;
     // Everything from the first packet on under the policy.
     start_again(&web)?;
     web.wait_ready(2)?;
     web.wait_whole(SOON)?;
-    let counts = rules::counted(&pods)?;
-    for (name, count) in &counts {
-        ensure!(
-            !name.ends_with("dropped") || *count == 0,
-            "{name} {count}: {counts:?}"
-        );
-    }
+    rules::counted_without_drops(&pods)?;
 
     // One more, which the policy's plugin lets in when it hears of it.
     web.begin_scale(3)?;

@@ -66,57 +66,22 @@ fn run_naming_failures_into(
     command: Command,
     totals: &mut Totals,
 ) -> anyhow::Result<Vec<String>> {
-    let (mut counted, mut output) = (Totals::default(), Recorder::new(own));
-    let outcome = run_into(&mut output, command, &mut counted);
+    let (mut counted, mut failures) = (Totals::default(), Vec::new());
+    let outcome = run_reading(own, command, |line| {
+        counted.read(line);
+        failures.extend(failed_test(line).map(str::to_owned));
+    });
     totals.passed += counted.passed;
-    if outcome.is_err() && output.failures.is_empty() {
+    if outcome.is_err() && failures.is_empty() {
         totals.failed += counted.failed;
         outcome?;
     }
-    Ok(output.failures)
+    Ok(failures)
 }
 
-/// Passes output on, and keeps the names of the tests of which it says that they failed.
-struct Recorder<'a, W> {
-    own: &'a mut W,
-    line: Vec<u8>,
-    failures: Vec<String>,
-}
-
-impl<'a, W> Recorder<'a, W> {
-    fn new(own: &'a mut W) -> Self {
-        Self {
-            own,
-            line: Vec::new(),
-            failures: Vec::new(),
-        }
-    }
-
-    fn end_line(&mut self) {
-        let line = String::from_utf8_lossy(&self.line);
-        let name = line
-            .strip_prefix("test ")
-            .and_then(|rest| rest.strip_suffix(" ... FAILED"));
-        self.failures.extend(name.map(str::to_owned));
-        self.line.clear();
-    }
-}
-
-impl<W: Write> Write for Recorder<'_, W> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let written = self.own.write(bytes)?;
-        for byte in &bytes[..written] {
-            match byte {
-                b'\n' => self.end_line(),
-                byte => self.line.push(*byte),
-            }
-        }
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        self.own.flush()
-    }
+/// The name of the test of which this line says that it failed.
+fn failed_test(line: &str) -> Option<&str> {
+    line.strip_prefix("test ")?.strip_suffix(" ... FAILED")
 }
 
 /// Runs all of `commands`, `at_once` of them side by side, and passes on the output of each when it
@@ -172,7 +137,16 @@ fn run_side_by_side_into(
     Ok(all_failed)
 }
 
-fn run_into(own: &mut impl Write, mut command: Command, totals: &mut Totals) -> anyhow::Result<()> {
+fn run_into(own: &mut impl Write, command: Command, totals: &mut Totals) -> anyhow::Result<()> {
+    run_reading(own, command, |line| totals.read(line))
+}
+
+/// Runs `command` to its end, passes its output on, and has each line of it read.
+fn run_reading(
+    own: &mut impl Write,
+    mut command: Command,
+    mut read: impl FnMut(&str),
+) -> anyhow::Result<()> {
     let told = describe(&command);
     writeln!(own, "$ {told}")?;
     let mut child = command
@@ -185,7 +159,7 @@ fn run_into(own: &mut impl Write, mut command: Command, totals: &mut Totals) -> 
         let line = line?;
         own.write_all(&line)?;
         own.write_all(b"\n")?;
-        totals.read(&String::from_utf8_lossy(&line));
+        read(&String::from_utf8_lossy(&line));
     }
     let status = child.wait()?;
     if !status.success() {
@@ -215,6 +189,12 @@ fn describe(command: &Command) -> String {
 mod tests {
     use super::*;
 
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
     #[test]
     fn results_of_several_test_programs_add_up() {
         let mut totals = Totals::default();
@@ -237,11 +217,6 @@ mod tests {
 
     #[test]
     fn commands_side_by_side_all_run_and_those_that_failed_are_named() {
-        let shell = |script: &str| {
-            let mut command = Command::new("sh");
-            command.args(["-c", script]);
-            command
-        };
         let result = "echo 'test result: ok. 1 passed; 0 failed'";
         let failing = format!("{result}; exit 3");
         let mut totals = Totals::default();
@@ -263,11 +238,6 @@ mod tests {
 
     #[test]
     fn tests_that_failed_are_named_and_not_counted_and_any_other_failure_is_one() {
-        let shell = |script: &str| {
-            let mut command = Command::new("sh");
-            command.args(["-c", script]);
-            command
-        };
         let named = "echo 'test a::b ... ok'; echo 'test a::c ... FAILED'; \
                      echo 'test result: FAILED. 1 passed; 1 failed'; exit 101";
         let (mut totals, mut own) = (Totals::default(), Vec::new());
@@ -287,11 +257,6 @@ mod tests {
 
     #[test]
     fn a_childs_failure_is_ours_and_its_output_is_read() {
-        let shell = |script: &str| {
-            let mut command = Command::new("sh");
-            command.args(["-c", script]);
-            command
-        };
         let (mut totals, mut passed_on) = (Totals::default(), Vec::new());
         let result = "echo 'test result: ok. 1 passed; 0 failed'";
         assert!(run_into(&mut passed_on, shell(result), &mut totals).is_ok());

@@ -10,6 +10,15 @@ const TABLE: &str = "enmesh_policy";
 /// `egress TCP/9100`.
 pub(crate) type Counts = Vec<(String, u64)>;
 
+/// The policy in each of these pods, which are the peers that it names; gives their addresses.
+pub(crate) fn enforce_among(policy: &Value, pods: &[Pod<'_>]) -> Result<Vec<String>> {
+    let addresses: Vec<_> = pods.iter().map(|pod| pod.ip().to_owned()).collect();
+    for pod in pods {
+        enforce(policy, pod, &addresses)?;
+    }
+    Ok(addresses)
+}
+
 /// What the policy lets in and out, and nothing else: connections are judged by their first packet, as plugins do.
 pub(crate) fn enforce(policy: &Value, pod: &Pod<'_>, peers: &[String]) -> Result<()> {
     let isolates = |direction: &str| {
@@ -98,6 +107,18 @@ pub(crate) fn counted(pods: &[Pod<'_>]) -> Result<Counts> {
         }
     }
     Ok(all.into_iter().collect())
+}
+
+/// The same, which has to be without anything dropped.
+pub(crate) fn counted_without_drops(pods: &[Pod<'_>]) -> Result<Counts> {
+    let counts = counted(pods)?;
+    for (name, count) in &counts {
+        ensure!(
+            !name.ends_with("dropped") || *count == 0,
+            "{name} {count}: {counts:?}"
+        );
+    }
+    Ok(counts)
 }
 
 /// `… counter packets 3 bytes 180 accept comment "egress TCP/9100"`
