@@ -1,4 +1,8 @@
 //! `global` without a pause, on every node of a cluster, while members come and go.
+//!
+//! Names are changed under one lock of the whole cluster. Whoever finds it taken backs off at random,
+//! longer each time, and is overtaken meanwhile by who has not: of OTP's `global` that is a property, up
+//! to 8 s at a time, and BEAMs alone show it as well (docs/global.md).
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,26 +18,35 @@ use crate::rust_node::block_on;
 /// How often a member goes and comes back.
 const ROUNDS: usize = 8;
 
+/// How often each node does everything, at least: of fewer calls chance may delay the half.
+const LEAST: usize = 40;
+
 /// How long a member stays: a cluster in which somebody joins all the time is never in step.
 const STAY: Duration = Duration::from_millis(500);
 
 /// What half of the calls may take at most. It is a few milliseconds where nothing else runs, as on BEAMs alone.
 const USUAL: Duration = Duration::from_millis(100);
 
-/// What any call may take. A join holds `global`'s lock for a moment, and whoever finds it taken backs off at random, longer each
-/// time, 8 s in the end.
+/// What any call may take, but for a change of names on a BEAM. A Rust node asks for the lock each second at least, and so it
+/// would tell of one that is left behind.
 const LONGEST: Duration = Duration::from_secs(10);
+
+/// For what a BEAM takes that lock. How long it then waits is OTP's business: refused eight times in a row, as chance has it with one
+/// of some thousand calls, it waits for 12 s, and for up to 24 s.
+const BACKS_OFF: [&str; 2] = ["register_name", "unregister_name"];
 
 /// What took how long: the operations of one node.
 type Samples = BTreeMap<String, Vec<Duration>>;
 
-/// Does everything by turns until it is told to stop, and then says what each took, in microseconds.
+/// Takes a name, waits until it is told to go on, does everything by turns until it is told to stop, but `LEAST` times at least, and
+/// then says what each took, in microseconds.
 ///
 /// One process is given a name and loses it again and again: it would get no other one if the last were to come back.
 const LOCKER: &str = "
     Me = self(),
     spawn(fun() ->
         register(locker, self()),
+        global:sync(),
         yes = global:register_name({kept, node()}, self()),
         Me ! ready,
         Idle = fun() -> receive stop -> ok end end,
@@ -57,9 +70,11 @@ const LOCKER: &str = "
                  {whereis_name, fun() -> global:whereis_name(Name) end, Named},
                  {whereis_name, fun() -> global:whereis_name({kept, node()}) end, Self},
                  {unregister_name, fun() -> global:unregister_name(Name) end, ok}]),
-            receive {From, stop} -> From ! {samples, After} after 50 -> Loop(Round + 1, After) end
+            receive stop when Round >= Least -> receive {From, samples} -> From ! {samples, After} end
+            after 50 -> Loop(Round + 1, After)
+            end
         end,
-        Loop(1, #{})
+        receive go -> Loop(1, #{}) end
     end),
     receive ready -> ok end";
 
@@ -77,9 +92,13 @@ fn come_and_go(releases: &[Otp]) {
     let mut cluster = Cluster::start(releases);
     let resident = cluster.embed("r@127.0.0.1");
     for beam in &mut cluster.beams {
-        beam.eval_within(SOON, LOCKER).unwrap();
+        let locker = format!("Least = {LEAST}, {LOCKER}");
+        beam.eval_within(SOON, &locker).unwrap();
     }
     names_are_shared(&mut cluster.beams, &resident);
+    for beam in &mut cluster.beams {
+        beam.eval("locker ! go").unwrap();
+    }
     let stop = AtomicBool::new(false);
     let ours = std::thread::scope(|scope| {
         let ours = scope.spawn(|| names_of_ours(&resident, &stop));
@@ -91,10 +110,13 @@ fn come_and_go(releases: &[Otp]) {
         stop.store(true, Ordering::Relaxed);
         ours.join().unwrap()
     });
-    is_quick("a Rust node", &ours);
+    is_quick("a Rust node", &ours, &[]);
+    for beam in &mut cluster.beams {
+        beam.eval("locker ! stop").unwrap();
+    }
     for beam in &mut cluster.beams {
         let samples = samples_of(beam);
-        is_quick(beam.name(), &samples);
+        is_quick(beam.name(), &samples, &BACKS_OFF);
     }
     no_beam_is_cut_off(&cluster);
     poll_until("names agree", SOON, || {
@@ -168,12 +190,10 @@ fn names_of_ours(node: &Node, stop: &AtomicBool) -> Samples {
         let of_it = samples.entry(operation.to_owned()).or_default();
         of_it.push(begin.elapsed());
     };
-    for round in 0_i64.. {
-        if stop.load(Ordering::Relaxed) {
-            break;
-        }
+    let mut round = 0;
+    while round < LEAST || !stop.load(Ordering::Relaxed) {
         let mailbox = node.anonymous_mailbox().unwrap();
-        let name = Term::tuple([Term::atom("ours"), Term::Int(round)]);
+        let name = Term::tuple([Term::atom("ours"), mailbox.pid().clone().into()]);
         let begin = Instant::now();
         block_on(node.register_global(&name, mailbox.pid(), SOON)).unwrap();
         took("register_global", begin);
@@ -183,19 +203,20 @@ fn names_of_ours(node: &Node, stop: &AtomicBool) -> Samples {
         let begin = Instant::now();
         assert_eq!(block_on(node.unregister_global(&name, SOON)), Ok(()));
         took("unregister_global", begin);
+        round += 1;
         std::thread::sleep(Duration::from_millis(50));
     }
     samples
 }
 
-/// The samples of a BEAM's locker, which ends.
+/// The samples of a BEAM's locker, which was told to stop.
 fn samples_of(beam: &mut Beam) -> Samples {
-    let ask = "locker ! {self(), stop}, Samples = receive {samples, S} -> S end, \
+    let ask = "locker ! {self(), samples}, Samples = receive {samples, S} -> S end, \
                Line = fun({Operation, Micros}) -> \
                    [atom_to_list(Operation), [[\" \", integer_to_list(M)] || M <- Micros], \";\"] \
                end, \
                lists:flatten([Line(Each) || Each <- maps:to_list(Samples)])";
-    let answer = beam.eval_within(SOON, ask);
+    let answer = beam.eval_within(2 * SOON, ask);
     let answer =
         answer.unwrap_or_else(|error| panic!("{error:#}\n{}", beam.output().all().join("\n")));
     let micros = |word: &str| Duration::from_micros(word.parse().unwrap());
@@ -210,16 +231,20 @@ fn samples_of(beam: &mut Beam) -> Samples {
         .collect()
 }
 
-fn is_quick(who: &str, samples: &Samples) {
+fn is_quick(who: &str, samples: &Samples, unbounded: &[&str]) {
     for (operation, taken) in samples {
         let mut sorted = taken.clone();
         sorted.sort_unstable();
         let (usual, longest) = (sorted[sorted.len() / 2], sorted[sorted.len() - 1]);
         let count = sorted.len();
         println!("{who}: {count} times {operation}, usually {usual:?}, at most {longest:?}");
-        assert!(count >= ROUNDS, "{who}: {operation} only {count} times");
+        assert!(count >= LEAST, "{who}: {operation} only {count} times");
         assert!(usual < USUAL, "{who}: {operation} usually took {usual:?}");
-        assert!(longest < LONGEST, "{who}: {operation} took {longest:?}");
+        let is_bounded = !unbounded.contains(&operation.as_str());
+        assert!(
+            !is_bounded || longest < LONGEST,
+            "{who}: {operation} took {longest:?}"
+        );
     }
 }
 

@@ -20,7 +20,13 @@ const MAX_JOBS: usize = 65_536;
 /// How long a phase may take before it is given up and tried again.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The longest wait after the lock was refused.
+/// The longest wait after the lock was refused, for each node of the cluster: if 400 of them wait,
+/// the boss is asked a hundred times a second.
+const SLEEP_PER_NODE_MS: u64 = 20;
+
+/// The least and the most of that. OTP waits for up to 8 s in any cluster, and is overtaken all that
+/// time by whoever has waited less; with much less than a second, BEAM nodes would be overtaken by us.
+const SHORT_SLEEP_MS: u64 = 1000;
 const LONGEST_SLEEP_MS: u64 = 8000;
 
 /// One change of a name.
@@ -375,10 +381,16 @@ impl Global {
             return;
         }
         let doublings = (self.registrar.refusals - 1).min(6);
-        let longest = (125_u64 << doublings).min(LONGEST_SLEEP_MS);
+        let longest = (125_u64 << doublings).min(self.longest_sleep_ms());
         let wait = Duration::from_millis(self.chance.random_range(1..=longest));
         self.registrar.phase = Phase::Sleeping;
         self.registrar.due = Some(now + wait);
+    }
+
+    fn longest_sleep_ms(&self) -> u64 {
+        let nodes = u64::try_from(self.known.len() + 1).unwrap_or(u64::MAX);
+        let longest = nodes.saturating_mul(SLEEP_PER_NODE_MS);
+        longest.clamp(SHORT_SLEEP_MS, LONGEST_SLEEP_MS)
     }
 
     #[cfg(test)]

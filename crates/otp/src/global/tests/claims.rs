@@ -698,6 +698,69 @@ fn a_lock_that_is_refused_is_given_back_and_tried_again_after_a_while() {
     assert_eq!(machine.global.poll_outcome(), None);
 }
 
+/// How long it waits after each of some refusals, in a cluster of so many nodes.
+fn waits_when_refused(nodes: usize, refusals: usize) -> Vec<Duration> {
+    let mut machine = Machine::merged();
+    let others: Vec<String> = (2..nodes).map(|number| format!("z{number}@h")).collect();
+    let known = others.iter().map(|name| tuple([atom(name), 8.into()]));
+    machine.says(
+        "b@h",
+        cast([
+            atom("new_nodes"),
+            atom("b@h"),
+            Term::nil(),
+            Term::nil(),
+            Term::List(known.collect()),
+            Term::nil(),
+        ]),
+    );
+    for name in &others {
+        machine.up(name);
+    }
+    let now = machine.now;
+    machine.global.register(now, atom("n"), pid("m@h", 9), 1);
+    let mut waits = Vec::new();
+    let mut refused = now;
+    while waits.len() < refusals {
+        for effect in machine.effects() {
+            let Effect::Call { id, request, .. } = effect else {
+                continue;
+            };
+            if request.to_string().starts_with("{set_lock,") {
+                waits.push(machine.now - refused);
+                refused = machine.now;
+                let refusal = Ok(Term::from(false));
+                machine.global.handle_reply(machine.now, id, refusal);
+            }
+        }
+        machine.now = machine.global.deadline().unwrap();
+        machine.global.handle_timeout(machine.now);
+    }
+    // The first was asked at once.
+    waits.split_off(1)
+}
+
+/// OTP's `global:random_sleep/1` waits up to 8 s after six, however small the cluster.
+#[test]
+fn a_refusal_is_waited_out_for_a_second_at_most_and_longer_in_large_clusters() {
+    for (nodes, longest) in [
+        (2, 1000),
+        (50, 1000),
+        (200, 4000),
+        (400, 8000),
+        (1000, 8000),
+    ] {
+        let waits = waits_when_refused(nodes, 400);
+        let longest = Duration::from_millis(longest);
+        let whole: Duration = waits.iter().sum();
+        let mean = whole / u32::try_from(waits.len()).unwrap();
+        assert!(waits[0] <= Duration::from_millis(125), "{:?}", waits[0]);
+        assert!(waits[1] <= Duration::from_millis(250), "{:?}", waits[1]);
+        assert!(waits.iter().all(|wait| *wait <= longest), "{nodes} nodes");
+        assert!(mean > longest * 2 / 5, "{nodes} nodes: {mean:?}");
+    }
+}
+
 #[test]
 fn a_node_that_cannot_be_reached_does_not_keep_others_from_registering() {
     let mut machine = Machine::merged();

@@ -1,9 +1,9 @@
 //! Clusters under faults: after the network has healed, all are one partition with one table of
 //! names, no lock is left, and nobody waits.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use enmesh_term::{Atom, Term};
+use enmesh_term::{Atom, Pid, Term};
 use rand::RngExt;
 
 use super::world::World;
@@ -147,6 +147,49 @@ fn a_name_is_everywhere_as_soon_as_its_registration_is_told() {
             .all(|node| node.global.whereis(&taken).is_none())
     );
     check(&mut world, 7, true);
+}
+
+/// Has every node register and unregister a name by turns, with a pause after each; how long the
+/// slowest of these changes took.
+fn contend(world: &mut World, time: Duration, pause: Duration) -> Duration {
+    const TICK: Duration = Duration::from_millis(5);
+    let end = world.now + time;
+    let owners: Vec<Pid> = (0..world.nodes.len()).map(|at| world.spawn(at)).collect();
+    let mut begins: Vec<(u64, Instant)> = owners.iter().map(|_| (1, world.now)).collect();
+    let mut longest = Duration::ZERO;
+    while world.now < end {
+        for (at, owner) in owners.iter().enumerate() {
+            let (token, begin) = begins[at];
+            if world.now < begin {
+                continue;
+            }
+            if world.now == begin {
+                let (name, owner) = (Term::Int(at as i64), owner.clone());
+                world.with(at, |global, now| match token % 2 {
+                    1 => global.register(now, name, owner, token),
+                    _ => global.unregister(now, &name, token),
+                });
+            }
+            longest = longest.max(world.now - begin);
+            if let Some(is_changed) = world.nodes[at].outcomes.get(&token) {
+                assert!(is_changed);
+                begins[at] = (token + 1, world.now + pause);
+            }
+        }
+        world.run(TICK);
+    }
+    longest
+}
+
+#[test]
+fn nobody_waits_long_for_a_lock_that_is_wanted_half_of_the_time_and_never_kept() {
+    for seed in 0..10 {
+        let mut world = World::new(seed, 6);
+        world.run(Duration::from_secs(15));
+        let (time, pause) = (Duration::from_secs(60), Duration::from_millis(300));
+        let longest = contend(&mut world, time, pause);
+        assert!(longest < Duration::from_secs(5), "seed {seed}: {longest:?}");
+    }
 }
 
 #[test]
