@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::workload::Names;
+use crate::peers::Otp;
 
 /// What happens to the pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,6 +128,12 @@ impl Case {
         choices.join("-")
     }
 
+    /// The release of its BEAMs, drawn from its name so that a case is always the same; all of them take part.
+    pub fn otp(&self) -> Otp {
+        let sum: usize = self.label().bytes().map(usize::from).sum();
+        [Otp::R25, Otp::R27, Otp::R29][sum % 3]
+    }
+
     /// DNS tells names or addresses in one form alone, which the nodes must have; and a BEAM looks up whomever its `global` hears
     /// of, while members are told the addresses.
     fn can_be(&self) -> bool {
@@ -243,6 +250,16 @@ mod tests {
         assert_eq!(labels.len(), table.len());
         // A namespace's name has at most 63 characters.
         assert!(labels.iter().all(|label| label.len() < 60));
+    }
+
+    #[test]
+    fn beams_of_every_release_are_scaled_and_rolled_out() {
+        for is_scaling in [true, false] {
+            let cases = Case::of(|story| (story == Story::Scaling) == is_scaling, false);
+            let beams = cases.iter().filter(|case| case.crew != Crew::Members);
+            let releases: BTreeSet<&str> = beams.map(|case| case.otp().release()).collect();
+            assert_eq!(releases.len(), 3, "scaling: {is_scaling}: {releases:?}");
+        }
     }
 
     #[test]

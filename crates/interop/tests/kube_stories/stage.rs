@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Result, ensure};
 use enmesh_interop::{
-    Case, Cluster, Crew, Deployment, Kind, Life, Otp, Rest, Story, Witness, Workload, full,
-    poll_until, scenarios_at_once,
+    Case, Cluster, Crew, Deployment, Kind, Life, Rest, Story, Witness, Workload, full, poll_until,
+    scenarios_at_once,
 };
 
 /// By when every log says that the cluster is whole, with both cores busy: DNS answers change when their TTL is over.
@@ -25,9 +25,6 @@ const EXPECTED: [&str; 4] = [
 /// By when the last lines of the logs are written.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 
-/// To try some cases alone: a part of their names.
-const ONLY_VARIABLE: &str = "ENMESH_CASES";
-
 /// What is on stage.
 pub(crate) struct Stage<'c> {
     pub(crate) deployments: Vec<Deployment<'c>>,
@@ -44,7 +41,7 @@ impl<'c> Stage<'c> {
         dress: impl Fn(Workload<'static>) -> Workload<'static>,
     ) -> Result<Self> {
         let witness = Witness::start(cluster, namespace)?;
-        let otp = otp_of(&case);
+        let otp = case.otp();
         let kinds: &[(&str, Kind)] = match case.crew {
             Crew::Members => &[("web", Kind::Member)],
             Crew::Steered => &[("web", Kind::Steered(otp))],
@@ -190,12 +187,6 @@ fn shares(pods: u32, workloads: usize) -> Vec<u32> {
         .collect()
 }
 
-/// Every release takes part: it is drawn from the case's name, so that a case is always the same.
-fn otp_of(case: &Case) -> Otp {
-    let sum: usize = case.label().bytes().map(usize::from).sum();
-    [Otp::R25, Otp::R27, Otp::R29][sum % 3]
-}
-
 /// Runs the cases of these stories, so many side by side: those where CoreDNS names endpoints after pods, then the others.
 pub(crate) fn play(
     cluster: &Cluster,
@@ -204,9 +195,6 @@ pub(crate) fn play(
     story: impl Fn(&Cluster, &str, Case) -> Result<()> + Sync,
 ) {
     let mut cases = Case::of(stories, full());
-    if let Ok(part) = std::env::var(ONLY_VARIABLE) {
-        cases.retain(|case| case.label().contains(&part));
-    }
     // Who takes longest begins first.
     cases.sort_by_key(|case| std::cmp::Reverse(case.cost()));
     println!("{} cases", cases.len());
