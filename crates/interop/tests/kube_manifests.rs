@@ -121,6 +121,42 @@ fn the_chart_renders_what_the_program_prints() {
     }
 }
 
+/// On every address the probes would be answered on loopback too, and by none on the one that the kubelet asks.
+#[test]
+fn probes_ask_the_address_that_is_listened_on() {
+    for (overlay, flags) in OVERLAYS {
+        let mut is_there = false;
+        for object in parsed(&manifests(flags, "default").unwrap()) {
+            let pod = &object["spec"]["template"]["spec"];
+            let lists = [&pod["initContainers"], &pod["containers"]];
+            let containers = lists.iter().filter_map(|list| list.as_array()).flatten();
+            for container in containers.filter(|container| container["name"] == "enmesh") {
+                is_there = true;
+                listens_where_it_is_probed(overlay, container);
+            }
+        }
+        assert!(is_there, "{overlay} has no container enmesh");
+    }
+}
+
+fn listens_where_it_is_probed(overlay: &str, container: &Value) {
+    let listed = |list: &str, name: &str| {
+        let items = container[list].as_array().into_iter().flatten();
+        let mut named = items.filter(|item| item["name"] == name);
+        named.next().cloned().unwrap_or_default()
+    };
+    let listen = listed("env", "ENMESH_HTTP_LISTEN");
+    assert_eq!(listen["value"], "$(POD_IP):9369", "{overlay}");
+    assert_eq!(listed("ports", "http")["containerPort"], 9369, "{overlay}");
+    for (probe, path) in [("livenessProbe", "/livez"), ("readinessProbe", "/readyz")] {
+        let get = &container[probe]["httpGet"];
+        assert_eq!(get["path"], path, "{overlay}");
+        assert_eq!(get["port"], "http", "{overlay}: {probe}");
+        // Without a host it is the pod's address.
+        assert!(get["host"].is_null(), "{overlay}: {probe}: {get}");
+    }
+}
+
 #[test]
 fn what_a_cluster_has_no_use_for_can_be_left_out_of_the_chart() {
     let values = "networkPolicy.enabled=false,podDisruptionBudget.enabled=false";
