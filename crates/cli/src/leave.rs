@@ -10,7 +10,7 @@ use crate::arguments::patience;
 use crate::config::Environment;
 use crate::exit::Failure;
 use crate::runtime;
-use crate::visit::{Visit, VisitError, VisitOptions};
+use crate::visit::{Absent, Visit, VisitError, VisitOptions};
 
 /// The function that a member serves for it, and its module.
 const FUNCTION: (&str, &str) = ("enmesh", "leave");
@@ -18,12 +18,19 @@ const FUNCTION: (&str, &str) = ("enmesh", "leave");
 /// The name of the process by which an agent watches its node.
 const AGENT: &str = "enmesh_agent";
 
+/// How often a node is dialled that lets the connection fall.
+const TRIES: usize = 4;
+/// How long after such a dial the next one comes.
+const PAUSE: Duration = Duration::from_millis(500);
+
 /// What `leave` takes.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 A member (`enmesh run`) closes all its links together, says goodbye where its topologies can, dials
 nobody any more, and ends. An agent (`enmesh agent`) stops connecting its node, and cuts the node's
 links if its on_leave says so; it goes on until it is stopped. Whoever holds the cookie can do this.
+A node that ends meanwhile has left; so has one for which nobody listens, if POD_IP says that it would
+be in this pod.
 
 The node is reached on this machine, at POD_IP, or at its own address, in this order. The cookie is
 found as `enmesh run` finds it.
@@ -46,22 +53,53 @@ pub(crate) struct LeaveOptions {
 
 /// Tells the node, and waits until it has left.
 pub(crate) fn run(options: &LeaveOptions, environment: &Environment) -> Result<(), Failure> {
-    let config = options.visit.read(environment, &[])?;
     runtime::start()?.block_on(async {
-        let visit = Visit::begin(config, environment).await?;
+        let Some(visit) = begin(&options.visit, environment).await? else {
+            return Ok(());
+        };
         let told = tell(&visit, options.timeout).await;
         visit.end().await;
         Ok(told?)
     })
 }
 
+/// Dials the node; `None` if it has ended already. The node beside an agent is told to end at the same moment as the agent's
+/// preStop hook runs, so that the hook may come at any moment of that end.
+async fn begin(
+    options: &VisitOptions,
+    environment: &Environment,
+) -> Result<Option<Visit>, Failure> {
+    let mut left = TRIES;
+    loop {
+        left -= 1;
+        let config = options.read(environment, &[])?;
+        match Visit::begin(config, environment).await {
+            Ok(visit) => return Ok(Some(visit)),
+            Err(Failure::Visit(VisitError::Unreachable {
+                node,
+                tried,
+                state: Absent::Ended,
+            })) => {
+                eprintln!("enmesh: {node} does not run here, so it has left: {tried}");
+                return Ok(None);
+            }
+            Err(Failure::Visit(VisitError::Unreachable {
+                state: Absent::Falling,
+                ..
+            })) if left > 0 => tokio::time::sleep(PAUSE).await,
+            Err(failure) => return Err(failure),
+        }
+    }
+}
+
 async fn tell(visit: &Visit, timeout: Duration) -> Result<(), VisitError> {
     let node = || visit.host().clone();
     let mut events = visit.node().events();
     let (module, function) = FUNCTION;
-    match visit.call(module, function, Vec::new()).await {
+    match unless_gone(visit.call(module, function, Vec::new()).await) {
+        Ok(Some(_)) => {}
         // It may be gone before its answer is.
-        Ok(_) | Err(RpcError::NoConnection) => {}
+        Ok(None) => return Ok(()),
         Err(RpcError::Failed { reason, .. }) if reason.is_atom("undef") => {
             return tell_agent(visit).await;
         }
@@ -90,7 +128,7 @@ async fn tell(visit: &Visit, timeout: Duration) -> Result<(), VisitError> {
         .map_err(still_there)
 }
 
-/// A BEAM does not leave; whoever steers it does.
+/// A BEAM does not leave; whoever steers it does. One that ends meanwhile needs nobody to tell it.
 async fn tell_agent(visit: &Visit) -> Result<(), VisitError> {
     let node = || visit.host().clone();
     let no_answer = |error| VisitError::NoAnswer {
@@ -99,13 +137,25 @@ async fn tell_agent(visit: &Visit) -> Result<(), VisitError> {
     };
     let agent = Term::atom(AGENT);
     let found = visit.call("erlang", "whereis", vec![agent.clone()]).await;
-    if found.map_err(no_answer)?.is_atom("undefined") {
+    let Some(found) = unless_gone(found).map_err(no_answer)? else {
+        return Ok(());
+    };
+    if found.is_atom("undefined") {
         return Err(VisitError::NotOurs { node: node() });
     }
     // By a call, so that we know that it has been sent when we go.
     let message = vec![agent, Term::atom("leave")];
     let sent = visit.call("erlang", "send", message).await;
-    sent.map(drop).map_err(no_answer)
+    unless_gone(sent).map(drop).map_err(no_answer)
+}
+
+/// What a call came to; `None` if the node let go of us during it, as it does when it ends.
+fn unless_gone(said: Result<Term, RpcError>) -> Result<Option<Term>, RpcError> {
+    match said {
+        Ok(term) => Ok(Some(term)),
+        Err(RpcError::NoConnection) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Serves the function that `enmesh leave` calls; the receiver hears of each call.
@@ -124,4 +174,20 @@ pub(crate) fn serve(node: &Node) -> mpsc::Receiver<Term> {
         }
     });
     leaving
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_that_ends_during_a_call_has_left_and_one_that_refuses_it_has_not() {
+        assert_eq!(unless_gone(Err(RpcError::NoConnection)), Ok(None));
+        let value = Term::atom("undefined");
+        assert_eq!(unless_gone(Ok(value.clone())), Ok(Some(value)));
+        let silent = RpcError::TimedOut(Duration::from_secs(10));
+        for error in [RpcError::Refused(Term::atom("system_limit")), silent] {
+            assert_eq!(unless_gone(Err(error.clone())), Err(error));
+        }
+    }
 }

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 /// How long the others may take to end. They have nothing to do any more but to say how it went.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// How often they are looked for, in these two seconds alone.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How often they are looked for meanwhile.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// Waits until the other processes of our container have ended, or for a while.

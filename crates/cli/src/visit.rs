@@ -1,5 +1,7 @@
 //! A short visit to one node: what a command asks of a member or a BEAM that runs already.
 
+mod absent;
+
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -8,11 +10,11 @@ use enmesh::{Builder, ConnectError, Node, NodeName, RpcError, Term};
 use enmesh_identity::PeerAddr;
 
 use crate::agent;
-use crate::config::{
-    ConfigErrors, Environment, Flags, NameFlags, ReachFlags, RunConfig, load_cookie,
-};
+use crate::config::{Environment, Flags, NameFlags, ReachFlags, RunConfig, load_cookie};
 use crate::exit::Failure;
 use crate::run::secured;
+
+pub(crate) use absent::Absent;
 
 /// How long a node may take to answer what it is asked.
 const ANSWER_TIME: Duration = Duration::from_secs(10);
@@ -68,6 +70,8 @@ pub(crate) enum VisitError {
         node: NodeName,
         /// Where it was tried, and what came of it.
         tried: String,
+        /// What that says of it.
+        state: Absent,
     },
     /// Its host part leaves no room for a name of ours.
     #[error("the host part of {node} is too long for a visit")]
@@ -164,10 +168,11 @@ impl Visit {
         environment: &Environment,
     ) -> Result<Self, Failure> {
         let host = name(&config, environment)?;
-        let addresses = addresses(&host, environment)?;
+        let pod = agent::pod_ip(environment)?;
+        let addresses = addresses(&host, pod);
         let node = start(&host, config, environment, false).await?;
         let visit = Self { node, host };
-        match visit.reach(&addresses).await {
+        match visit.reach(&addresses, pod.is_some()).await {
             Ok(()) => Ok(visit),
             Err(error) => {
                 visit.end().await;
@@ -203,8 +208,9 @@ impl Visit {
         self.node.shutdown().await;
     }
 
-    async fn reach(&self, addresses: &[Option<IpAddr>]) -> Result<(), VisitError> {
+    async fn reach(&self, addresses: &[Option<IpAddr>], in_pod: bool) -> Result<(), VisitError> {
         let mut tried = Vec::new();
+        let mut failures = Vec::new();
         for address in addresses {
             let peer = PeerAddr::new(self.host.clone());
             let (peer, place) = match address {
@@ -215,13 +221,18 @@ impl Visit {
                 Ok(()) => return Ok(()),
                 Err(ConnectError::Failed { failure, .. }) => {
                     tried.push(format!("{} at {place}", failure.label()));
+                    failures.push(failure);
                 }
-                Err(error) => tried.push(error.to_string()),
+                Err(error) => {
+                    tried.push(error.to_string());
+                    failures.push(enmesh::Failure::GivenUp);
+                }
             }
         }
         Err(VisitError::Unreachable {
             node: self.host.clone(),
             tried: tried.join(", "),
+            state: Absent::of(&failures, in_pod),
         })
     }
 }
@@ -233,14 +244,11 @@ fn name(config: &RunConfig, environment: &Environment) -> Result<NodeName, Failu
 
 /// Where a node of this pod or machine can be, as its agent looks for it. What its name says is
 /// left out where it is among the rest.
-fn addresses(
-    host: &NodeName,
-    environment: &Environment,
-) -> Result<Vec<Option<IpAddr>>, ConfigErrors> {
-    let mut addresses = enmesh_agent::addresses(host, agent::pod_ip(environment)?);
+fn addresses(host: &NodeName, pod: Option<IpAddr>) -> Vec<Option<IpAddr>> {
+    let mut addresses = enmesh_agent::addresses(host, pod);
     let spelt = host.host().as_ip();
     if spelt.is_some() && addresses.contains(&spelt) {
         addresses.retain(Option::is_some);
     }
-    Ok(addresses)
+    addresses
 }

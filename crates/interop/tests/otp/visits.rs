@@ -14,10 +14,16 @@ const US: &str = "r@127.0.0.1";
 
 /// Runs a sub-command to its end, with the cluster's cookie.
 fn enmesh(ns: &NetNs, args: &[&str]) -> (Option<i32>, String) {
+    enmesh_with(ns, args, &[])
+}
+
+/// The same with these variables.
+fn enmesh_with(ns: &NetNs, args: &[&str], variables: &[(&str, &str)]) -> (Option<i32>, String) {
     let mut file = NamedTempFile::new().unwrap();
     writeln!(file, "{COOKIE}").unwrap();
     let mut command = ns.command(Enmesh::program().unwrap());
     command.args(args).arg("--cookie-file").arg(file.path());
+    command.envs(variables.iter().copied());
     let Output { status, stderr, .. } = command.output().unwrap();
     (status.code(), String::from_utf8(stderr).unwrap())
 }
@@ -100,4 +106,28 @@ pub(crate) fn leave(otp: Otp) {
         .enmesh
         .wait_for(SOON, |record| record["message"] == "node stopped");
     gone.unwrap();
+
+    // Only in the node's own pod it is certain that it has ended when nobody listens for it.
+    let again = ["leave", "--name", US];
+    let (code, said) = enmesh(&ns, &again);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("cannot reach r@127.0.0.1"), "{said}");
+    let pod = [("POD_IP", "127.0.0.1")];
+    let (code, said) = enmesh_with(&ns, &again, &pod);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("does not run here, so it has left"), "{said}");
+    let none = [
+        "leave",
+        "--name",
+        US,
+        "--epmd",
+        "none",
+        "--dist-port",
+        "9001",
+    ];
+    let (code, said) = enmesh_with(&ns, &none, &pod);
+    assert_eq!(code, Some(0), "{said}");
+    let (code, said) = enmesh_with(&ns, &["leave", "--name", BEAM], &pod);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("no agent steers it"), "{said}");
 }
