@@ -45,6 +45,12 @@ fn ensure_told(lives: &[Life], rests: &[Rest]) -> Result<()> {
         let log = life.node_log("enmesh")?;
         let of_pod = || format!("pod {}", life.pod);
         ensure_follows(&log, rests).with_context(of_pod)?;
+        let listless = log.changes.iter().find(|change| change.cluster.is_none());
+        ensure!(
+            listless.is_none(),
+            "{} does not say who is there then: {listless:?}",
+            life.pod
+        );
         if life.logs.contains_key("beam") {
             let beam = life.node_log("beam")?;
             beam.replay().with_context(of_pod)?;
