@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
-use enmesh_interop::{Cluster, Deployment, FaultLogs, Kind, Workload};
+use anyhow::{Context, Result, ensure};
+use enmesh_interop::{Cluster, Deployment, FaultLogs, Kind, Pod, Workload, poll_until};
 use serde_json::json;
 
 use crate::names::renew_volumes;
@@ -12,8 +12,12 @@ use crate::{HEALED, SOON};
 /// For so long the API server goes on taking a token for good that it took a moment ago.
 const REMEMBERED: Duration = Duration::from_secs(12);
 
+/// The Secrets that tokens end with.
+const ANCHOR: &str = "anchor";
+const OTHER_ANCHOR: &str = "other-anchor";
+
 /// A Secret with what a pod finds of its account, whose token ends with the Secret `anchor`.
-fn give_token(cluster: &Cluster, namespace: &str) -> Result<()> {
+fn give_token(cluster: &Cluster, namespace: &str, anchor: &str) -> Result<()> {
     let path = "--output=jsonpath={.data.ca\\.crt}";
     let authority = cluster.kubectl([
         "-n",
@@ -26,9 +30,10 @@ fn give_token(cluster: &Cluster, namespace: &str) -> Result<()> {
     cluster.apply(&json!({
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": {"name": "anchor", "namespace": namespace},
+        "metadata": {"name": anchor, "namespace": namespace},
     }))?;
-    let bound = ["--bound-object-kind=Secret", "--bound-object-name=anchor"];
+    let name = format!("--bound-object-name={anchor}");
+    let bound = ["--bound-object-kind=Secret", &name];
     let token = ["-n", namespace, "create", "token", "web"];
     let token = cluster.kubectl(token.iter().chain(&bound))?;
     cluster.apply(&json!({
@@ -46,7 +51,7 @@ fn start<'c>(cluster: &'c Cluster, namespace: &str) -> Result<Deployment<'c>> {
         "kind": "ServiceAccount",
         "metadata": {"name": "web", "namespace": namespace},
     }))?;
-    give_token(cluster, namespace)?;
+    give_token(cluster, namespace, ANCHOR)?;
     let web = Workload::new("web", Kind::Member)
         .topology(
             "strategy=kubernetes kubernetes_service_name=web kubernetes_service_account_path=/account",
@@ -85,7 +90,7 @@ pub(crate) fn cut_watches(web: &Deployment<'_>) -> Result<()> {
 pub(crate) fn a_token_whose_anchor_was_deleted(cluster: &Cluster, namespace: &str) -> Result<()> {
     let web = start(cluster, namespace)?;
     let witnesses = FaultLogs::of(&web)?;
-    cluster.kubectl(["-n", namespace, "delete", "secret", "anchor"])?;
+    cluster.kubectl(["-n", namespace, "delete", "secret", ANCHOR])?;
     witnesses.nothing_happens(REMEMBERED)?;
     cut_watches(&web)?;
     let who = format!("ServiceAccount web of namespace {namespace} in /account/token");
@@ -97,7 +102,7 @@ pub(crate) fn a_token_whose_anchor_was_deleted(cluster: &Cluster, namespace: &st
         "read for each request",
     ];
     witnesses.told(SOON, "unauthorized", &words)?;
-    give_token(cluster, namespace)?;
+    give_token(cluster, namespace, ANCHOR)?;
     renew_volumes(cluster, namespace)?;
     witnesses.well(Instant::now(), HEALED)?;
     web.scale(3)?;
@@ -105,25 +110,26 @@ pub(crate) fn a_token_whose_anchor_was_deleted(cluster: &Cluster, namespace: &st
     witnesses.check(&["unauthorized"], 1)
 }
 
-/// As the kubelet does: a fresh token stands in the file before the old one has ended. Nothing is told, since nothing is wrong.
+/// As the kubelet does: a fresh token stands in the file before the old one has ended. Then it ends, and nothing is told, since
+/// nothing is wrong: whoever still used the old one would be refused from then on.
 pub(crate) fn a_token_that_was_replaced_in_time(cluster: &Cluster, namespace: &str) -> Result<()> {
     let web = start(cluster, namespace)?;
     let witnesses = FaultLogs::of(&web)?;
     let pods = web.pods()?;
-    let held = |pod: &enmesh_interop::Pod<'_>| -> Result<String> {
-        let pid = pod.pids("enmesh")?.into_iter().next();
-        let pid = pid.ok_or_else(|| anyhow::anyhow!("{} does not run", pod.name()))?;
-        Ok(std::fs::read_to_string(format!(
-            "/proc/{pid}/root/account/token"
-        ))?)
-    };
-    let before: Result<Vec<_>> = pods.iter().map(held).collect();
+    let before: Result<Vec<_>> = pods.iter().map(token_of).collect();
     let before = before?;
-    give_token(cluster, namespace)?;
+    give_token(cluster, namespace, OTHER_ANCHOR)?;
     renew_volumes(cluster, namespace)?;
     for (pod, before) in pods.iter().zip(&before) {
-        enmesh_interop::poll_until("the token is another", SOON, || {
-            ensure!(held(pod)? != *before, "{} has the old one", pod.name());
+        poll_until("the token is another", SOON, || {
+            ensure!(token_of(pod)? != *before, "{} has the old one", pod.name());
+            Ok(())
+        })?;
+    }
+    cluster.kubectl(["-n", namespace, "delete", "secret", ANCHOR])?;
+    for before in &before {
+        poll_until("the old token is refused", SOON, || {
+            ensure!(!is_taken(cluster, before)?, "it is taken");
             Ok(())
         })?;
     }
@@ -132,4 +138,27 @@ pub(crate) fn a_token_that_was_replaced_in_time(cluster: &Cluster, namespace: &s
     web.scale(3)?;
     web.wait_whole(SOON)?;
     witnesses.check(&[], 0)
+}
+
+/// The token that a pod finds.
+fn token_of(pod: &Pod<'_>) -> Result<String> {
+    let pid = pod.pids("enmesh")?.into_iter().next();
+    let pid = pid.with_context(|| format!("{} does not run", pod.name()))?;
+    let path = format!("/proc/{pid}/root/account/token");
+    Ok(std::fs::read_to_string(path)?)
+}
+
+/// Whether the API server lets in whoever shows this token, or remembers that it did.
+fn is_taken(cluster: &Cluster, token: &str) -> Result<bool> {
+    let review = json!({
+        "apiVersion": "authentication.k8s.io/v1",
+        "kind": "TokenReview",
+        "spec": {"token": token.trim()},
+    });
+    let file = cluster.folder().join("token-review.json");
+    std::fs::write(&file, review.to_string())?;
+    let file = file.to_str().context("a run's folder has a plain name")?;
+    let path = "--output=jsonpath={.status.authenticated}";
+    let said = cluster.kubectl(["create", "--filename", file, path])?;
+    Ok(said.trim() == "true")
 }
