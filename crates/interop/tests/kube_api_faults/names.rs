@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use enmesh_interop::{Cluster, Deployment, FaultLogs, Kind, Otp, Workload, poll_until};
+use enmesh_interop::{Cluster, Deployment, FaultLogs, Kind, Names, Otp, Workload, poll_until};
 use serde_json::{Value, json};
 
 use crate::{HEALED, SOON};
@@ -155,15 +155,16 @@ pub(crate) fn a_service_that_does_not_exist(cluster: &Cluster, namespace: &str) 
 
 /// Who asks DNS tells it once; for who reads slices nothing happens.
 pub(crate) fn dns_is_stopped(cluster: &Cluster, namespace: &str) -> Result<()> {
-    let start = |name: &str, kind, lookup: &str| {
-        let workload = Workload::new(name, kind).lookup(lookup).replicas(2);
-        workload.begin(cluster, namespace)
+    let start = |name: &str, kind, lookup: &str, names| {
+        let workload = Workload::new(name, kind).lookup(lookup).names(names);
+        workload.replicas(2).begin(cluster, namespace)
     };
     let asking = [
-        start("members", Kind::Member, "dns")?,
-        start("beams", Kind::Steered(Otp::R27), "dns")?,
+        start("members", Kind::Member, "dns", Names::Ip)?,
+        start("beams", Kind::Steered(Otp::R27), "dns", Names::Ip)?,
+        start("records", Kind::Member, "srv", Names::Hostname)?,
     ];
-    let reading = start("slices", Kind::Member, "endpointslices")?;
+    let reading = start("slices", Kind::Member, "endpointslices", Names::Ip)?;
     for web in asking.iter().chain([&reading]) {
         web.wait_ready(2)?;
         web.wait_whole(SOON)?;
