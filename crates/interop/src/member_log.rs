@@ -130,6 +130,11 @@ pub(crate) fn newest_cluster<'a>(lines: impl DoubleEndedIterator<Item = &'a str>
     names
 }
 
+/// Whether this line of a log says that `node` went.
+pub(crate) fn is_disconnect(line: &str, node: &str) -> bool {
+    parse(line).is_some_and(|object| is_about(&object, "node disconnected", node))
+}
+
 /// A file that grows; its end is the end of the stream only when it has been removed, or nobody wants it any more.
 struct Follow {
     file: File,

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::cluster::Cluster;
 use super::workload::Names;
-use crate::member_log::{MemberLog, newest_cluster};
+use crate::member_log::{MemberLog, is_disconnect, newest_cluster};
 use crate::process::{poll_every, run, signal_pid, stdout_of};
 
 /// How often what `kubectl` says is looked at.
@@ -97,7 +97,19 @@ impl<'c> Pod<'c> {
 
     /// With whom the newest record of [`Pod::log`] says that the node is connected, sorted; empty before the first.
     pub fn connected(&self) -> Result<Vec<String>> {
-        Ok(newest_cluster(self.logs(&self.teller)?.lines()))
+        self.connected_by(&self.teller)
+    }
+
+    /// The same of the node in another container.
+    pub fn connected_by(&self, container: &str) -> Result<Vec<String>> {
+        Ok(newest_cluster(self.logs(container)?.lines()))
+    }
+
+    /// How often a container has said since its last start that this node went.
+    pub fn disconnects(&self, container: &str, node: &str) -> Result<usize> {
+        let log = self.logs(container)?;
+        let of_node = log.lines().filter(|line| is_disconnect(line, node));
+        Ok(of_node.count())
     }
 
     fn newest_log(&self, container: &str) -> Result<PathBuf> {
