@@ -36,7 +36,7 @@ fn rollout(cluster: &Cluster, namespace: &str, case: Case) -> Result<()> {
         Crew::Mixed => 4,
     };
     let stage = Stage::set(cluster, namespace, case, pods, |workload| {
-        probed(workload, case.names)
+        probed(workload, case)
     })?;
     let first = stage.rest()?;
     for deployment in &stage.deployments {
@@ -56,7 +56,7 @@ fn rollout(cluster: &Cluster, namespace: &str, case: Case) -> Result<()> {
     for deployment in &stage.deployments {
         deployment.wait_rolled_out()?;
     }
-    let last = stage.rest()?;
+    stage.rest()?;
     stage.judge(|lives| {
         let wanted = usize::try_from(2 * pods)?;
         ensure!(lives.len() == wanted, "there were {} pods", lives.len());
@@ -65,19 +65,54 @@ fn rollout(cluster: &Cluster, namespace: &str, case: Case) -> Result<()> {
             lived.log.replay()?;
         }
         nodes.ensure_never_halved(&first.nodes)?;
-        let seen = nodes.ensure_departures(PROMISE + ALLOWANCE)?;
-        ensure!(
-            seen >= last.nodes.len(),
-            "only {seen} departures were looked at"
-        );
+        let ended = nodes.all.iter().filter(|lived| lived.ended.is_some());
+        ensure!(ended.count() == first.nodes.len(), "some have not ended");
+        nodes.ensure_departures(PROMISE + ALLOWANCE)?;
         nodes.ensure_no_late_dial(PROMISE + ALLOWANCE)?;
-        probes_did_their_work(lives)
+        ensure_dials_are_told(lives)?;
+        lives.iter().try_for_each(ensure_beam_agrees)?;
+        probes_did_their_work(case.story, lives)?;
+        let events = cluster.events(namespace)?;
+        let failed = events
+            .iter()
+            .filter(|event| event.starts_with("FailedPreStopHook"));
+        let failed: Vec<&String> = failed.collect();
+        ensure!(failed.is_empty(), "{failed:?}");
+        Ok(())
     })
 }
 
-/// enmesh's own probes, and a last word before the end, which finds the node by the pod's variables.
-fn probed(workload: Workload<'static>, names: Names) -> Workload<'static> {
-    let mode = names.word();
+/// Members and agents tell of their dials, in which a late one would be seen.
+fn ensure_dials_are_told(lives: &[Life]) -> Result<()> {
+    for has_beam in [false, true] {
+        let mut of_kind = lives
+            .iter()
+            .filter(|life| life.logs.contains_key("beam") == has_beam)
+            .peekable();
+        let is_absent = of_kind.peek().is_none();
+        let tells = |life: &Life| life.said("enmesh", "connecting to node").is_some();
+        ensure!(
+            is_absent || of_kind.any(tells),
+            "nobody tells of a dial, with a BEAM: {has_beam}"
+        );
+    }
+    Ok(())
+}
+
+/// A BEAM's own log says of its peers what its agent's says.
+fn ensure_beam_agrees(life: &Life) -> Result<()> {
+    if !life.logs.contains_key("beam") {
+        return Ok(());
+    }
+    let beam = life.node_log("beam")?;
+    beam.replay()?;
+    life.node_log("enmesh")?.ensure_agrees(&beam)
+}
+
+/// enmesh's own probes; and at a restart a last word before the end, which finds the node by the pod's variables, where an update
+/// leaves it to SIGTERM.
+fn probed(workload: Workload<'static>, case: Case) -> Workload<'static> {
+    let mode = case.names.word();
     let leave = [
         "/enmesh",
         "leave",
@@ -103,7 +138,9 @@ fn probed(workload: Workload<'static>, names: Names) -> Workload<'static> {
                 container["livenessProbe"] = probe("/livez", 5);
                 // Whoever waits for a processor is not dead.
                 container["livenessProbe"]["failureThreshold"] = json!(12);
-                container["lifecycle"] = json!({"preStop": {"exec": {"command": leave}}});
+                if case.story == Story::Restart {
+                    container["lifecycle"] = json!({"preStop": {"exec": {"command": leave}}});
+                }
             }
         }
     })
@@ -150,8 +187,12 @@ fn told_terminating(lookup: &str, life: &Life) -> Option<SystemTime> {
     }
 }
 
-/// Nobody was ready before it had a peer, and members ended by the hook's word.
-fn probes_did_their_work(lives: &[Life]) -> Result<()> {
+/// Nobody was ready before it had a peer, and members ended by the hook's word, or by SIGTERM where there is none.
+fn probes_did_their_work(story: Story, lives: &[Life]) -> Result<()> {
+    let cause = match story {
+        Story::Restart => "leave",
+        _ => "SIGTERM",
+    };
     for life in lives {
         let pod = &life.pod;
         let met = life
@@ -170,7 +211,7 @@ fn probes_did_their_work(lives: &[Life]) -> Result<()> {
                 .filter_map(|line| line.record.as_ref())
                 .find(|record| record["message"] == "stopping")
                 .context("a member says that it stops")?;
-            ensure!(stopping["cause"] == "leave", "{pod}: {stopping}");
+            ensure!(stopping["cause"] == cause, "{pod}: {stopping}");
         }
     }
     Ok(())

@@ -123,6 +123,21 @@ impl Cluster {
         Pod::read(self, Names::Ip, "", &container, &object)?.log()
     }
 
+    /// What Kubernetes says of the pods of a namespace: a line for each event, with its reason, its pod, which part of the pod and
+    /// the message.
+    pub fn events(&self, namespace: &str) -> Result<Vec<String>> {
+        let columns = [
+            "R:.reason",
+            "P:.involvedObject.name",
+            "F:.involvedObject.fieldPath",
+            "M:.message",
+        ];
+        let columns = format!("--output=custom-columns={}", columns.join(","));
+        let args = ["get", "events", "--no-headers", &columns, "-n", namespace];
+        let lines = self.kubectl(args)?;
+        Ok(lines.lines().map(str::to_owned).collect())
+    }
+
     /// The folder of this run: what is put there is taken away with the cluster.
     pub fn folder(&self) -> &Path {
         self.run.folder()

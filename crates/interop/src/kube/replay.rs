@@ -137,13 +137,15 @@ impl Nodes {
         Ok(())
     }
 
-    /// Whoever was connected with a node that has ended saw it go once, and within `limit` of its end. Gives how many saw one go.
+    /// Whoever was connected with a node that has ended saw it go once, and within `limit` of its end; of each such node somebody
+    /// was, and did. Gives how many saw one go.
     pub fn ensure_departures(&self, limit: Duration) -> Result<usize> {
         let mut seen = 0;
         for gone in &self.all {
             let (Some(leaving), Some(ended)) = (gone.leaving, gone.ended) else {
                 continue;
             };
+            let seen_before = seen;
             for other in &self.all {
                 // Who leaves at the same time may be gone before it can see anything.
                 let is_leaving = other
@@ -161,6 +163,8 @@ impl Nodes {
                     seen += 1;
                 }
             }
+            let name = &gone.log.node;
+            ensure!(seen > seen_before, "nobody is left who saw {name} go");
         }
         Ok(seen)
     }

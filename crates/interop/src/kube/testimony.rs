@@ -49,6 +49,8 @@ pub struct NodeLog {
     pub changes: Vec<Change>,
     /// Each dial that was begun.
     pub dials: Vec<(SystemTime, String)>,
+    /// From when an agent tells of its node.
+    pub attached: Option<SystemTime>,
 }
 
 /// A peer came or went.
@@ -78,6 +80,9 @@ impl Life {
             match record["message"].as_str() {
                 Some("node started") => log.node = text("name"),
                 Some("agent started") => log.node = text("node"),
+                Some("attached to the node") => {
+                    log.attached.get_or_insert(line.at);
+                }
                 Some("connecting to node") => log.dials.push((line.at, text("node"))),
                 Some(message @ ("node connected" | "node disconnected")) => {
                     log.changes.push(Change {
@@ -172,10 +177,17 @@ impl NodeLog {
         peers
     }
 
-    /// Whether a BEAM's own log says the same as its agent's, which may say of the BEAM's end what it itself no longer could.
+    /// Whether a BEAM's own log says the same as its agent's, which may say of the BEAM's end what it itself no longer could, and
+    /// nothing of a peer that came and went before there was an agent.
     pub fn ensure_agrees(&self, beam: &Self) -> Result<()> {
         let mut ours = self.by_peer();
         let mut theirs = beam.by_peer();
+        let is_before = |change: &Change| self.attached.is_some_and(|at| change.at < at);
+        theirs.retain(|peer, changes| {
+            let mut of_peer = beam.changes.iter().filter(|change| change.node == *peer);
+            let is_over = changes.last() == Some(&false) && of_peer.all(is_before);
+            ours.contains_key(peer) || !is_over
+        });
         for (peer, changes) in &mut ours {
             let told = theirs.remove(peer).unwrap_or_default();
             let is_end = changes.len() == told.len() + 1 && changes.last() == Some(&false);
@@ -196,4 +208,59 @@ impl NodeLog {
 
 pub(super) fn word(is_up: bool, node: &str) -> String {
     format!("{} {node}", if is_up { "up" } else { "down" })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn time(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    /// `10+b 20-b`: at second 10 b came, at 20 it went.
+    fn log(story: &str) -> NodeLog {
+        let changes = story.split_whitespace().map(|word| {
+            let sign = word.find(['+', '-']).unwrap();
+            Change {
+                at: time(word[..sign].parse().unwrap()),
+                is_up: &word[sign..=sign] == "+",
+                node: word[sign + 1..].to_owned(),
+                cluster: None,
+            }
+        });
+        NodeLog {
+            changes: changes.collect(),
+            ..NodeLog::default()
+        }
+    }
+
+    #[track_caller]
+    fn check(agent: &str, beam: &str, wanted: bool) {
+        let mut ours = log(agent);
+        ours.attached = Some(time(10));
+        let outcome = ours.ensure_agrees(&log(beam));
+        assert_eq!(outcome.is_ok(), wanted, "{agent} {beam}: {outcome:?}");
+    }
+
+    #[test]
+    fn an_agent_says_what_its_beam_says() {
+        check("11+b 11+c 20-b", "5+b 5+c 20-b", true);
+        // The rest of the BEAM's end.
+        check("11+b 30-b", "5+b", true);
+        check("11+b", "5+b 20-b", false);
+        check("11+b 20-b 21+b", "5+b", false);
+        check("11+c", "", false);
+    }
+
+    #[test]
+    fn whoever_came_and_went_before_the_agent_is_not_missed() {
+        check("", "5+b 6-b", true);
+        check("", "5+b 6-b 7+b", false);
+        check("", "5+b 11-b", false);
+        check("", "12+b 13-b", false);
+        check("11+b 12-b", "5+b 6-b 7+b 12-b", false);
+    }
 }

@@ -43,20 +43,13 @@ fn leave_one(cluster: &Cluster, deployment: &Deployment<'_>) -> Result<()> {
         ensure!(left.lines().count() == 1, "{left}");
         Ok(())
     })?;
-    let events = [
-        "get",
-        "events",
-        "--output=custom-columns=R:.reason,M:.message",
-        "--namespace",
-        namespace,
-    ];
-    let events = cluster.kubectl(events)?;
+    let events = cluster.events(namespace)?;
     // A single probe may be late on a busy machine; whoever is started anew for it did not live.
-    let failed = events.lines().filter(|line| {
+    let failed = events.iter().filter(|line| {
         let reasons = ["FailedPreStopHook", "BackOff"];
         reasons.iter().any(|reason| line.starts_with(reason)) || line.contains("will be restarted")
     });
-    let failed: Vec<&str> = failed.collect();
+    let failed: Vec<&String> = failed.collect();
     ensure!(failed.is_empty(), "{failed:?}");
     Ok(())
 }

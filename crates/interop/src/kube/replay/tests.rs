@@ -27,7 +27,7 @@ fn log(node: &str, story: &str) -> NodeLog {
     NodeLog {
         node: node.to_owned(),
         changes: changes.collect(),
-        dials: Vec::new(),
+        ..NodeLog::default()
     }
 }
 
@@ -135,6 +135,26 @@ fn departures_are_seen_once_and_in_time() {
             text,
         );
     }
+}
+
+#[test]
+fn somebody_must_have_seen_each_departure() {
+    let late = Lived {
+        began: time(14),
+        ..lived("b", "", None)
+    };
+    // b came too late to meet a; c ends together with it.
+    let all = vec![
+        lived("a", "1+c 15-c", Some(15)),
+        late,
+        lived("c", "1+a 15-a", Some(15)),
+    ];
+    let nodes = Nodes { all };
+    let limit = Duration::from_secs(1);
+    refused(
+        nodes.ensure_departures(limit),
+        "nobody is left who saw a go",
+    );
 }
 
 #[test]
