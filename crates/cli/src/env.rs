@@ -12,6 +12,7 @@ use crate::config::{
 };
 use crate::exit::Failure;
 use release::{Ports, Release};
+pub(crate) use shell::quoted;
 
 /// What `env` takes.
 #[derive(Args, Debug)]

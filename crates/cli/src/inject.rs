@@ -1,5 +1,6 @@
 //! `enmesh inject`: puts the agent as a sidecar into a Deployment of the user's own.
 
+mod notes;
 mod pod;
 mod text;
 
@@ -10,9 +11,7 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::exit::Failure;
-use crate::manifests::{
-    Kind, NodeOptions, Settings, SettingsError, cookie_command, word, write_out,
-};
+use crate::manifests::{Kind, NodeOptions, Settings, SettingsError, cookie_command, write_out};
 use text::Part;
 
 /// The kinds whose pods get the agent; `Pod` itself is one besides.
@@ -29,12 +28,15 @@ the cookie, the Secret NAME-cookie; your own containers get POD_IP, POD_NAME and
 that nothing is done to are printed as they are; in the others, comments are lost. What is injected
 already is made anew, so that injecting twice is the same as once.
 
-The Service, the account and its Role are those of `enmesh manifests … --without-workload`.
+The Service, the account and its Role are those of `enmesh manifests … --without-workload`: the whole
+command is said on stderr, and whatever else there is to know.
 
 Examples:
   enmesh inject --mode ip -f deployment.yaml | kubectl apply -f -
   kubectl get deployment web -o yaml | enmesh inject --mode ip -f - | kubectl apply -f -
-  enmesh manifests --mode ip --kind agent --name web --without-workload | kubectl apply -f -
+  enmesh manifests --mode ip --kind agent --name web --without-workload | kubectl create -f -
+  enmesh inject --mode ip -f deployment.yaml --service web-nodes --account web-nodes
+                                   where a Service web is there already, and --name web-nodes of the manifests
 
 Exit codes: 0 printed, 64 wrong usage, 1 it cannot be done.")]
 pub(crate) struct InjectOptions {
@@ -52,6 +54,9 @@ pub(crate) struct InjectOptions {
     /// The headless Service [default: NAME].
     #[arg(long, value_name = "NAME")]
     service: Option<String>,
+    /// The ServiceAccount of pods that have none but `default` [default: NAME].
+    #[arg(long, value_name = "NAME")]
+    account: Option<String>,
     /// The Secret of the cookie [default: NAME-cookie].
     #[arg(long, value_name = "NAME")]
     secret: Option<String>,
@@ -239,12 +244,9 @@ impl InjectOptions {
             workload["kind"].as_str().unwrap_or_default(),
             name_of(workload)
         );
-        if settings.min_peers.is_some_and(|peers| peers > 0) && starts_one_by_one(workload) {
-            notes.push(format!(
-                "{what}: each of its pods starts when those before it are ready, and with --min-peers none is ready before others \
-                 are there; let it have podManagementPolicy: Parallel"
-            ));
-        }
+        let account = self.account.as_deref().unwrap_or(&settings.name);
+        notes::about_workload(&what, workload, &settings, self.with_env, notes);
+        let is_stateful = workload["kind"] == "StatefulSet";
         let pod = pod_spec(workload);
         let pod = pod.ok_or_else(|| InjectError::Misshapen {
             workload: what.clone(),
@@ -254,6 +256,8 @@ impl InjectOptions {
             workload: &what,
             settings: &settings,
             cookie: &cookie,
+            account,
+            sets_subdomain: !is_stateful,
             plain: self.plain,
             with_env: self.with_env,
         };
@@ -264,12 +268,7 @@ impl InjectOptions {
             cookie.name,
             cookie_command(&settings.namespace, &cookie.name, &cookie.key),
         ));
-        notes.push(format!(
-            "{what}: the headless Service {} must select the pods, and ServiceAccount {account} be allowed to read what \
-             lookup {} reads: enmesh manifests --kind agent --without-workload prints both",
-            settings.service,
-            word(&settings.lookup),
-        ));
+        notes::about_surroundings(&what, &settings, &account, notes);
         Ok(())
     }
 
@@ -296,11 +295,6 @@ impl InjectOptions {
         settings.check()?;
         Ok(settings)
     }
-}
-
-/// Whether a pod waits for the readiness of another before it starts.
-fn starts_one_by_one(workload: &Value) -> bool {
-    workload["kind"] == "StatefulSet" && workload["spec"]["podManagementPolicy"] != "Parallel"
 }
 
 /// The workloads of a document: itself, or what is in a List.

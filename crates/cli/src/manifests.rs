@@ -4,6 +4,7 @@ mod access;
 mod container;
 mod document;
 mod network;
+mod notes;
 mod options;
 mod print;
 mod settings;
@@ -16,14 +17,14 @@ use crate::exit::Failure;
 #[cfg(test)]
 use document::Document;
 use document::documents;
-use settings::{App, Certificates};
+use settings::{API_PORT, App, Certificates};
 
 pub(crate) use container::{
     CONTAINER, COOKIE_VOLUME, EPMD_CONTAINER, POD_FACTS, TLS_VOLUME, pod_facts, shared_port,
 };
 pub(crate) use options::NodeOptions;
 pub(crate) use print::yaml;
-pub(crate) use settings::{Epmd, HTTP_PORT, Kind, Settings, SettingsError, word};
+pub(crate) use settings::{Epmd, HTTP_PORT, Kind, Lookup, Mode, Settings, SettingsError, word};
 pub(crate) use workload::{TOOLS_VOLUME, install, tools_mount};
 
 /// How many random bytes a cookie has.
@@ -71,12 +72,16 @@ pub(crate) struct ManifestsOptions {
     #[arg(long, value_name = "UID", value_parser = clap::value_parser!(u32).range(1..))]
     app_user: Option<u32>,
     /// A port that your own node serves, open to everybody; may be repeated.
-    #[arg(long, value_name = "PORT")]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     app_port: Vec<u16>,
+    /// The port of the API server behind its Service, to which the NetworkPolicy lets members out as to 443.
+    #[arg(long, value_name = "PORT", default_value_t = API_PORT, value_parser = clap::value_parser!(u16).range(1..))]
+    api_port: u16,
     /// Put a Secret with a random cookie into the text.
     #[arg(long)]
     with_secret: bool,
-    /// Everything but the Deployment or StatefulSet, for one that `enmesh inject` goes into.
+    /// What a Deployment of yours needs around it for `enmesh inject`: account, Role and Service; with --app-port a NetworkPolicy
+    /// too, which lets in these ports and the cluster's alone.
     #[arg(long)]
     without_workload: bool,
     /// How the text looks.
@@ -100,11 +105,10 @@ pub(crate) fn run(options: &ManifestsOptions) -> Result<(), Failure> {
     if settings.kind == Kind::Agent && settings.app.image.is_empty() && !options.without_workload {
         return Err(SettingsError::NoApp.into());
     }
-    let mut documents = documents(&settings);
-    if options.without_workload {
-        // The workload is the last, since it stands on all others.
-        documents.pop();
+    for note in notes::notes(&settings) {
+        eprintln!("enmesh: {note}");
     }
+    let documents = documents(&settings);
     let text = match options.format {
         Format::Yaml => print::yaml_documents(&header(&settings), &documents),
         Format::Json => print::json_list(&documents),
@@ -133,6 +137,8 @@ impl ManifestsOptions {
     fn settings(&self) -> Result<Settings, Failure> {
         let mut settings = self.node.settings(&self.name, &self.namespace);
         settings.kind = self.kind;
+        settings.around_only = self.without_workload;
+        settings.api_port = self.api_port;
         settings.replicas = self.replicas;
         if !self.selector.is_empty() {
             settings.selector = self.selector.iter().cloned().collect();

@@ -28,7 +28,7 @@ const OVERLAYS: [(&str, &str); 10] = [
 ];
 
 /// Values of the chart, and the flags that say the same. Each value of each key is there, and what depends on two is too.
-const VALUES: [(&str, &str); 22] = [
+const VALUES: [(&str, &str); 24] = [
     ("mode=ip", "--mode ip"),
     ("mode=dns", "--mode dns"),
     ("mode=srv", "--mode srv"),
@@ -75,6 +75,11 @@ const VALUES: [(&str, &str); 22] = [
          --app-port 80 --app-port 81",
     ),
     (
+        "mode=pod,kind=agent,app.image=a:1",
+        "--mode pod --kind agent --app-image a:1",
+    ),
+    ("mode=ip,apiPort=8443", "--mode ip --api-port 8443"),
+    (
         "mode=ip,replicas=5,minPeers=2,jsonLog=true,image=e:2,imagePullPolicy=Never",
         "--mode ip --replicas 5 --min-peers 2 --json-log --image e:2 --image-pull-policy Never",
     ),
@@ -85,13 +90,22 @@ const VALUES: [(&str, &str); 22] = [
 ];
 
 /// What is wrong for `enmesh manifests` is wrong for the chart.
-const REFUSED: [(&str, &str); 6] = [
+const REFUSED: [(&str, &str); 9] = [
     ("mode=dns,lookup=dns", "--mode dns --lookup dns"),
     ("mode=ip,lookup=srv", "--mode ip --lookup srv"),
     ("mode=ip,tls=secret", "--mode ip --tls"),
     ("mode=srv,tls=cert-manager", "--mode srv --tls=cert-manager"),
     ("mode=ip,kind=agent", "--mode ip --kind agent"),
     ("mode=ip,app.image=a", "--mode ip --app-image a"),
+    ("mode=ip,image=", "--mode ip --image="),
+    (
+        "mode=ip,kind=agent,app.image=a,app.ports={80,9105}",
+        "--mode ip --kind agent --app-image a --app-port 80 --app-port 9105",
+    ),
+    (
+        "mode=ip,kind=agent,app.image=a,epmd=none,app.ports={9369}",
+        "--mode ip --kind agent --app-image a --epmd none --app-port 9369",
+    ),
 ];
 
 #[test]
@@ -168,6 +182,17 @@ fn what_a_cluster_has_no_use_for_can_be_left_out_of_the_chart() {
         .filter(|object| !left_out.contains(&object["kind"]))
         .collect();
     assert_eq!(objects(&rendered), wanted);
+}
+
+#[test]
+fn what_your_own_container_may_use_is_put_into_the_chart() {
+    let values = "kind=agent,app.image=a,app.resources.limits.memory=1Gi";
+    let rendered = parsed(&render(&build_helm().unwrap(), values).unwrap());
+    let pods = rendered.iter().filter(|it| it["kind"] == "Deployment");
+    let limits: Vec<_> = pods
+        .map(|it| &it["spec"]["template"]["spec"]["containers"][0]["resources"])
+        .collect();
+    assert_eq!(limits, [&serde_json::json!({"limits": {"memory": "1Gi"}})]);
 }
 
 #[test]

@@ -27,6 +27,6 @@ pub(super) fn exit(code: u8) -> String {
 }
 
 /// Within single quotes nothing has a meaning but their own end.
-fn quoted(value: &str) -> String {
+pub(crate) fn quoted(value: &str) -> String {
     format!("'{}'", value.replace('\'', r"'\''"))
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::InjectError;
 use crate::manifests::{
-    CONTAINER, COOKIE_VOLUME, EPMD_CONTAINER, Epmd, HTTP_PORT, Kind, POD_FACTS, Settings,
+    CONTAINER, COOKIE_VOLUME, EPMD_CONTAINER, Epmd, HTTP_PORT, Kind, Mode, POD_FACTS, Settings,
     TLS_VOLUME, TOOLS_VOLUME, install, pod_facts, shared_port, tools_mount, word,
 };
 
@@ -34,15 +34,37 @@ pub(super) struct Injection<'a> {
     pub(super) settings: &'a Settings,
     /// Where the cookie is.
     pub(super) cookie: &'a CookieSecret,
+    /// The account of pods that have none of their own.
+    pub(super) account: &'a str,
+    /// Whether the pods get a subdomain for names that have one; a StatefulSet gives them its own.
+    pub(super) sets_subdomain: bool,
     /// Whether the agent is a container like any other.
     pub(super) plain: bool,
     /// Whether the user's containers get the program as well.
     pub(super) with_env: bool,
 }
 
+/// Who the pods are to the API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Account {
+    /// The account that the manifests make, as they were before.
+    Known(String),
+    /// The same, where it was `default` until now.
+    Given {
+        /// Its name.
+        name: String,
+        /// Whether the pods have no imagePullSecrets but those of their account.
+        pulls_by_account: bool,
+    },
+    /// Another one of the user's.
+    Own(String),
+    /// Whoever they were: the API is not asked.
+    Unneeded,
+}
+
 impl Injection<'_> {
-    /// Puts everything in; gives the name of the pod's account. The pod is as it was before, or of no use, after an error.
-    pub(super) fn put_into(&self, pod: &mut Value) -> Result<String, InjectError> {
+    /// Puts everything in; tells of the pod's account. The pod is as it was before, or of no use, after an error.
+    pub(super) fn put_into(&self, pod: &mut Value) -> Result<Account, InjectError> {
         self.take_out(pod)?;
         self.check_port(pod)?;
         self.add_environment(list(pod, "containers"))?;
@@ -81,6 +103,9 @@ impl Injection<'_> {
                 fields.remove(key);
             }
         }
+        if self.settings.mode == Mode::Pod && self.sets_subdomain && pod["subdomain"].is_null() {
+            pod["subdomain"] = self.settings.service.as_str().into();
+        }
         self.give_account(pod)
     }
 
@@ -107,7 +132,9 @@ impl Injection<'_> {
                 return Err(self.taken(format!("a container {name}"), "give it another name"));
             }
             for container in containers {
-                let mounts = container["volumeMounts"].as_array_mut();
+                let mounts = container
+                    .get_mut("volumeMounts")
+                    .and_then(Value::as_array_mut);
                 let had_program = mounts.is_some_and(|mounts| {
                     let before = mounts.len();
                     mounts.retain(|mount| *mount != tools_mount());
@@ -195,24 +222,33 @@ impl Injection<'_> {
     }
 
     /// The account of the pod; the one of the manifests if it has none of its own.
-    fn give_account(&self, pod: &mut Value) -> Result<String, InjectError> {
-        let asks = self.settings.lookup.asks_api();
-        if asks && pod["automountServiceAccountToken"] == false {
+    fn give_account(&self, pod: &mut Value) -> Result<Account, InjectError> {
+        if !self.settings.lookup.asks_api() {
+            return Ok(Account::Unneeded);
+        }
+        if pod["automountServiceAccountToken"] == false {
             return Err(InjectError::NoToken {
                 workload: self.workload.to_owned(),
                 lookup: word(&self.settings.lookup),
             });
         }
+        // The account of the manifests gives its token to none that does not ask for it.
+        pod["automountServiceAccountToken"] = true.into();
         let own = pod["serviceAccountName"]
             .as_str()
             .filter(|name| *name != "default");
-        let account = own.unwrap_or(&self.settings.name).to_owned();
-        if asks {
-            pod["serviceAccountName"] = account.as_str().into();
-            // The account of the manifests gives its token to none that does not ask for it.
-            pod["automountServiceAccountToken"] = true.into();
-        }
-        Ok(account)
+        Ok(match own {
+            Some(own) if own == self.account => Account::Known(own.to_owned()),
+            Some(own) => Account::Own(own.to_owned()),
+            None => {
+                pod["serviceAccountName"] = self.account.into();
+                let secrets = pod["imagePullSecrets"].as_array();
+                Account::Given {
+                    name: self.account.to_owned(),
+                    pulls_by_account: secrets.is_none_or(Vec::is_empty),
+                }
+            }
+        })
     }
 
     fn taken(&self, what: String, next: &'static str) -> InjectError {

@@ -143,6 +143,155 @@ fn whose_pods_would_wait_for_each_other_for_ever_is_told() {
     }
 }
 
+/// All notes of these flags and this input, one to a line.
+fn notes(flags: &str, input: &str) -> String {
+    inject(flags, input).unwrap().notes.join("\n")
+}
+
+#[test]
+fn what_can_never_be_is_said() {
+    let stateful = DEPLOYMENT.replace("kind: Deployment", "kind: StatefulSet");
+    let of = |service| {
+        stateful.replace(
+            "spec:\n  sel",
+            &format!("spec:\n  serviceName: {service}\n  sel"),
+        )
+    };
+    let few = DEPLOYMENT.replace("spec:\n  sel", "spec:\n  replicas: 2\n  sel");
+    let elsewhere = DEPLOYMENT.replace("      volumes:", "      subdomain: other\n      volumes:");
+    for (flags, input, wanted, is_said) in [
+        (
+            "--mode hostname",
+            DEPLOYMENT,
+            "a Deployment's pods are in no DNS",
+            true,
+        ),
+        ("--mode hostname", &of("shop"), "no DNS", false),
+        ("--mode hostname", &of("shop"), "serviceName", false),
+        (
+            "--mode hostname",
+            &of("stock"),
+            "its serviceName \"stock\"",
+            true,
+        ),
+        (
+            "--mode hostname --service stock",
+            &of("stock"),
+            "serviceName",
+            false,
+        ),
+        ("--mode pod", &elsewhere, "the subdomain other", true),
+        ("--mode pod", DEPLOYMENT, "the subdomain", false),
+        (
+            "--mode ip --min-peers 2",
+            &few,
+            "each of 2 pods has 1",
+            true,
+        ),
+        ("--mode ip --min-peers 1", &few, "each of", false),
+        ("--mode dns", DEPLOYMENT, "names of --mode dns:", true),
+        ("--mode dns --with-env", DEPLOYMENT, "no manifest", false),
+        (
+            "--mode ip --epmd none",
+            DEPLOYMENT,
+            "flags of --epmd none:",
+            true,
+        ),
+        ("--mode ip", DEPLOYMENT, "no manifest", false),
+    ] {
+        let notes = notes(flags, input);
+        assert_eq!(notes.contains(wanted), is_said, "{flags}: {notes}");
+    }
+}
+
+#[test]
+fn what_makes_the_objects_around_it_is_said_as_a_command() {
+    let command = "enmesh manifests --kind agent --mode pod --name shop --namespace prod --without-workload --lookup pods \
+         --epmd none --selector 'app=shop' --selector 'tier=front' | kubectl create -f -";
+    let said = notes("--mode pod --lookup pods --epmd none", DEPLOYMENT);
+    assert!(said.contains(command), "{said}");
+    // What it says is understood.
+    #[derive(Parser)]
+    struct Manifests {
+        #[command(flatten)]
+        _options: crate::manifests::ManifestsOptions,
+    }
+    let words = command.split(" | ").next().unwrap().split_whitespace();
+    Manifests::try_parse_from(words.skip(1)).unwrap();
+    let said = notes("--mode ip --service nodes --account nodes", DEPLOYMENT);
+    assert!(said.contains("--name nodes "), "{said}");
+    assert!(said.contains("headless Service nodes,"), "{said}");
+}
+
+#[test]
+fn pods_are_told_whose_permissions_and_secrets_they_have() {
+    let account = |flags, input: &str| {
+        let pod = pod(&text(flags, input));
+        let account = pod["serviceAccountName"].as_str().map(str::to_owned);
+        (account, notes(flags, input))
+    };
+    let with =
+        |line: &str| DEPLOYMENT.replace("      volumes:", &format!("      {line}\n      volumes:"));
+    let (name, said) = account("--mode ip", &with("serviceAccountName: clerk"));
+    assert_eq!(name.as_deref(), Some("clerk"));
+    let binding =
+        "kubectl -n prod create rolebinding 'shop-clerk' --role=shop --serviceaccount='prod:clerk'";
+    assert!(said.contains(binding), "{said}");
+    assert!(!said.contains("imagePullSecrets"), "{said}");
+
+    let (name, said) = account("--mode ip --account nodes", DEPLOYMENT);
+    assert_eq!(name.as_deref(), Some("nodes"));
+    assert!(
+        said.contains("account was default and is nodes now"),
+        "{said}"
+    );
+    assert!(!said.contains("rolebinding"), "{said}");
+    let again = notes(
+        "--mode ip --account nodes",
+        &text("--mode ip --account nodes", DEPLOYMENT),
+    );
+    assert!(!again.contains("was default"), "{again}");
+    let (_, said) = account("--mode ip", &with("imagePullSecrets: [{name: registry}]"));
+    assert!(!said.contains("was default"), "{said}");
+
+    let (name, said) = account("--mode srv", DEPLOYMENT);
+    assert_eq!(name, None);
+    assert!(!said.contains("account"), "{said}");
+}
+
+#[test]
+fn names_with_the_pods_have_a_subdomain_by_which_they_know_themselves() {
+    assert_eq!(pod(&text("--mode pod", DEPLOYMENT))["subdomain"], "shop");
+    assert_eq!(
+        pod(&text("--mode pod --service nodes", DEPLOYMENT))["subdomain"],
+        "nodes"
+    );
+    assert_eq!(
+        pod(&text("--mode ip", DEPLOYMENT))["subdomain"],
+        Value::Null
+    );
+    let stateful = DEPLOYMENT.replace("kind: Deployment", "kind: StatefulSet");
+    assert_eq!(
+        pod(&text("--mode pod", &stateful))["subdomain"],
+        Value::Null
+    );
+}
+
+#[test]
+fn nothing_is_put_in_that_says_nothing() {
+    fn holds_null(value: &Value) -> bool {
+        match value {
+            Value::Array(items) => items.iter().any(holds_null),
+            Value::Object(fields) => fields.values().any(holds_null),
+            other => other.is_null(),
+        }
+    }
+    for flags in ["--mode ip", "--mode srv --plain", "--mode pod --with-env"] {
+        let text = text(flags, DEPLOYMENT);
+        assert!(!holds_null(&object(&text)), "{text}");
+    }
+}
+
 #[test]
 fn other_documents_stay_as_they_are() {
     let service = "---\n# A comment that stays.\napiVersion: v1\nkind: Service\nmetadata: {name: shop}   # so does this\n";

@@ -52,7 +52,12 @@ pub(crate) fn documents(settings: &Settings) -> Vec<Document> {
         ],
         network::service(settings),
     );
-    add(policy_comment(settings), network::policy(settings));
+    if settings.has_policy() {
+        add(policy_comment(settings), network::policy(settings));
+    }
+    if settings.around_only {
+        return documents;
+    }
     add(
         vec!["One pod at a time may be sent away. Pods that are not ready hold nobody up.".into()],
         network::disruption_budget(settings),
@@ -94,7 +99,7 @@ fn workload_comment(settings: &Settings) -> Vec<String> {
         say(
             "The agent is a native sidecar: it starts before the node, ends after it, and its end touches no link.",
         );
-        if matches!(settings.mode, Mode::Dns | Mode::Srv) || settings.epmd == Epmd::None {
+        if settings.left_to_env().is_some() {
             say(
                 "The node's name and flags come from `enmesh env`: put eval \"$(/opt/enmesh/enmesh env)\" into rel/env.sh.eex.",
             );

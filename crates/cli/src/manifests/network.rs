@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 use super::access::metadata;
 use super::settings::{DIST_PORT, EPMD_PORT, HTTP_PORT, Kind, LAST_DIST_PORT, Mode, Settings};
 
+/// The port of the Service `kubernetes`.
+const API_SERVICE_PORT: u16 = 443;
+
 /// The headless Service, which names the pods to each other.
 pub(super) fn service(settings: &Settings) -> Value {
     let mut ports = vec![json!({"name": "dist", "port": DIST_PORT})];
@@ -61,7 +64,11 @@ fn egress(settings: &Settings, peers: &Value, cluster: &[Value]) -> Vec<Value> {
     }
     if settings.lookup.asks_api() {
         // The port of the Service, and that behind it: which of them a policy sees, its plugin decides.
-        egress.push(json!({"ports": [tcp(443), tcp(6443)]}));
+        let mut ports = vec![tcp(API_SERVICE_PORT)];
+        if settings.api_port != API_SERVICE_PORT {
+            ports.push(tcp(settings.api_port));
+        }
+        egress.push(json!({"ports": ports}));
     }
     egress
 }

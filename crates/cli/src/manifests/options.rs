@@ -2,7 +2,9 @@
 
 use clap::Args;
 
-use super::settings::{App, Certificates, Epmd, Kind, Lookup, Mode, PullPolicy, Settings};
+use super::settings::{
+    API_PORT, App, Certificates, Epmd, Kind, Lookup, Mode, PullPolicy, Settings,
+};
 
 /// The image where none is named: what the Dockerfile makes.
 const IMAGE: &str = concat!("enmesh:", env!("CARGO_PKG_VERSION"));
@@ -69,6 +71,8 @@ impl NodeOptions {
             image: self.image.clone(),
             pull_policy: self.image_pull_policy,
             app: App::default(),
+            around_only: false,
+            api_port: API_PORT,
             replicas: 0,
             min_peers: self.min_peers,
             cluster_domain: self.cluster_domain.clone(),

@@ -10,6 +10,8 @@ pub(crate) const EPMD_PORT: u16 = 4369;
 pub(crate) const DIST_PORT: u16 = 9100;
 /// The last port of the distribution where a BEAM listens: a second VM in the pod (`bin/app rpc`) takes the next one.
 pub(crate) const LAST_DIST_PORT: u16 = 9109;
+/// The port of the API server behind its Service, where nobody says another.
+pub(crate) const API_PORT: u16 = 6443;
 /// The port of the probes.
 pub(crate) const HTTP_PORT: u16 = 9369;
 /// The user and group of the image.
@@ -148,6 +150,10 @@ pub(crate) struct Settings {
     pub(crate) pull_policy: Option<PullPolicy>,
     /// The user's container, of kind `agent`.
     pub(crate) app: App,
+    /// Whether the pods are those of somebody else's workload, so that only what it needs around it is made.
+    pub(crate) around_only: bool,
+    /// The port of the API server behind its Service.
+    pub(crate) api_port: u16,
     /// How many pods.
     pub(crate) replicas: u32,
     /// How many peers a ready pod has at least.
@@ -187,6 +193,17 @@ pub(crate) enum SettingsError {
         value: String,
         /// How long it may be.
         longest: usize,
+    },
+    /// There is no image of this name.
+    #[error("--image is empty: give the name that your registry has for the image of enmesh")]
+    NoImage,
+    /// The port is one that enmesh or the distribution listens on.
+    #[error("--app-port {port} is {whose} already; let your program serve another")]
+    PortTaken {
+        /// The port.
+        port: u16,
+        /// Who listens there.
+        whose: &'static str,
     },
     /// The lookup finds nodes by other names than they have.
     #[error(
@@ -234,7 +251,28 @@ impl Settings {
         if self.kind == Kind::Member && self.app != App::default() {
             return Err(SettingsError::AppOfMember);
         }
-        Ok(())
+        if self.image.trim().is_empty() {
+            return Err(SettingsError::NoImage);
+        }
+        self.check_ports()
+    }
+
+    fn check_ports(&self) -> Result<(), SettingsError> {
+        let whose = |port| match port {
+            HTTP_PORT => Some("the port of enmesh's probes"),
+            EPMD_PORT if self.epmd.listens() => Some("the port of epmd"),
+            DIST_PORT => Some("the port of the distribution"),
+            DIST_PORT..=LAST_DIST_PORT if self.epmd.listens() => {
+                Some("a port of the distribution (9100 to 9109)")
+            }
+            _ => None,
+        };
+        let mut ports = self.app.ports.iter();
+        let taken = ports.find_map(|&port| Some((port, whose(port)?)));
+        match taken {
+            Some((port, whose)) => Err(SettingsError::PortTaken { port, whose }),
+            None => Ok(()),
+        }
     }
 
     fn check_lookup(&self) -> Result<(), SettingsError> {
@@ -266,6 +304,37 @@ impl Settings {
     /// Whether the pods are those of a StatefulSet.
     pub(crate) fn is_stateful(&self) -> bool {
         self.mode == Mode::Hostname
+    }
+
+    /// Whether a NetworkPolicy is made. Around pods of somebody else's it would cut off whom they serve, unless their ports are
+    /// said, and of a member's pods there is none to say.
+    pub(crate) fn has_policy(&self) -> bool {
+        !self.around_only || !self.app.ports.is_empty()
+    }
+
+    /// What of a BEAM's name and flags no manifest can hold, so that its node must ask `enmesh env`.
+    pub(crate) fn left_to_env(&self) -> Option<String> {
+        let names = format!("names of --mode {}", word(&self.mode));
+        let has_names = matches!(self.mode, Mode::Dns | Mode::Srv);
+        match (has_names, self.epmd) {
+            (true, Epmd::None) => Some(format!("{names} and the flags of --epmd none")),
+            (true, _) => Some(names),
+            (false, Epmd::None) => Some("the flags of --epmd none".to_owned()),
+            (false, _) => None,
+        }
+    }
+
+    /// Why no pod of so many would ever be ready, if there is nobody else in the cluster.
+    pub(crate) fn too_few(&self, replicas: u32) -> Option<String> {
+        let peers = self.min_peers.unwrap_or_default();
+        let are_few = replicas > 0 && replicas <= peers;
+        are_few.then(|| {
+            format!(
+                "each of {replicas} pods has {} of the --min-peers {peers} that it waits for, so none is ready before others are in \
+                 the cluster; take more replicas, or a smaller --min-peers",
+                replicas - 1
+            )
+        })
     }
 
     /// The cluster's domain, where the text must spell it.

@@ -2,8 +2,11 @@ use clap::ValueEnum as _;
 use enmesh_discovery::TopologyConfig;
 use serde_json::Value;
 
+use super::notes::notes;
 use super::print::{json_list, yaml_documents};
-use super::settings::{App, Certificates, Epmd, Kind, Lookup, Mode, Settings, SettingsError, word};
+use super::settings::{
+    API_PORT, App, Certificates, Epmd, Kind, Lookup, Mode, Settings, SettingsError, word,
+};
 use super::{Document, documents};
 
 fn settings() -> Settings {
@@ -20,12 +23,24 @@ fn settings() -> Settings {
         image: "enmesh:1".to_owned(),
         pull_policy: None,
         app: App::default(),
+        around_only: false,
+        api_port: API_PORT,
         replicas: 3,
         min_peers: None,
         cluster_domain: None,
         json_log: false,
         cookie: None,
     }
+}
+
+/// A BEAM of somebody's, steered by the agent.
+fn agent() -> Settings {
+    let mut settings = Settings {
+        kind: Kind::Agent,
+        ..settings()
+    };
+    settings.app.image = "app:1".to_owned();
+    settings
 }
 
 /// Every mix of settings that fits together.
@@ -197,6 +212,122 @@ fn what_does_not_fit_is_said_with_what_would() {
         "take --mode hostname",
     );
     check(&|s| s.app.image = "app".into(), "--kind agent");
+    check(&|s| s.image = " ".into(), "--image is empty");
+}
+
+#[test]
+fn no_port_is_served_by_two() {
+    let check = |port, epmd, wanted: Option<&str>| {
+        let mut settings = agent();
+        settings.epmd = epmd;
+        settings.app.ports = vec![80, port];
+        let refused = settings.check().err().map(|error| error.to_string());
+        match wanted {
+            Some(wanted) => assert!(refused.unwrap().contains(wanted), "{port}"),
+            None => assert_eq!(refused, None),
+        }
+    };
+    for epmd in [Epmd::Own, Epmd::Sidecar, Epmd::None] {
+        check(9369, epmd, Some("probes"));
+        check(9100, epmd, Some("the distribution"));
+        check(9110, epmd, None);
+        let listens = epmd != Epmd::None;
+        check(4369, epmd, listens.then_some("epmd"));
+        check(9109, epmd, listens.then_some("9100 to 9109"));
+    }
+}
+
+#[test]
+fn around_a_workload_of_the_users_nothing_cuts_off_whom_it_serves() {
+    let around = |settings: Settings| Settings {
+        around_only: true,
+        ..settings
+    };
+    let access = ["ServiceAccount", "Role", "RoleBinding", "Service"];
+    for settings in [agent(), settings()] {
+        let settings = around(settings);
+        assert_eq!(kinds(&documents(&settings)), access);
+        let notes = notes(&settings);
+        assert!(notes[0].contains("no PodDisruptionBudget"), "{notes:?}");
+        assert!(notes[0].contains("no NetworkPolicy"), "{notes:?}");
+    }
+    let mut serving = around(agent());
+    serving.app.ports = vec![4000, 4001];
+    assert_eq!(
+        kinds(&documents(&serving)),
+        [&access[..], &["NetworkPolicy"]].concat()
+    );
+    let policy = find(&serving, "NetworkPolicy");
+    let open = serde_json::json!({"ports": [{"protocol": "TCP", "port": 4000}, {"protocol": "TCP", "port": 4001}]});
+    assert_eq!(policy["spec"]["ingress"][2], open);
+    assert_eq!(
+        policy["spec"]["policyTypes"],
+        serde_json::json!(["Ingress"])
+    );
+    assert!(notes(&serving)[0].contains("nothing else"));
+}
+
+#[test]
+fn what_can_never_be_is_said_beforehand() {
+    let check = |settings: Settings, wanted: Option<&str>| {
+        let notes = notes(&settings);
+        match wanted {
+            Some(wanted) => assert!(notes.len() == 1 && notes[0].contains(wanted), "{notes:?}"),
+            None => assert!(notes.is_empty(), "{notes:?}"),
+        }
+    };
+    let waiting = |replicas, peers| Settings {
+        replicas,
+        min_peers: Some(peers),
+        ..settings()
+    };
+    check(
+        waiting(2, 2),
+        Some("each of 2 pods has 1 of the --min-peers 2"),
+    );
+    check(waiting(3, 2), None);
+    check(waiting(0, 2), None);
+    check(settings(), None);
+    check(agent(), None);
+    let named = |mode, epmd| Settings {
+        mode,
+        epmd,
+        ..agent()
+    };
+    check(named(Mode::Dns, Epmd::Own), Some("names of --mode dns:"));
+    check(
+        named(Mode::Srv, Epmd::None),
+        Some("--mode srv and the flags of --epmd none:"),
+    );
+    check(
+        named(Mode::Pod, Epmd::None),
+        Some("hold the flags of --epmd none:"),
+    );
+}
+
+#[test]
+fn a_member_is_let_out_to_the_api_where_it_is() {
+    let ports = |api_port| {
+        let settings = Settings {
+            api_port,
+            ..settings()
+        };
+        let policy = find(&settings, "NetworkPolicy");
+        let ports = policy["spec"]["egress"][1]["ports"].as_array().unwrap();
+        let ports = ports.iter().map(|port| port["port"].as_u64().unwrap());
+        ports.collect::<Vec<_>>()
+    };
+    assert_eq!(ports(API_PORT), [443, 6443]);
+    assert_eq!(ports(16443), [443, 16443]);
+    assert_eq!(ports(443), [443]);
+}
+
+#[test]
+fn names_with_the_pods_have_a_subdomain_by_which_they_know_themselves() {
+    for settings in product() {
+        let wanted = (settings.mode == Mode::Pod).then_some("web");
+        assert_eq!(pod(&settings)["subdomain"].as_str(), wanted, "{settings:?}");
+    }
 }
 
 #[test]
@@ -243,6 +374,11 @@ fn every_container_may_do_nothing_but_run() {
                 assert_eq!(security["capabilities"]["drop"], serde_json::json!(["ALL"]));
             }
         }
+        // The cookie's file is for this group and nobody else.
+        assert_eq!(pod["securityContext"]["fsGroup"], 65532);
+        let cookie = &pod["volumes"][0];
+        assert_eq!(cookie["name"], "enmesh-cookie");
+        assert_eq!(cookie["secret"]["defaultMode"], 0o400);
         assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
         assert_eq!(
             pod["securityContext"]["seccompProfile"]["type"],
@@ -269,12 +405,7 @@ fn the_cookie_is_nowhere_but_in_its_secret() {
 #[test]
 fn a_node_of_the_users_is_told_its_name_where_the_kubelet_can_make_it() {
     let check = |mode, wanted: Option<&str>| {
-        let mut settings = Settings {
-            mode,
-            kind: Kind::Agent,
-            ..settings()
-        };
-        settings.app.image = "app:1".to_owned();
+        let settings = Settings { mode, ..agent() };
         let pod = pod(&settings);
         let node = variable(&pod["containers"][0], "RELEASE_NODE");
         assert_eq!(node.as_deref(), wanted);

@@ -65,6 +65,10 @@ fn pod(settings: &Settings) -> Value {
         "containers": [main],
         "volumes": volumes,
     });
+    if settings.mode == Mode::Pod {
+        // By this the kubelet writes the pod's name into its /etc/hosts, where a second VM looks its own node up.
+        pod["subdomain"] = settings.service.as_str().into();
+    }
     if !first.is_empty() {
         pod["initContainers"] = first.into();
     }

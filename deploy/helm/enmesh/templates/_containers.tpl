@@ -125,6 +125,10 @@ ports:
 {{- range .Values.app.ports }}
 - {containerPort: {{ . }}}
 {{- end }}
+{{- if .Values.app.resources }}
+resources:
+{{- toYaml .Values.app.resources | nindent 2 }}
+{{- end }}
 securityContext:
   allowPrivilegeEscalation: false
   readOnlyRootFilesystem: true

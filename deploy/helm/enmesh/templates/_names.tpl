@@ -48,6 +48,15 @@ app: {{ include "enmesh.name" . }}
 {{- if and (eq .Values.kind "member") (or .Values.app.image .Values.app.command .Values.app.ports .Values.app.user) }}
 {{- fail "app is for kind agent: a member is the program itself" }}
 {{- end }}
+{{- $taken := list 9369 9100 }}
+{{- if ne .Values.epmd "none" }}
+{{- $taken = concat $taken (list 4369 9101 9102 9103 9104 9105 9106 9107 9108 9109) }}
+{{- end }}
+{{- range .Values.app.ports }}
+{{- if has (int .) $taken }}
+{{- fail (printf "app.ports has %d, which enmesh or the distribution listens on; let your program serve another" (int .)) }}
+{{- end }}
+{{- end }}
 {{- end }}
 
 {{- define "enmesh.topology" -}}
