@@ -191,10 +191,6 @@ fn with_program(template: &mut Value, names: Names, ports: Ports) {
     let volume = json!({"name": "enmesh", "emptyDir": {}});
     insert(&mut spec["initContainers"], install);
     insert(&mut spec["volumes"], volume);
-    if names == Names::Pod {
-        // Else the node's own name leads nowhere, not even within its pod.
-        spec["subdomain"] = json!("shop");
-    }
     let container = &mut spec["containers"][0];
     insert(&mut container["volumeMounts"], mount);
     let mode = [("ENMESH_NAME_MODE", names.word())];

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::workload::{DIST_PORT, EPMD_PORT, Kind, Workload};
+use super::workload::{DIST_PORT, EPMD_PORT, Kind, Names, Workload};
 
 /// The user of the shipped image; its group may read the cookie.
 const USER: u32 = 65532;
@@ -133,7 +133,7 @@ fn pod(workload: &Workload<'_>, namespace: &str) -> Value {
             (vec![agent], vec![with_probe(beam(workload, namespace))])
         }
     };
-    json!({
+    let mut pod = json!({
         "serviceAccountName": workload.name,
         "terminationGracePeriodSeconds": 10,
         "securityContext": {"fsGroup": USER},
@@ -143,7 +143,12 @@ fn pod(workload: &Workload<'_>, namespace: &str) -> Value {
             "name": "cookie",
             "secret": {"secretName": format!("{}-cookie", workload.name), "defaultMode": 0o400},
         }],
-    })
+    });
+    if workload.names == Names::Pod {
+        // As in the manifests: else the node's own name leads nowhere, not even within its pod.
+        pod["subdomain"] = json!(workload.group);
+    }
+    pod
 }
 
 /// A node is ready when its epmd takes connections; an exec probe would cost a process each time.
