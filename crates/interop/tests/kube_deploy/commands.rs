@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use enmesh_interop::{Authority, Cluster, Enmesh, build_helm, build_kube};
@@ -12,6 +12,13 @@ pub(crate) fn enmesh(words: &str, input: &str) -> Result<String> {
     let mut command = Command::new(Enmesh::program()?);
     command.args(words.split_whitespace());
     with_input(command, input)
+}
+
+/// The same, and gives what it says besides, on its standard error.
+pub(crate) fn notes(words: &str, input: &str) -> Result<String> {
+    let mut command = Command::new(Enmesh::program()?);
+    command.args(words.split_whitespace());
+    Ok(String::from_utf8(fed(&mut command, input)?.stderr)?)
 }
 
 /// `enmesh manifests` of the test's image, with pods that the library finds. `script` is what a shell in the user's own
@@ -134,6 +141,12 @@ impl<'c> Shell<'c> {
 }
 
 fn with_input(mut command: Command, input: &str) -> Result<String> {
+    let output = fed(&mut command, input)?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Runs a command that must succeed.
+fn fed(command: &mut Command, input: &str) -> Result<Output> {
     command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -153,5 +166,5 @@ fn with_input(mut command: Command, input: &str) -> Result<String> {
         "{command:?} ended with {}: {out}{error}",
         output.status
     );
-    Ok(out.into_owned())
+    Ok(output)
 }

@@ -33,6 +33,9 @@ pub(crate) fn stateful_set(cluster: &Cluster, namespace: &str) -> Result<()> {
     own["spec"]["serviceName"] = json!("web");
     // Else the second would wait for the first to be ready, which waits for the second.
     own["spec"]["podManagementPolicy"] = json!("Parallel");
+    // With an account of its own, which the Role is bound to as the program says.
+    cluster.kubectl(["create", "serviceaccount", "clerk", "-n", namespace])?;
+    own["spec"]["template"]["spec"]["serviceAccountName"] = json!("clerk");
     let both = "--epmd none";
     let inject = inject(
         cluster,
@@ -87,8 +90,15 @@ fn inject<'c>(
     shell.make_secrets(&around)?;
     shell.apply(&around)?;
     let own: Vec<String> = documents.iter().map(Value::to_string).collect();
+    let own = own.join("\n---\n");
     let words = format!("inject -f - {mode} {SAME} {flags}");
-    let text = commands::enmesh(&words, &own.join("\n---\n"))?;
+    let text = commands::enmesh(&words, &own)?;
+    for note in commands::notes(&words, &own)?.lines() {
+        let at = note.find("kubectl ");
+        if let Some(at) = at.filter(|_| note.contains(" create rolebinding ")) {
+            shell.run(&note[at..], "")?;
+        }
+    }
     ensure!(
         commands::enmesh(&words, &text)? == text,
         "injecting twice is not the same as once"

@@ -30,7 +30,20 @@ pub(crate) fn whole<'c>(
         .applied(cluster, namespace);
     deployment.wait_ready(2)?;
     deployment.wait_whole(WHOLE)?;
+    budget_counts(cluster, namespace)?;
     Ok(deployment)
+}
+
+/// The PodDisruptionBudget is about these two pods: one of them may be sent away.
+fn budget_counts(cluster: &Cluster, namespace: &str) -> Result<()> {
+    let counts = "{.status.expectedPods} {.status.currentHealthy} {.status.disruptionsAllowed}";
+    let counts = format!("--output=jsonpath={counts}");
+    let get = ["get", "pdb", "web", "--namespace", namespace, &counts];
+    poll_until("the budget counts both pods", GONE, || {
+        let counts = cluster.kubectl(get)?;
+        ensure!(counts.trim() == "2 2 1", "{counts:?}");
+        Ok(())
+    })
 }
 
 /// One pod fewer: preStop has told its node to leave, and nothing of that failed.
