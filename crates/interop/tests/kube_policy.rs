@@ -3,6 +3,8 @@
 
 #[path = "kube_policy/agents.rs"]
 mod agents;
+#[path = "kube_policy/auto.rs"]
+mod auto;
 #[path = "kube_policy/rules.rs"]
 mod rules;
 
@@ -15,6 +17,8 @@ use enmesh_interop::{poll_until, scenarios};
 use serde_json::{Value, json};
 
 const SOON: Duration = Duration::from_secs(120);
+/// What a member says that nobody answers.
+const UNREAD: &str = "topology cannot be read; its last good answer stays in force";
 
 #[test]
 fn roles_and_policies_are_the_least() {
@@ -36,6 +40,7 @@ fn roles_and_policies_are_the_least() {
         ("verbs-pods", &|cluster, namespace| {
             each_verb_is_needed(cluster, namespace, "pods", "pods")
         }),
+        ("verbs-auto", &auto::reads_what_it_may),
         ("flows-slices", &|cluster, namespace| {
             each_rule_is_needed(cluster, namespace, Names::Ip, "")
         }),
@@ -63,27 +68,38 @@ fn two<'c>(
     names: Names,
     flags: &str,
 ) -> Result<Deployment<'c>> {
-    let printed = printed(namespace, names, flags)?;
-    let web = Workload::new("web", Kind::Member)
-        .names(names)
-        .replicas(2)
-        .patch(move |list| list["items"] = printed.clone());
-    let web = web.start(cluster, namespace)?;
+    let web = workload(names, printed(namespace, names, flags)?).start(cluster, namespace)?;
     web.wait_whole(SOON)?;
     Ok(web)
 }
 
+fn workload(names: Names, printed: Value) -> Workload<'static> {
+    Workload::new("web", Kind::Member)
+        .names(names)
+        .replicas(2)
+        .patch(move |list| list["items"] = printed.clone())
+}
+
 /// The objects that `enmesh manifests` prints, with the labels by which a [`Workload`] finds its pods.
 fn printed(namespace: &str, names: Names, flags: &str) -> Result<Value> {
+    let selector = ["--selector", "app=web", "--selector", "workload=web"];
+    printed_with(namespace, names, flags.split_whitespace().chain(selector))
+}
+
+/// The same with labels that the flags name.
+fn printed_with<'a>(
+    namespace: &str,
+    names: Names,
+    flags: impl Iterator<Item = &'a str>,
+) -> Result<Value> {
     let mut command = Command::new(Enmesh::program()?);
     command
         .args(["manifests", "--name", "web", "--namespace", namespace])
         .args(["--mode", names.word(), "--format", "json", "--with-secret"])
-        .args(["--selector", "app=web", "--selector", "workload=web"])
         .args(["--image", "enmesh-test/enmesh", "--json-log"])
         .args(["--image-pull-policy", "Never"])
         .args(["--replicas", "2", "--min-peers", "1"])
-        .args(flags.split_whitespace());
+        .args(flags);
     let output = command.output()?;
     let words = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{command:?}: {words}");
@@ -108,7 +124,6 @@ fn each_verb_is_needed(
     let all = granted(cluster, namespace)?;
     ensure!(all == [format!("{resource} [list watch]")], "{all:?}");
     let polled = "our account may list and not watch, so Kubernetes is polled; add the verb watch to its Role";
-    let unread = "topology cannot be read; its last good answer stays in force";
     for pod in web.pods()? {
         let log = pod.logs("enmesh")?;
         // A busy machine's API may be late, and never refuses.
@@ -132,7 +147,7 @@ fn each_verb_is_needed(
     allow(cluster, namespace, &["watch"])?;
     start_again(&web)?;
     for pod in web.all_pods()? {
-        let said = pod.log()?.wait_for(SOON, |it| it["message"] == unread)?;
+        let said = pod.log()?.wait_for(SOON, |it| it["message"] == UNREAD)?;
         let error = said["error"].as_str().context("it says why")?;
         let who =
             format!("forbidden: ServiceAccount web of namespace {namespace} may not read {lookup}");
@@ -183,7 +198,12 @@ fn granted(cluster: &Cluster, namespace: &str) -> Result<Vec<String>> {
 
 /// Leaves these verbs in the Role. Watches that run go on; who begins anew is asked again.
 fn allow(cluster: &Cluster, namespace: &str, verbs: &[&str]) -> Result<()> {
-    let patch = json!([{"op": "replace", "path": "/rules/0/verbs", "value": verbs}]).to_string();
+    change_role(cluster, namespace, "/rules/0/verbs", &json!(verbs))
+}
+
+/// Puts this in the place of what is there.
+fn change_role(cluster: &Cluster, namespace: &str, path: &str, value: &Value) -> Result<()> {
+    let patch = json!([{"op": "add", "path": path, "value": value}]).to_string();
     let args = [
         "patch",
         "role",

@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, ensure};
 use enmesh_interop::{Cluster, Kind, Names, Otp, Workload};
 use serde_json::{Value, json};
 
-use crate::{SOON, printed, rules, start_again, start_containers_again};
+use crate::{SOON, printed, printed_with, rules, start_again, start_containers_again};
 
 /// A BEAM that the kubelet tells its name and its cookie.
 const BEAM: &str = "--kind agent --app-image enmesh-test/beam:25 --app-user 65532 \
@@ -24,15 +24,20 @@ const USED: [&str; 5] = [
 pub(crate) fn beside_members_keep_to_the_rules(cluster: &Cluster, namespace: &str) -> Result<()> {
     let of_beams = printed(namespace, Names::Ip, BEAM)?;
     let of_members = printed(namespace, Names::Ip, "")?;
+    // By the label that both have.
+    let [for_beams, for_members] = [BEAM, ""].map(|flags| {
+        let words = flags.split_whitespace().chain(["--selector", "app=web"]);
+        printed_with(namespace, Names::Ip, words)
+    });
+    let (for_beams, for_members) = (for_beams?, for_members?);
     let policy = union(
-        find(&of_beams, "NetworkPolicy")?,
-        find(&of_members, "NetworkPolicy")?,
+        find(&for_beams, "NetworkPolicy")?,
+        find(&for_members, "NetworkPolicy")?,
     )?;
-    let everybody = json!({"app": "web"});
     let mut around = of_beams.clone();
     for item in around.as_array_mut().into_iter().flatten() {
         if item["kind"] == "Service" {
-            item["spec"]["selector"] = everybody.clone();
+            item.clone_from(find(&for_beams, "Service")?);
         }
     }
     let mut rust = find(&of_members, "Deployment")?.clone();
@@ -82,6 +87,8 @@ fn find<'a>(items: &'a Value, kind: &str) -> Result<&'a Value> {
 /// What two policies let through together: each adds to what the other does, in the directions that either limits.
 fn union(one: &Value, other: &Value) -> Result<Value> {
     let mut both = one.clone();
+    let selectors = [one, other].map(|policy| &policy["spec"]["podSelector"]);
+    ensure!(selectors[0] == selectors[1], "{selectors:?}");
     for key in ["policyTypes", "ingress", "egress"] {
         let lists = [one, other].map(|policy| policy["spec"][key].as_array().cloned());
         let list: Vec<Value> = lists.into_iter().flatten().flatten().collect();

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use enmesh_interop::Pod;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const TABLE: &str = "enmesh_policy";
 
@@ -19,8 +19,11 @@ pub(crate) fn enforce_among(policy: &Value, pods: &[Pod<'_>]) -> Result<Vec<Stri
     Ok(addresses)
 }
 
-/// What the policy lets in and out, and nothing else: connections are judged by their first packet, as plugins do.
+/// What the policy lets in and out, and nothing else: connections are judged by their first packet, as plugins do. `peers` are
+/// the addresses of the policy's own pods, whom alone it may name.
 pub(crate) fn enforce(policy: &Value, pod: &Pod<'_>, peers: &[String]) -> Result<()> {
+    let own = &policy["spec"]["podSelector"];
+    selects(own, pod)?;
     let isolates = |direction: &str| {
         let types = policy["spec"]["policyTypes"].as_array();
         types.is_some_and(|types| types.iter().any(|it| it == direction))
@@ -29,7 +32,7 @@ pub(crate) fn enforce(policy: &Value, pod: &Pod<'_>, peers: &[String]) -> Result
         "table inet {TABLE} {{\nset peers {{ type ipv4_addr; elements = {{ {} }} }}\n",
         peers.join(", ")
     );
-    for (direction, kind, hook, own, address) in [
+    for (direction, kind, hook, loopback, address) in [
         ("Ingress", "ingress", "input", "iif", "saddr"),
         ("Egress", "egress", "output", "oif", "daddr"),
     ] {
@@ -38,11 +41,11 @@ pub(crate) fn enforce(policy: &Value, pod: &Pod<'_>, peers: &[String]) -> Result
         }
         text += &format!(
             "chain {hook} {{\ntype filter hook {hook} priority 0; policy drop;\n\
-             {own} lo accept\nct state established,related accept\nmeta l4proto ipv6-icmp accept\n"
+             {loopback} lo accept\nct state established,related accept\nmeta l4proto ipv6-icmp accept\n"
         );
         let rules = policy["spec"][kind].as_array().context("no rules")?;
         for rule in rules {
-            text += &compiled(rule, kind, address)?;
+            text += &compiled(rule, own, kind, address)?;
         }
         // What is left of connections from before the rules is dropped without being counted.
         text += "tcp flags & (syn | ack) != syn drop\n";
@@ -57,16 +60,28 @@ pub(crate) fn admit(pod: &Pod<'_>, address: &str) -> Result<()> {
     pod.nft(&format!("add element inet {TABLE} peers {{ {address} }}"))
 }
 
-fn compiled(rule: &Value, kind: &str, address: &str) -> Result<String> {
+/// The labels of the selector are those of the pod, and it says nothing else.
+fn selects(selector: &Value, pod: &Pod<'_>) -> Result<()> {
+    let object = pod.object()?;
+    let labels = &object["metadata"]["labels"];
+    let keys = selector.as_object().context("a selector is an object")?;
+    ensure!(keys.keys().eq(["matchLabels"]), "{selector}");
+    let wanted = selector["matchLabels"].as_object();
+    let wanted = wanted.filter(|wanted| !wanted.is_empty());
+    for (key, value) in wanted.context("it selects everybody")? {
+        ensure!(labels[key] == *value, "{selector} does not select {labels}");
+    }
+    Ok(())
+}
+
+fn compiled(rule: &Value, own: &Value, kind: &str, address: &str) -> Result<String> {
     let side = if kind == "ingress" { "from" } else { "to" };
     let peers = match &rule[side] {
         Value::Null => String::new(),
         // The pods of the policy itself are all that is ever named; `peers` holds their addresses.
         Value::Array(list) => {
-            ensure!(
-                list.len() == 1 && list[0]["podSelector"].is_object(),
-                "{list:?}"
-            );
+            let only = json!([{"podSelector": own}]);
+            ensure!(rule[side] == only, "{list:?} is not {only}");
             format!("ip {address} @peers ")
         }
         other => anyhow::bail!("{side} is {other}"),
