@@ -116,7 +116,8 @@ impl Idle {
         let audit = fs::read_to_string(&self.audit)?;
         let mut text = format!(
             "{MEMBERS} idle members with each lookup, {minutes:.1} minutes; for each member and minute:\n\n\
-             | lookup | requests | lists | watches refused | a watch lives for | bytes from and to the API | bytes from and to DNS |\n\
+             | lookup | requests a minute | lists a minute | watches refused a minute | a watch lives for | \
+             bytes a minute from and to the API | bytes a minute from and to DNS |\n\
              |---|---|---|---|---|---|---|\n"
         );
         for group in &self.groups {

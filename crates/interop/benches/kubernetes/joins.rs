@@ -241,8 +241,8 @@ impl<'a> Joins<'a> {
     /// The table as Markdown, in milliseconds.
     pub(crate) fn table(&self) -> String {
         let mut text = String::from(
-            "| lookup | members | rounds | pod Ready → joined | API's event → joined | event and listening → joined | \
-             container start → joined | pod deleted → nodedown |\n|---|---|---|---|---|---|---|---|\n",
+            "| lookup | members | rounds | pod Ready → joined, ms | API's event → joined, ms | event and listening → joined, ms | \
+             container start → joined, ms | pod deleted → nodedown, ms |\n|---|---|---|---|---|---|---|---|\n",
         );
         for row in &self.rows {
             let cell = |pick: fn(&Figures) -> i64| {
