@@ -45,9 +45,9 @@ use crate::service;
 )]
 #[command(after_help = "\
 The node needs no code for it: the agent is a hidden neighbour, which listens nowhere and is in no
-epmd. It looks for the node on loopback, then at --pod-ip, then where its name says, and waits for it
-without limit. Settings come from the same places as those of `enmesh run`; those about listening do
-not count. Every key of the file is in enmesh.example.toml.
+epmd. It looks for the node on loopback, then at --pod-ip, then where its name says, and waits for
+it without limit. Settings come from the same places as those of `enmesh run`; those about listening
+do not count. Every key of the file is in enmesh.example.toml.
 
 The node's name is the first of: --node, ENMESH_NAME, the file's name, RELEASE_NODE. The cookie is
 read from the first of: --cookie-file, ENMESH_COOKIE_FILE, the file's cookie_file, the variable

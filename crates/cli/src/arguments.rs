@@ -104,7 +104,25 @@ pub(crate) fn patience(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory as _;
+
     use super::*;
+
+    /// The most columns of a line of help.
+    const COLUMNS: usize = 100;
+
+    /// Texts that are broken by hand are broken again where they are longer, which leaves lines of one word.
+    #[test]
+    fn no_line_of_help_is_longer_than_it_may_be() {
+        let whole = Arguments::command();
+        for command in std::iter::once(&whole).chain(whole.get_subcommands()) {
+            let after = command.get_after_help().map(ToString::to_string);
+            for line in after.unwrap_or_default().lines() {
+                let length = line.chars().count();
+                assert!(length <= COLUMNS, "{}: {line}", command.get_name());
+            }
+        }
+    }
 
     #[test]
     fn a_wait_ends_within_a_year() {

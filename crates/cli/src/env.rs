@@ -38,19 +38,20 @@ pub(crate) use shell::quoted;
 )]
 #[command(after_help = "\
 For rel/env.sh.eex of an Elixir release, and for the entry point of any other:
-  settings=\"$(/opt/enmesh/enmesh env --mode ip --cookie-file /etc/enmesh/cookie)\" || exit 1
+  settings=\"$(/opt/enmesh/enmesh env)\" || exit 1
   eval \"$settings\"
+with --mode and --cookie-file where ENMESH_NAME_MODE and ENMESH_COOKIE_FILE are not set.
 One line, eval \"$(enmesh env …)\", ends the shell on errors as well, if only the program is there.
 
 Every command of an Elixir release sources env.sh. RELEASE_COMMAND says which: start, start_iex,
-daemon and daemon_iex get the port; all others (remote, rpc, eval, stop, pid, …) find the node and do not
-listen. ELIXIR_ERL_OPTIONS keeps what is in it already. Releases of rebar3 take RELEASE_NODE and
-RELEASE_COOKIE in vm.args.src, and ERL_DIST_PORT.
+daemon and daemon_iex get the port; all others (remote, rpc, eval, stop, pid, …) find the node and
+do not listen. ELIXIR_ERL_OPTIONS keeps what is in it already. Releases of rebar3 take RELEASE_NODE
+and RELEASE_COOKIE in vm.args.src, and ERL_DIST_PORT.
 
-The name is made of POD_IP, POD_NAME, POD_NAMESPACE, HOSTNAME, CLUSTER_DOMAIN, resolv.conf and the hosts
-file, as `enmesh run --name-mode` and the topologies of the same mode make it. What looks wrong is said
-on stderr. The cookie of --cookie-file (ENMESH_COOKIE_FILE, the file's cookie_file) becomes
-RELEASE_COOKIE; without one, the release's own stays.
+The name is made of POD_IP, POD_NAME, POD_NAMESPACE, HOSTNAME, CLUSTER_DOMAIN, resolv.conf and the
+hosts file, as `enmesh run --name-mode` and the topologies of the same mode make it. What looks
+wrong is said on stderr. The cookie of --cookie-file (ENMESH_COOKIE_FILE, the file's cookie_file)
+becomes RELEASE_COOKIE; without one, the release's own stays.
 
 Examples:
   enmesh env --mode ip --name web

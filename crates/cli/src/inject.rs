@@ -23,16 +23,17 @@ const MAX_INPUT: u64 = 16 << 20;
 /// What `inject` takes.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-The agent is added as a native sidecar (an init container that is always restarted), with the volume of
-the cookie, the Secret NAME-cookie; your own containers get POD_IP, POD_NAME and POD_NAMESPACE. Documents
-that nothing is done to are printed as they are; in the others, comments are lost. What is injected
-already is made anew, so that injecting twice is the same as once.
+The agent is added as a native sidecar (an init container that is always restarted), with the
+volume of the cookie, the Secret NAME-cookie; your own containers get POD_IP, POD_NAME and
+POD_NAMESPACE. Documents that nothing is done to are printed as they are; in the others, comments
+are lost. What is injected already is made anew, so that injecting twice is the same as once.
 
 The Service, the account and its Role are those of `enmesh manifests … --without-workload`: the whole
 command is said on stderr, and whatever else there is to know.
 
 Examples:
-  enmesh inject --mode ip -f deployment.yaml | kubectl apply -f -
+  enmesh inject --mode ip --image registry.example.org/enmesh:0.1.0 -f deployment.yaml \\
+    | kubectl apply -f -
   kubectl get deployment web -o yaml | enmesh inject --mode ip -f - | kubectl apply -f -
   enmesh manifests --mode ip --kind agent --name web --without-workload | kubectl create -f -
   enmesh inject --mode ip -f deployment.yaml --service web-nodes --account web-nodes

@@ -33,11 +33,13 @@ const COOKIE_BYTES: usize = 24;
 /// What `manifests` takes.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Nothing is asked and nothing is applied: the text goes to stdout. The cookie is in a Secret NAME-cookie,
-which is made by the command in the text's first lines, or is part of the text with --with-secret.
+Nothing is asked and nothing is applied: the text goes to stdout. The cookie is in a Secret
+NAME-cookie, which is made by the command in the text's first lines, or is part of the text with
+--with-secret. An image without a registry, as the default has none, must be on every machine.
 
 Examples:
-  enmesh manifests --mode ip --name web --namespace prod | kubectl apply -f -
+  enmesh manifests --mode ip --name web --namespace prod \\
+    --image registry.example.org/enmesh:0.1.0 | kubectl apply -f -
   enmesh manifests --mode srv --name web               found by DNS alone: no Role
   enmesh manifests --mode hostname --name web          a StatefulSet, whose names stay
   enmesh manifests --mode ip --kind agent --app-image registry.example.org/web:1

@@ -30,7 +30,8 @@ Examples:
   enmesh run --config enmesh.toml --log-format json
   enmesh run --name r@$POD_IP --epmd none --dist-port 4370 \\
     --topology 'strategy=kubernetes kubernetes_ip_lookup_mode=pods kubernetes_selector=app=web'
-  enmesh run --name web --name-mode ip --topology 'strategy=dns_poll query=web.ns.svc node_basename=web'
+  enmesh run --name web --name-mode ip \\
+    --topology 'strategy=dns_poll query=web.ns.svc node_basename=web'
 
 Exit codes: 0 ended by a signal, 64 wrong usage, 78 wrong configuration, 1 anything else.")]
 pub(crate) struct RunOptions {

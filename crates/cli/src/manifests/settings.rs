@@ -235,7 +235,8 @@ pub(crate) enum SettingsError {
     NoApp,
     /// A member is all there is.
     #[error(
-        "--app-image, --app-command and --app-port are for --kind agent: a member is the program itself"
+        "--app-image, --app-command, --app-user and --app-port are for --kind agent: a member is the program \
+         itself"
     )]
     AppOfMember,
 }

@@ -213,6 +213,7 @@ fn what_does_not_fit_is_said_with_what_would() {
     );
     check(&|s| s.app.image = "app".into(), "--kind agent");
     check(&|s| s.image = " ".into(), "--image is empty");
+    check(&|s| s.app.user = Some(1000), "--app-user");
 }
 
 #[test]
