@@ -6,6 +6,8 @@ mod bench;
 mod cases;
 #[path = "otp/connecting.rs"]
 mod connecting;
+#[path = "otp/documents.rs"]
+mod documents;
 #[path = "otp/epmd.rs"]
 mod epmd;
 #[path = "otp/epmds.rs"]
@@ -129,6 +131,7 @@ enmesh_interop::for_each_release! {
     crate::tls::each_side_dials_over_tls_1_2 as each_side_dials_over_tls_1_2,
     crate::tls::each_side_dials_over_tls_1_3 as each_side_dials_over_tls_1_3,
     crate::tls::each_side_dials_over_tls_and_ipv6 as each_side_dials_over_tls_and_ipv6,
+    crate::documents::the_options_of_the_page_make_links_over_tls as the_options_of_the_page_on_tls,
     crate::tls::addresses_in_certificates as addresses_in_certificates,
     crate::tls::another_authority_is_refused_and_said as another_authority_is_refused_and_said,
     crate::tls::certificates_are_replaced_while_we_run as certificates_are_replaced_while_we_run,

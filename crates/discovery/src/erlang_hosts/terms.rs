@@ -139,6 +139,14 @@ mod tests {
     }
 
     #[test]
+    fn the_hosts_that_the_page_shows_are_read() {
+        let page = include_str!("../../../../docs/discovery/erlang_hosts.md");
+        let (_, block) = page.split_once("```erlang\n").unwrap();
+        let (block, _) = block.split_once("```").unwrap();
+        check(block, &["db1.example.com", "10.0.0.7", "localhost"]);
+    }
+
+    #[test]
     fn quotes_comments_and_white_space_are_erlang_s() {
         check("", &[]);
         check("% nobody\n\n", &[]);

@@ -47,6 +47,30 @@ fn json_is_names_and_objects() {
     );
 }
 
+/// The blocks of docs/discovery/exec.md that show what a command prints.
+#[test]
+fn what_the_page_shows_is_understood() {
+    let page = include_str!("../../../../docs/discovery/exec.md");
+    let (_, printed) = page.split_once("## What it prints").unwrap();
+    let mut blocks = printed.split("```").skip(1).step_by(2);
+    let mut block = |language: &str| {
+        let block = blocks.next().expect("the page shows it");
+        block.strip_prefix(language).unwrap().trim_start()
+    };
+    check(
+        block(""),
+        &[
+            "web@10.0.0.1",
+            "web@db.internal at 10.0.0.2",
+            "web@six.internal at [fd00::1]:9000",
+        ],
+    );
+    check(
+        block("json"),
+        &["web@10.0.0.1", "web@db.internal at 10.0.0.2:9000"],
+    );
+}
+
 #[test]
 fn an_empty_text_names_nobody_and_says_nothing() {
     for text in ["", "\n", "# nobody\n"] {
