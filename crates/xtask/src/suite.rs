@@ -1,5 +1,7 @@
 //! `cargo xtask test`: everything, from the format of the source to a real Kubernetes.
 
+mod kubernetes;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -29,35 +31,9 @@ const STATIC_PROGRAM: &str = "ENMESH_STATIC_BIN";
 /// The test program about the shipped image.
 const IMAGE: &str = "image";
 
-/// How many test programs with a Kubernetes of their own run at once. They mostly wait, too, but the
-/// start of a cluster keeps both cores busy.
-const CLUSTERS: usize = 2;
-
 /// How many tests with real peers, and how many programs with a Kubernetes, may fail beside others and pass alone. What
 /// they say of time is about a machine that has a processor for each of them, which two cores do not always have.
 const ONCE_MORE: usize = 3;
-
-/// Of the test programs with a Kubernetes those that take longest, which are to begin first.
-const LONGEST: [&str; 9] = [
-    "kube_rollout",
-    "kube_release",
-    "kube_scaling",
-    "kube_api_gone",
-    "kube_pod_faults",
-    "kube_api_faults",
-    "kubernetes_lookups",
-    "kube_ready",
-    "kube_shapes",
-];
-
-/// Test programs with a Kubernetes that have not yet passed often enough on two cores to judge everything else by them: they
-/// run where everything is tried.
-const UNSETTLED: [&str; 4] = [
-    "kube_pod_faults",
-    "kube_release",
-    "kube_rollout",
-    "kube_scaling",
-];
 
 /// How many seeds the simulation has, and how many where everything is to be tried.
 const SEEDS: (u64, u64) = (200, 300);
@@ -149,6 +125,8 @@ struct Suite {
     absent: BTreeSet<Part>,
     full: bool,
     steps: Vec<Step>,
+    /// What passed only alone and what was left to `--full`, for the summary.
+    remarks: Vec<String>,
 }
 
 /// Runs every step, also after one failed, and fails if any did.
@@ -157,6 +135,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         absent: args.without.iter().copied().collect(),
         full: args.full,
         steps: Vec::new(),
+        remarks: Vec::new(),
     };
     suite.prepare();
     suite.check_source();
@@ -320,9 +299,11 @@ impl Suite {
             run::run(test, totals)
         });
         if built && self.has(Part::Kube) {
+            let mut remarks = Vec::new();
             self.step("real Kubernetes", |totals| {
-                kubernetes(root, &shipped, full, totals)
+                kubernetes::run_all(root, &shipped, full, totals, &mut remarks)
             });
+            self.remarks.extend(remarks);
         }
     }
 
@@ -334,6 +315,7 @@ impl Suite {
         skipped: &[&str],
         is_wanted: impl Fn(&str) -> bool,
     ) {
+        let mut remarks = Vec::new();
         self.step(name, |totals| {
             let program = program()?;
             let targets = test_programs(&root.join("crates/interop/tests"))?;
@@ -356,27 +338,38 @@ impl Suite {
                 return Ok(());
             }
             if failed.len() > ONCE_MORE {
-                bail!("{} tests failed", failed.len());
+                bail!("{} tests failed: {}", failed.len(), failed.join(", "));
             }
             println!(
                 "\n{} failed beside others: once more, alone",
                 failed.join(", ")
             );
-            let mut alone = command("1");
-            alone.args(["--", "--exact"]).args(&failed);
+            let mut again = command("1");
+            again.args(["--", "--exact"]).args(&failed);
             let passed = totals.passed;
-            run::run(alone, totals)?;
+            let outcome = run::run(again, totals);
+            remarks.push(alone(&failed.join(", "), outcome.is_ok()));
+            outcome?;
             match totals.passed - passed >= failed.len() as u64 {
                 true => Ok(()),
                 false => bail!("not all of them were found again"),
             }
         });
+        self.remarks.extend(remarks);
     }
 
-    /// Prints what happened, the totals on the last line, and fails if any step did.
+    /// Prints what happened, and fails if any step did.
     fn report(&self) -> anyhow::Result<()> {
-        println!("\n=== summary");
-        let mut totals = Totals::default();
+        print!("\n=== summary\n{}", self.summary());
+        match self.steps.iter().any(|step| step.failure.is_some()) {
+            false => Ok(()),
+            true => std::process::exit(1),
+        }
+    }
+
+    /// What happened, the totals on the last line.
+    fn summary(&self) -> String {
+        let (mut text, mut totals) = (String::new(), Totals::default());
         for step in &self.steps {
             let result = if step.failure.is_none() {
                 "ok"
@@ -384,17 +377,17 @@ impl Suite {
                 "FAILED"
             };
             let (name, took) = (step.name, step.took.as_secs_f64());
-            println!("{name:<26} {result:<7} {took:>7.1} s");
+            text += &format!("{name:<26} {result:<7} {took:>7.1} s\n");
             totals.add(step.counted());
         }
         for part in &self.absent {
-            println!("left out: {}", part.word());
+            text += &format!("left out: {}\n", part.word());
         }
-        println!("{} passed, {} failed", totals.passed, totals.failed);
-        match self.steps.iter().any(|step| step.failure.is_some()) {
-            false => Ok(()),
-            true => std::process::exit(1),
+        for remark in &self.remarks {
+            text += &format!("{remark}\n");
         }
+        let (passed, failed) = (totals.passed, totals.failed);
+        text + &format!("{passed} passed, {failed} failed\n")
     }
 }
 
@@ -409,40 +402,10 @@ impl Step {
     }
 }
 
-/// Runs the test programs with a Kubernetes, of which each has its own, some of them side by side.
-fn kubernetes(root: &Path, shipped: &Path, full: bool, totals: &mut Totals) -> anyhow::Result<()> {
-    let mut targets = test_programs(&root.join("crates/interop/tests"))?;
-    targets.retain(|target| target.starts_with("kube"));
-    targets.retain(|target| full || !UNSETTLED.contains(&target.as_str()));
-    let rank = |target: &String| LONGEST.iter().position(|name| name == target);
-    targets.sort_by_key(|target| rank(target).unwrap_or(LONGEST.len()));
-    if targets.is_empty() {
-        bail!("there are no such tests");
-    }
-    let program = program()?;
-    let command = |target: &String| {
-        let mut test = run::cargo(root, "test --package enmesh-interop --test");
-        test.arg(target)
-            .env("ENMESH_BIN", &program)
-            .env(STATIC_PROGRAM, shipped);
-        if full {
-            test.env("ENMESH_FULL", "1");
-        }
-        test
-    };
-    let commands = targets.iter().map(command).collect();
-    let failed = run::run_side_by_side(commands, CLUSTERS, totals)?;
-    if failed.len() > ONCE_MORE {
-        bail!("{} programs failed", failed.len());
-    }
-    let alone = failed.into_iter().map(|place| {
-        let target = &targets[place];
-        println!("\n{target} failed beside another cluster: once more, alone");
-        run::run(command(target), totals)
-    });
-    // All of them, whatever becomes of the first.
-    let outcomes: Vec<_> = alone.collect();
-    outcomes.into_iter().collect()
+/// What the summary says of tests that failed beside others.
+fn alone(names: &str, passed: bool) -> String {
+    let ended = if passed { "passed" } else { "FAILED" };
+    format!("failed beside others, {ended} alone: {names}")
 }
 
 /// The `enmesh` that the unit tests have built. A build of it alone would choose other features of
@@ -522,11 +485,29 @@ mod tests {
     }
 
     #[test]
+    fn the_summary_names_what_passed_only_alone_and_ends_with_the_totals() {
+        let suite = Suite {
+            absent: BTreeSet::new(),
+            full: false,
+            steps: vec![step(3, 0, None)],
+            remarks: vec![alone("kube_story", true)],
+        };
+        let summary = suite.summary();
+        let last: Vec<_> = summary.lines().skip(1).collect();
+        let expected = [
+            "failed beside others, passed alone: kube_story",
+            "3 passed, 0 failed",
+        ];
+        assert_eq!(last, expected);
+    }
+
+    #[test]
     fn what_is_missing_fails_and_is_left_out_from_then_on() {
         let mut suite = Suite {
             absent: BTreeSet::new(),
             full: false,
             steps: Vec::new(),
+            remarks: Vec::new(),
         };
         suite.need("erlang", Part::Otp27, || bail!("no such release"));
         assert!(!suite.has(Part::Otp27) && suite.has(Part::Otp25));
@@ -549,6 +530,7 @@ mod tests {
                 absent: [absent].into(),
                 full: false,
                 steps: Vec::new(),
+                remarks: Vec::new(),
             };
             suite.follow();
             assert_eq!(suite.has(Part::Kube), has_kube, "{absent:?}");

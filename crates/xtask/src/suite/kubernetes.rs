@@ -1,0 +1,77 @@
+//! The stories with a real Kubernetes, each of which has its own.
+
+use std::path::Path;
+
+use anyhow::bail;
+
+use super::{ONCE_MORE, STATIC_PROGRAM, alone, program, test_programs};
+use crate::run::{self, Totals};
+
+/// How many test programs with a Kubernetes of their own run at once. They mostly wait, too, but the
+/// start of a cluster keeps both cores busy.
+const CLUSTERS: usize = 2;
+
+/// Of the test programs with a Kubernetes those that take longest, which are to begin first.
+const LONGEST: [&str; 9] = [
+    "kube_rollout",
+    "kube_release",
+    "kube_scaling",
+    "kube_api_gone",
+    "kube_pod_faults",
+    "kube_api_faults",
+    "kubernetes_lookups",
+    "kube_ready",
+    "kube_shapes",
+];
+
+/// Test programs with a Kubernetes that have not yet passed often enough on two cores to judge everything else by them: they
+/// run where everything is tried.
+const UNSETTLED: [&str; 2] = ["kube_pod_faults", "kube_scaling"];
+
+/// Runs them, some of them side by side. Says of each that was run once more how that ended, and which were left out.
+pub(super) fn run_all(
+    root: &Path,
+    shipped: &Path,
+    full: bool,
+    totals: &mut Totals,
+    remarks: &mut Vec<String>,
+) -> anyhow::Result<()> {
+    let mut targets = test_programs(&root.join("crates/interop/tests"))?;
+    targets.retain(|target| target.starts_with("kube"));
+    if !full {
+        targets.retain(|target| !UNSETTLED.contains(&target.as_str()));
+        remarks.push(format!("left to --full: {}", UNSETTLED.join(", ")));
+    }
+    let rank = |target: &String| LONGEST.iter().position(|name| name == target);
+    targets.sort_by_key(|target| rank(target).unwrap_or(LONGEST.len()));
+    if targets.is_empty() {
+        bail!("there are no such tests");
+    }
+    let program = program()?;
+    let command = |target: &String| {
+        let mut test = run::cargo(root, "test --package enmesh-interop --test");
+        test.arg(target)
+            .env("ENMESH_BIN", &program)
+            .env(STATIC_PROGRAM, shipped);
+        if full {
+            test.env("ENMESH_FULL", "1");
+        }
+        test
+    };
+    let commands = targets.iter().map(command).collect();
+    let failed = run::run_side_by_side(commands, CLUSTERS, totals)?;
+    if failed.len() > ONCE_MORE {
+        let failed: Vec<_> = failed.iter().map(|place| &targets[*place][..]).collect();
+        bail!("{} programs failed: {}", failed.len(), failed.join(", "));
+    }
+    let outcomes = failed.into_iter().map(|place| {
+        let target = &targets[place];
+        println!("\n{target} failed beside another cluster: once more, alone");
+        let outcome = run::run(command(target), totals);
+        remarks.push(alone(target, outcome.is_ok()));
+        outcome
+    });
+    // All of them, whatever becomes of the first.
+    let outcomes: Vec<_> = outcomes.collect();
+    outcomes.into_iter().collect()
+}
