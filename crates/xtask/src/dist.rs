@@ -60,6 +60,12 @@ impl Machine {
         }
     }
 
+    /// The others that a program can be built for on this one.
+    pub(crate) fn others(self) -> impl Iterator<Item = Self> {
+        let others = Self::value_variants().iter().copied();
+        others.filter(move |machine| self == Self::X86_64 && *machine != self)
+    }
+
     /// What runs its programs here, with Debian's package.
     pub(crate) fn runner(self) -> &'static [(&'static str, &'static str)] {
         match self {

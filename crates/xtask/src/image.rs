@@ -59,6 +59,16 @@ pub(crate) fn for_tests(as_shipped: bool) -> anyhow::Result<PathBuf> {
     Ok(program)
 }
 
+/// The images for all other machines that can be built for from here, as they are shipped; checked as far as qemu can run them.
+pub(crate) fn for_others() -> anyhow::Result<()> {
+    let here = Machine::of_here()?;
+    for machine in here.others() {
+        ensure_programs(machine.runner())?;
+        pack(machine, &dist::program(machine.triple())?)?;
+    }
+    Ok(())
+}
+
 fn pack(machine: Machine, program: &Path) -> anyhow::Result<()> {
     let word = machine.word();
     let folder = repository::target_directory()?.join("image");

@@ -298,6 +298,9 @@ impl Suite {
             test.arg(IMAGE).env(STATIC_PROGRAM, &shipped);
             run::run(test, totals)
         });
+        if full {
+            self.step("image for other machines", |_| image::for_others());
+        }
         if built && self.has(Part::Kube) {
             let mut remarks = Vec::new();
             self.step("real Kubernetes", |totals| {
