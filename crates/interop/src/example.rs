@@ -1,6 +1,6 @@
 //! The examples, built and running.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
@@ -44,18 +44,25 @@ impl Example {
 /// Where the example is: beside the program under test if the unit tests have built it there, else
 /// built now.
 fn program(name: &str) -> Result<PathBuf> {
-    if let Some(program) = std::env::var_os(PROGRAM_VARIABLE) {
-        let built = PathBuf::from(program).with_file_name("examples").join(name);
-        if built.is_file() {
-            return Ok(built);
-        }
+    match beside(&Path::new("examples").join(name)) {
+        Some(built) => Ok(built),
+        None => build(&["--package", "enmesh", "--example", name], name),
     }
-    build(&["--package", "enmesh", "--example", name], name)
 }
 
-/// The program `name` of an example that is a package of its own, built now.
+/// The program `name` of an example that is a package of its own; found as the others are.
 pub fn example_program(name: &str) -> Result<PathBuf> {
-    build(&["--package", name, "--bin", name], name)
+    match beside(Path::new(name)) {
+        Some(built) => Ok(built),
+        None => build(&["--package", name, "--bin", name], name),
+    }
+}
+
+/// What has been built beside the program under test.
+fn beside(path: &Path) -> Option<PathBuf> {
+    let program = PathBuf::from(std::env::var_os(PROGRAM_VARIABLE)?);
+    let built = program.parent()?.join(path);
+    built.is_file().then_some(built)
 }
 
 fn build(what: &[&str], name: &str) -> Result<PathBuf> {

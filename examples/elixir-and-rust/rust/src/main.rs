@@ -42,14 +42,11 @@ impl GenServer for Prices {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let cookie = std::fs::read_to_string(std::env::var("COOKIE_FILE")?)?;
-    let node = Node::builder(
-        std::env::var("NODE_NAME")?.parse()?,
-        Cookie::new(cookie.trim())?,
-    )
-    .topology(std::env::var("TOPOLOGY")?.parse()?)
-    .start()
-    .await?;
+    let cookie = std::fs::read_to_string(variable("COOKIE_FILE")?)?;
+    let node = Node::builder(variable("NODE_NAME")?.parse()?, Cookie::new(cookie.trim())?)
+        .topology(variable("TOPOLOGY")?.parse()?)
+        .start()
+        .await?;
     let groups = node.pg("pg")?;
     let server = node.start_server("prices", Prices)?;
     groups.join(&Atom::from_static("prices"), server.pid());
@@ -72,6 +69,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // Tells the others now that we go; they need not find out.
     node.shutdown().await;
     Ok(())
+}
+
+/// What the pod sets.
+fn variable(name: &str) -> Result<String, String> {
+    std::env::var(name).map_err(|error| format!("{name}: {error}"))
 }
 
 /// What the first of the greeters says, if there is one.
