@@ -1,13 +1,16 @@
-//! The shipped image: what Debian's skopeo reads in the archive, and that the Dockerfile makes the same with Debian's buildah.
+//! The shipped image: what Debian's skopeo reads in the archive, that the Dockerfile makes the same with Debian's buildah, and that
+//! other Dockerfiles take the program out of it.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use enmesh_interop::{CheckedImage, Image};
 
 /// The root of the repository.
 const REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+/// What the pages call the image.
+const NAME: &str = "registry.example.org/enmesh:0.1.0";
 
 #[test]
 fn archive_and_dockerfile_make_the_same_image() {
@@ -23,8 +26,9 @@ fn archive_and_dockerfile_make_the_same_image() {
     assert_eq!(of_docker["config"], *settings);
     assert!(ours.run(&["--version"]).unwrap().starts_with("enmesh "));
 
-    let theirs = built_by_buildah(ours.root(), folder.path());
-    let theirs = CheckedImage::read(&theirs).unwrap();
+    let buildah = Buildah::new(folder.path());
+    buildah.build(&repository("Dockerfile"), ours.root(), NAME);
+    let theirs = buildah.read(NAME);
     assert_eq!(theirs.config()["config"], *settings);
     assert_eq!(
         theirs.config()["architecture"],
@@ -32,42 +36,73 @@ fn archive_and_dockerfile_make_the_same_image() {
     );
     assert_eq!(digest(&theirs), digest(&ours));
     assert!(theirs.run(&["--version"]).unwrap().starts_with("enmesh "));
+
+    the_pages_put_the_program_into_an_image(&buildah, &ours);
 }
 
-/// Builds the Dockerfile with `context`, and gives an archive.
-fn built_by_buildah(context: &Path, folder: &Path) -> std::path::PathBuf {
-    let archive = folder.join("buildah.tar");
-    let store = folder.join("store");
-    let buildah = |args: &[&str]| {
+/// The line of the pages that takes the program out of the image, of which they all have the same.
+fn the_pages_put_the_program_into_an_image(buildah: &Buildah<'_>, ours: &CheckedImage) {
+    let lines = ["kubernetes", "image", "releases"].map(|page| {
+        let page = fs::read_to_string(repository(&format!("docs/{page}.md"))).unwrap();
+        let begin = page.find("COPY --from=").expect("the page has a COPY");
+        let rest = &page[begin..];
+        let end = rest.find(['`', '\n']).expect("the line ends");
+        rest[..end].to_owned()
+    });
+    assert!(lines.iter().all(|line| *line == lines[0]), "{lines:?}");
+    let file = buildah.folder.join("Dockerfile");
+    fs::write(&file, format!("FROM scratch\n{}\n", lines[0])).unwrap();
+    buildah.build(&file, ours.root(), "shop");
+    let shop = buildah.read("shop");
+    // Where `enmesh manifests` and the lines of env.sh have it, too.
+    let put = fs::read(shop.root().join("opt/enmesh/enmesh")).unwrap();
+    assert!(put == fs::read(ours.root().join("enmesh")).unwrap());
+}
+
+/// A file of the repository.
+fn repository(path: &str) -> PathBuf {
+    Path::new(REPOSITORY).join(path)
+}
+
+/// buildah with a store of its own.
+struct Buildah<'f> {
+    folder: &'f Path,
+    store: PathBuf,
+}
+
+impl<'f> Buildah<'f> {
+    fn new(folder: &'f Path) -> Self {
+        let store = folder.join("store");
+        Self { folder, store }
+    }
+
+    /// Builds a Dockerfile with `context`, out of images that are in the store already.
+    fn build(&self, file: &Path, context: &Path, name: &str) {
+        let mut args = vec!["build", "--isolation", "chroot", "--identity-label=false"];
+        args.extend(["--pull=never", "--tag", name]);
+        let (file, context) = (file.to_str().unwrap(), context.to_str().unwrap());
+        self.run(&[&args[..], &["--file", file, context]].concat());
+    }
+
+    /// What skopeo reads in the archive that it makes of an image.
+    fn read(&self, name: &str) -> CheckedImage {
+        let archive = self.folder.join("buildah.tar");
+        let _ = fs::remove_file(&archive);
+        self.run(&["push", name, &format!("oci-archive:{}", archive.display())]);
+        CheckedImage::read(&archive).unwrap()
+    }
+
+    fn run(&self, args: &[&str]) {
         let mut command = Command::new("buildah");
         command
             .args(["--storage-driver", "vfs", "--root"])
-            .arg(store.join("root"))
+            .arg(self.store.join("root"))
             .arg("--runroot")
-            .arg(store.join("run"))
+            .arg(self.store.join("run"))
             .args(args);
         let output = command.output().expect("buildah is installed");
         assert!(output.status.success(), "{command:?}: {output:?}");
-    };
-    let file = format!("{REPOSITORY}/Dockerfile");
-    let context = context.to_str().unwrap();
-    buildah(&[
-        "build",
-        "--isolation",
-        "chroot",
-        "--identity-label=false",
-        "--file",
-        &file,
-        "--tag",
-        "enmesh",
-        context,
-    ]);
-    buildah(&[
-        "push",
-        "enmesh",
-        &format!("oci-archive:{}", archive.display()),
-    ]);
-    archive
+    }
 }
 
 /// The digest of the only file.
