@@ -31,7 +31,7 @@ const LIMIT: Duration = Duration::from_secs(240);
 fn the_page_leads_to_a_formed_cluster() {
     let cluster = Cluster::start().unwrap();
     cluster.name_pods_by_address().unwrap();
-    let reader = Reader::sit_down(&cluster).unwrap();
+    let mut reader = Reader::sit_down(&cluster).unwrap();
     manifests::all_are_valid(&cluster).unwrap();
     let steps = steps(PAGE);
     assert!(steps.len() >= 20, "only {} steps", steps.len());
@@ -41,14 +41,17 @@ fn the_page_leads_to_a_formed_cluster() {
             panic!("{step:#?}: {error:#}\n{}", left.unwrap_or_default());
         }
     }
+    reader.type_in(examples::cookie_command(), &[]).unwrap();
     examples::form_clusters(&cluster, IMAGE);
 }
 
-/// Somebody in a folder of their own, with `kubectl` and `enmesh` at hand.
+/// Somebody in a folder of their own with `kubectl` at hand, and with the program where `cargo xtask image` leaves it.
 struct Reader<'c> {
     cluster: &'c Cluster,
     folder: tempfile::TempDir,
     path: String,
+    /// What was exported so far; each command has a shell of its own.
+    exports: String,
 }
 
 impl<'c> Reader<'c> {
@@ -57,7 +60,9 @@ impl<'c> Reader<'c> {
         let programs = folder.path().join(".bin");
         fs::create_dir(&programs)?;
         symlink(build_kube()?.join("kubectl"), programs.join("kubectl"))?;
-        symlink(Enmesh::program()?, programs.join("enmesh"))?;
+        let made = folder.path().join("target/image/x86_64");
+        fs::create_dir_all(&made)?;
+        symlink(Enmesh::program()?, made.join("enmesh"))?;
         let path = std::env::var("PATH").unwrap_or_default();
         cluster.import(&Image::enmesh()?.named(IMAGE))?;
         cluster.import(&release::image(&folder.path().join(".release"))?.named(RELEASE))?;
@@ -65,10 +70,11 @@ impl<'c> Reader<'c> {
             cluster,
             path: format!("{}:{path}", programs.display()),
             folder,
+            exports: String::new(),
         })
     }
 
-    fn follow(&self, step: &Step) -> Result<()> {
+    fn follow(&mut self, step: &Step) -> Result<()> {
         match step {
             Step::File { name, text } => {
                 println!("--- {name}");
@@ -76,6 +82,9 @@ impl<'c> Reader<'c> {
             }
             Step::Command { text, shown } => {
                 println!("$ {text}");
+                if text.starts_with("export ") {
+                    self.exports += &format!("{text}\n");
+                }
                 let looks = ["get ", "logs ", "exec ", "describe "]
                     .iter()
                     .any(|word| text.starts_with("kubectl") && text.contains(word));
@@ -93,7 +102,8 @@ impl<'c> Reader<'c> {
         let limit = LIMIT.as_secs().to_string();
         let mut shell = self.cluster.command("timeout");
         shell
-            .args([&limit, "bash", "-o", "pipefail", "-c", text])
+            .args([&limit, "bash", "-o", "pipefail", "-c"])
+            .arg(format!("{}{text}", self.exports))
             .current_dir(self.folder.path())
             .env("PATH", &self.path)
             .env("KUBECONFIG", self.cluster.kubeconfig());

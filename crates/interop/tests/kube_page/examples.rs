@@ -13,11 +13,14 @@ const PAGE_IMAGE: &str = "registry.example.org/web";
 const REPLICAS: usize = 3;
 const SOON: Duration = Duration::from_secs(90);
 
+/// The page's own line that makes the Secret of the cookie, which comes before its examples.
+pub(crate) fn cookie_command() -> &'static str {
+    let line = PAGE.lines().find(|line| line.contains("create secret"));
+    line.expect("the page makes a Secret")
+}
+
 /// Applies them one after the other, with `image` in place of the page's, and waits for a cluster each time.
 pub(crate) fn form_clusters(cluster: &Cluster, image: &str) {
-    let cookie = "--from-literal=cookie=secret";
-    let secret = ["create", "secret", "generic", "web", cookie];
-    cluster.kubectl(secret).unwrap();
     let examples: Vec<&str> = PAGE.split("```yaml\n").skip(1).collect();
     let examples = examples
         .iter()
