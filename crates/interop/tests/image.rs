@@ -27,7 +27,7 @@ fn archive_and_dockerfile_make_the_same_image() {
     assert!(ours.run(&["--version"]).unwrap().starts_with("enmesh "));
 
     let buildah = Buildah::new(folder.path());
-    buildah.build(&repository("Dockerfile"), ours.root(), NAME);
+    buildah.build(&repository("Dockerfile"), ours.root(), NAME, &[]);
     let theirs = buildah.read(NAME);
     assert_eq!(theirs.config()["config"], *settings);
     assert_eq!(
@@ -38,6 +38,7 @@ fn archive_and_dockerfile_make_the_same_image() {
     assert!(theirs.run(&["--version"]).unwrap().starts_with("enmesh "));
 
     the_pages_put_the_program_into_an_image(&buildah, &ours);
+    the_example_has_images(&buildah);
 }
 
 /// The line of the pages that takes the program out of the image, of which they all have the same.
@@ -52,11 +53,33 @@ fn the_pages_put_the_program_into_an_image(buildah: &Buildah<'_>, ours: &Checked
     assert!(lines.iter().all(|line| *line == lines[0]), "{lines:?}");
     let file = buildah.folder.join("Dockerfile");
     fs::write(&file, format!("FROM scratch\n{}\n", lines[0])).unwrap();
-    buildah.build(&file, ours.root(), "shop");
+    buildah.build(&file, ours.root(), "shop", &[]);
     let shop = buildah.read("shop");
     // Where `enmesh manifests` and the lines of env.sh have it, too.
     let put = fs::read(shop.root().join("opt/enmesh/enmesh")).unwrap();
     assert!(put == fs::read(ours.root().join("enmesh")).unwrap());
+}
+
+/// The Dockerfiles of examples/elixir-and-rust, with files that stand for the programs, and nothing for the system below.
+fn the_example_has_images(buildah: &Buildah<'_>) {
+    let context = buildah.folder.join("context");
+    for file in ["app/bin/front", "prices"] {
+        let path = context.join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, file).unwrap();
+    }
+    for (part, file, command) in [
+        ("elixir", "app/bin/front", "/app/bin/front"),
+        ("rust", "prices", "/prices"),
+    ] {
+        let dockerfile = repository(&format!("examples/elixir-and-rust/{part}/Dockerfile"));
+        buildah.build(&dockerfile, &context, part, &["BASE=scratch"]);
+        let image = buildah.read(part);
+        let settings = &image.config()["config"];
+        assert_eq!(settings["User"], "65532:65532", "{part}");
+        assert_eq!(settings["Entrypoint"][0], command, "{part}");
+        assert!(image.root().join(file).is_file(), "{part}");
+    }
 }
 
 /// A file of the repository.
@@ -77,9 +100,10 @@ impl<'f> Buildah<'f> {
     }
 
     /// Builds a Dockerfile with `context`, out of images that are in the store already.
-    fn build(&self, file: &Path, context: &Path, name: &str) {
+    fn build(&self, file: &Path, context: &Path, name: &str, arguments: &[&str]) {
         let mut args = vec!["build", "--isolation", "chroot", "--identity-label=false"];
         args.extend(["--pull=never", "--tag", name]);
+        args.extend(arguments.iter().flat_map(|it| ["--build-arg", it]));
         let (file, context) = (file.to_str().unwrap(), context.to_str().unwrap());
         self.run(&[&args[..], &["--file", file, context]].concat());
     }

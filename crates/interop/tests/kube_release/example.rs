@@ -32,9 +32,12 @@ impl Parts {
         let image = Image::beam(Otp::R25)?
             .with_root(self.front.root())
             .with_file(&self.prices, "/prices");
-        let names = ["enmesh-example/front:1", "enmesh-example/prices:1"];
+        let names = [
+            "registry.example.org/front:1",
+            "registry.example.org/prices:1",
+        ];
         cluster.ensure_image_as(&image, &names)?;
-        cluster.ensure_image(&Image::enmesh()?.named("enmesh/enmesh:0.1.0"))
+        cluster.ensure_image(&Image::enmesh()?.named("registry.example.org/enmesh:0.1.0"))
     }
 }
 
