@@ -36,7 +36,7 @@ impl Hosts {
     pub(crate) async fn take_over(&self, session: &Session, present: &BTreeSet<&NodeName>) {
         let taken = self.try_take_over(session, present).await;
         if let Err(error) = taken
-            && !matches!(error, RpcError::NoConnection)
+            && !is_of_its_end(&error)
         {
             warn!(%error, "what was written into the node's table of hosts cannot be taken over");
         }
@@ -100,7 +100,7 @@ impl Hosts {
         };
         let told = self.try_tell(session, peer.name(), host.as_str(), address);
         if let Err(error) = told.await
-            && !matches!(error, RpcError::NoConnection)
+            && !is_of_its_end(&error)
         {
             warn!(%peer, %error, "the peer's address cannot be written into the node");
         }
@@ -170,6 +170,19 @@ impl Hosts {
     /// The node is another one, with a table of its own.
     pub(crate) async fn forget_all(&self) {
         self.written.lock().await.clear();
+    }
+}
+
+/// Whether the node is gone or about to go: `application_controller` answers `terminating` then, and others are not there any
+/// more.
+fn is_of_its_end(error: &RpcError) -> bool {
+    match error {
+        RpcError::NoConnection => true,
+        RpcError::Exited(reason) => {
+            let called = reason.as_tuple().and_then(|parts| parts.first());
+            reason.is_atom("terminating") || called.is_some_and(|why| why.is_atom("noproc"))
+        }
+        _ => false,
     }
 }
 
@@ -297,6 +310,25 @@ mod tests {
         fn addresses_go_there_and_back(address: IpAddr) {
             prop_assert_eq!(address_of(&address_term(address)), Some(address));
         }
+    }
+
+    #[test]
+    fn a_node_that_ends_is_no_reason_to_warn() {
+        let exited = |reason| RpcError::Exited(reason);
+        let called = Term::tuple([Term::atom("gen_server"), Term::atom("call")]);
+        let noproc = Term::tuple([Term::atom("noproc"), called]);
+        let ends = [
+            RpcError::NoConnection,
+            exited(Term::atom("terminating")),
+            exited(noproc),
+        ];
+        assert!(ends.iter().all(is_of_its_end));
+        let refused = RpcError::Refused(Term::atom("system_limit"));
+        assert!(
+            ![exited(Term::atom("badarg")), refused]
+                .iter()
+                .any(is_of_its_end)
+        );
     }
 
     #[test]
