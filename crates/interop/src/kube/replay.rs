@@ -137,15 +137,16 @@ impl Nodes {
         Ok(())
     }
 
-    /// Whoever was connected with a node that has ended saw it go once, and within `limit` of its end; of each such node somebody
-    /// was, and did. Gives how many saw one go.
-    pub fn ensure_departures(&self, limit: Duration) -> Result<usize> {
-        let mut seen = 0;
+    /// Whoever was connected with a node that has ended saw it go once, and after its end within `promise`, as most do, or
+    /// `allowance` more, for whoever waits for a processor; of each such node somebody was, and did. Gives how many saw one go.
+    pub fn ensure_departures(&self, promise: Duration, allowance: Duration) -> Result<usize> {
+        let limit = promise + allowance;
+        let mut waits = Vec::new();
         for gone in &self.all {
             let (Some(leaving), Some(ended)) = (gone.leaving, gone.ended) else {
                 continue;
             };
-            let seen_before = seen;
+            let seen_before = waits.len();
             for other in &self.all {
                 // Who leaves at the same time may be gone before it can see anything.
                 let is_leaving = other
@@ -160,13 +161,22 @@ impl Nodes {
                     ensure!(late <= limit, "{who} {late:?} after its end");
                     let early = leaving.duration_since(at).unwrap_or_default();
                     ensure!(early.is_zero(), "{who} {early:?} before it began to leave");
-                    seen += 1;
+                    waits.push(late);
                 }
             }
             let name = &gone.log.node;
-            ensure!(seen > seen_before, "nobody is left who saw {name} go");
+            ensure!(
+                waits.len() > seen_before,
+                "nobody is left who saw {name} go"
+            );
         }
-        Ok(seen)
+        waits.sort_unstable();
+        let median = waits.get(waits.len() / 2).copied().unwrap_or_default();
+        ensure!(
+            median <= promise,
+            "by median seen {median:?} after the end: {waits:?}"
+        );
+        Ok(waits.len())
     }
 
     /// When `other` saw `gone` go; `None` where it came too late to meet it.

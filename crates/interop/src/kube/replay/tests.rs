@@ -107,7 +107,11 @@ fn halves_are_found_and_newcomers_are_none() {
         ],
     };
     good.ensure_never_halved(&set("a b c")).unwrap();
-    assert_eq!(good.ensure_departures(Duration::ZERO).unwrap(), 3);
+    assert_eq!(
+        good.ensure_departures(Duration::ZERO, Duration::ZERO)
+            .unwrap(),
+        3
+    );
     // Who has met the old one alone is cut off by its end.
     let bad = Nodes {
         all: vec![
@@ -127,13 +131,12 @@ fn departures_are_seen_once_and_in_time() {
         ("41+a", "b says of a"),
         ("", "b says of a"),
         ("41+a 58-a", "3s after its end"),
+        ("41+a 57-a", "by median seen 2s"),
         ("41+a 54-a", "before it began to leave"),
     ] {
+        let limit = Duration::from_secs(1);
         let all = vec![lived("a", "41+b 55-b", Some(55)), lived("b", story, None)];
-        refused(
-            Nodes { all }.ensure_departures(Duration::from_secs(2)),
-            text,
-        );
+        refused(Nodes { all }.ensure_departures(limit, limit), text);
     }
 }
 
@@ -152,7 +155,7 @@ fn somebody_must_have_seen_each_departure() {
     let nodes = Nodes { all };
     let limit = Duration::from_secs(1);
     refused(
-        nodes.ensure_departures(limit),
+        nodes.ensure_departures(limit, Duration::ZERO),
         "nobody is left who saw a go",
     );
 }
