@@ -139,7 +139,8 @@ impl Asked {
             code => (
                 FailureKind::Unreachable,
                 format!(
-                    "the Kubernetes API at {} is not well: it answers with status {code} ({quote})",
+                    "the Kubernetes API at {} is not well, since it answers with status {code} ({quote}); see what it \
+                     lacks: kubectl get --raw /readyz?verbose",
                     self.server
                 ),
             ),
