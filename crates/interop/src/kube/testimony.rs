@@ -49,6 +49,8 @@ pub struct NodeLog {
     pub changes: Vec<Change>,
     /// Each dial that was begun.
     pub dials: Vec<(SystemTime, String)>,
+    /// From when a node itself tells of others.
+    pub started: Option<SystemTime>,
     /// From when an agent tells of its node.
     pub attached: Option<SystemTime>,
 }
@@ -78,7 +80,10 @@ impl Life {
             let Some(record) = &line.record else { continue };
             let text = |key: &str| record[key].as_str().unwrap_or_default().to_owned();
             match record["message"].as_str() {
-                Some("node started") => log.node = text("name"),
+                Some("node started") => {
+                    log.node = text("name");
+                    log.started.get_or_insert(line.at);
+                }
                 Some("agent started") => log.node = text("node"),
                 Some("attached to the node") => {
                     log.attached.get_or_insert(line.at);
@@ -177,17 +182,20 @@ impl NodeLog {
         peers
     }
 
-    /// Whether a BEAM's own log says the same as its agent's, which may say of the BEAM's end what it itself no longer could, and
-    /// nothing of a peer that came and went before there was an agent.
+    /// Whether everything about the peer was over by then: it came, and went.
+    fn is_over(&self, peer: &str, by: Option<SystemTime>) -> bool {
+        let of_peer = || self.changes.iter().filter(|change| change.node == peer);
+        of_peer().last().is_some_and(|last| !last.is_up)
+            && of_peer().all(|change| by.is_some_and(|by| change.at < by))
+    }
+
+    /// Whether a BEAM's own log says the same as its agent's, which may say of the BEAM's end what it itself no longer could.
+    /// Neither needs to tell of a peer that came and went before it itself was there.
     pub fn ensure_agrees(&self, beam: &Self) -> Result<()> {
         let mut ours = self.by_peer();
         let mut theirs = beam.by_peer();
-        let is_before = |change: &Change| self.attached.is_some_and(|at| change.at < at);
-        theirs.retain(|peer, changes| {
-            let mut of_peer = beam.changes.iter().filter(|change| change.node == *peer);
-            let is_over = changes.last() == Some(&false) && of_peer.all(is_before);
-            ours.contains_key(peer) || !is_over
-        });
+        theirs.retain(|peer, _| ours.contains_key(peer) || !beam.is_over(peer, self.attached));
+        ours.retain(|peer, _| theirs.contains_key(peer) || !self.is_over(peer, beam.started));
         for (peer, changes) in &mut ours {
             let told = theirs.remove(peer).unwrap_or_default();
             let is_end = changes.len() == told.len() + 1 && changes.last() == Some(&false);
@@ -241,7 +249,9 @@ mod tests {
     fn check(agent: &str, beam: &str, wanted: bool) {
         let mut ours = log(agent);
         ours.attached = Some(time(10));
-        let outcome = ours.ensure_agrees(&log(beam));
+        let mut theirs = log(beam);
+        theirs.started = Some(time(15));
+        let outcome = ours.ensure_agrees(&theirs);
         assert_eq!(outcome.is_ok(), wanted, "{agent} {beam}: {outcome:?}");
     }
 
@@ -262,5 +272,13 @@ mod tests {
         check("", "5+b 11-b", false);
         check("", "12+b 13-b", false);
         check("11+b 12-b", "5+b 6-b 7+b 12-b", false);
+    }
+
+    #[test]
+    fn whoever_came_and_went_before_the_beam_told_of_anybody_is_not_missed() {
+        check("11+b 12-b", "", true);
+        check("11+b 16-b", "", false);
+        check("16+b 17-b", "", false);
+        check("11+b 12-b 13+b", "", false);
     }
 }
