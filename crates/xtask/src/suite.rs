@@ -125,7 +125,7 @@ struct Suite {
     absent: BTreeSet<Part>,
     full: bool,
     steps: Vec<Step>,
-    /// What passed only alone and what was left to `--full`, for the summary.
+    /// What passed only alone, for the summary.
     remarks: Vec<String>,
 }
 

@@ -24,11 +24,7 @@ const LONGEST: [&str; 9] = [
     "kube_shapes",
 ];
 
-/// Test programs with a Kubernetes that have not yet passed often enough on two cores to judge everything else by them: they
-/// run where everything is tried.
-const UNSETTLED: [&str; 2] = ["kube_pod_faults", "kube_scaling"];
-
-/// Runs them, some of them side by side. Says of each that was run once more how that ended, and which were left out.
+/// Runs them, some of them side by side. Says of each that was run once more how that ended.
 pub(super) fn run_all(
     root: &Path,
     shipped: &Path,
@@ -38,10 +34,6 @@ pub(super) fn run_all(
 ) -> anyhow::Result<()> {
     let mut targets = test_programs(&root.join("crates/interop/tests"))?;
     targets.retain(|target| target.starts_with("kube"));
-    if !full {
-        targets.retain(|target| !UNSETTLED.contains(&target.as_str()));
-        remarks.push(format!("left to --full: {}", UNSETTLED.join(", ")));
-    }
     let rank = |target: &String| LONGEST.iter().position(|name| name == target);
     targets.sort_by_key(|target| rank(target).unwrap_or(LONGEST.len()));
     if targets.is_empty() {
