@@ -11,28 +11,64 @@ mod restart;
 mod witness;
 
 use anyhow::{Result, ensure};
-use enmesh_interop::{Cluster, Deployment, Kind, Otp, Pod, Workload, scenarios};
+use enmesh_interop::{
+    Cluster, Deployment, Kind, Names, Otp, Pod, Scenario, Workload, full, scenarios,
+};
 use witness::{SOON, Witness, wait_back, wait_lost};
 
 /// In seconds: a link that is silent ends after 6 to 10 s of it.
 const NET_TICKTIME: &str = "8";
 
+/// What befalls nodes of these names.
+type Story = fn(&Cluster, &str, Names) -> Result<()>;
+
+/// Each has other names; where everything is to be tried, all of them.
+const STORIES: [(&str, Names, Story); 5] = [
+    ("cut_off", Names::Hostname, a_pod_is_cut_off),
+    ("frozen", Names::Pod, a_node_is_frozen),
+    (
+        "no_memory",
+        Names::Ip,
+        memory::a_container_is_killed_for_memory,
+    ),
+    (
+        "in_place",
+        Names::Dns,
+        restart::a_pod_is_started_again_in_place,
+    ),
+    (
+        "silent",
+        Names::Srv,
+        restart::a_pod_dies_without_a_word_and_is_started_again,
+    ),
+];
+
 #[test]
 fn whatever_befalls_a_pod_is_told_once_by_each_side() {
     let cluster = Cluster::start().unwrap();
-    scenarios(
-        &cluster,
-        &[
-            ("cut_off", &a_pod_is_cut_off),
-            ("frozen", &a_node_is_frozen),
-            ("no_memory", &memory::a_container_is_killed_for_memory),
-            ("in_place", &restart::a_pod_is_started_again_in_place),
-            (
-                "silent",
-                &restart::a_pod_dies_without_a_word_and_is_started_again,
-            ),
-        ],
-    );
+    let mut told: Vec<(String, Names, Story)> = Vec::new();
+    for (name, usual, story) in STORIES {
+        let names = Names::ALL.into_iter();
+        let names = names.filter(|names| full() || *names == usual);
+        told.extend(names.map(|names| (format!("{name}_{names}"), names, story)));
+    }
+    let of_services = told.iter().filter(|(_, names, _)| *names == Names::Srv);
+    let of_services: Vec<String> = of_services
+        .map(|(name, ..)| name.replace('_', "-"))
+        .collect();
+    let of_services: Vec<&str> = of_services.iter().map(String::as_str).collect();
+    cluster.name_pods_by_address_in(&of_services).unwrap();
+    let tellers: Vec<_> = told
+        .iter()
+        .map(|&(_, names, story)| {
+            move |cluster: &Cluster, namespace: &str| story(cluster, namespace, names)
+        })
+        .collect();
+    let all = told.iter().zip(&tellers);
+    let all: Vec<Scenario<'_>> = all
+        .map(|((name, ..), teller)| (name.as_str(), teller as _))
+        .collect();
+    scenarios(&cluster, &all);
     // Alone, because nobody else may take the address meanwhile.
     scenarios(
         &cluster,
@@ -44,14 +80,16 @@ fn whatever_befalls_a_pod_is_told_once_by_each_side() {
 fn mixed<'c>(
     cluster: &'c Cluster,
     namespace: &str,
+    names: Names,
     shape: &dyn Fn(Workload<'static>) -> Workload<'static>,
 ) -> Result<[Deployment<'c>; 2]> {
-    let rust = Workload::new("rust", Kind::Member).group("web").replicas(2);
-    let erlang = Workload::new("erlang", Kind::Steered(Otp::R27))
-        .group("web")
-        .replicas(2);
-    let rust = shape(rust).begin(cluster, namespace)?;
-    let erlang = shape(erlang).start(cluster, namespace)?;
+    let [rust, erlang] =
+        [("rust", Kind::Member), ("erlang", Kind::Steered(Otp::R27))].map(|(name, kind)| {
+            let workload = Workload::new(name, kind).group("web").names(names);
+            shape(workload.replicas(2))
+        });
+    let rust = rust.begin(cluster, namespace)?;
+    let erlang = erlang.start(cluster, namespace)?;
     rust.wait_ready(2)?;
     rust.wait_whole(SOON)?;
     Ok([rust, erlang])
@@ -71,8 +109,8 @@ fn first_of<'c>(deployment: &Deployment<'c>) -> Result<Pod<'c>> {
 }
 
 /// Both sides notice by ticks; healed, all are one again. Links within the pod stay: an agent and its node.
-fn a_pod_is_cut_off(cluster: &Cluster, namespace: &str) -> Result<()> {
-    let all = mixed(cluster, namespace, &with_ticks)?;
+fn a_pod_is_cut_off(cluster: &Cluster, namespace: &str, names: Names) -> Result<()> {
+    let all = mixed(cluster, namespace, names, &with_ticks)?;
     for deployment in &all {
         let victim = first_of(deployment)?;
         let witnesses = Witness::all(&all)?;
@@ -96,8 +134,8 @@ fn a_pod_is_cut_off(cluster: &Cluster, namespace: &str) -> Result<()> {
 }
 
 /// All others notice by ticks. It has lost everybody when it runs again, and joins anew.
-fn a_node_is_frozen(cluster: &Cluster, namespace: &str) -> Result<()> {
-    let all = mixed(cluster, namespace, &with_ticks)?;
+fn a_node_is_frozen(cluster: &Cluster, namespace: &str, names: Names) -> Result<()> {
+    let all = mixed(cluster, namespace, names, &with_ticks)?;
     for deployment in &all {
         let victim = first_of(deployment)?;
         let containers = ["enmesh", "beam"];

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use enmesh_interop::{Cluster, Deployment, FaultLogs, Kind, Otp, Workload, poll_until};
+use enmesh_interop::{Cluster, Deployment, FaultLogs, Kind, Names, Otp, Workload, poll_until};
 use serde_json::Value;
 
 use crate::outage::Outage;
@@ -13,14 +13,18 @@ use crate::{HEALED, SOON};
 /// That it refuses everybody before it has read the Roles is told nobody.
 const AWAY: [&[&str]; 2] = [&["unreachable"], &["unreachable", "timed_out"]];
 
-/// Members and steered nodes with a lookup each, two pods of a kind.
+/// Members and steered nodes with a lookup and a kind of name each, two pods of a kind.
 fn of_each_lookup() -> [Workload<'static>; 3] {
+    let beams = Kind::Steered(Otp::R27);
     [
-        Workload::new("slices", Kind::Member),
-        Workload::new("pods", Kind::Member).lookup("pods"),
-        Workload::new("beams", Kind::Steered(Otp::R27)).lookup("endpoints"),
+        ("slices", Kind::Member, "endpointslices", Names::Hostname),
+        ("pods", Kind::Member, "pods", Names::Pod),
+        ("beams", beams, "endpoints", Names::Dns),
     ]
-    .map(|workload| workload.replicas(2))
+    .map(|(name, kind, lookup, names)| {
+        let workload = Workload::new(name, kind).lookup(lookup).names(names);
+        workload.replicas(2)
+    })
 }
 
 /// All of them, whole.
@@ -109,9 +113,12 @@ pub(crate) fn a_history_that_is_gone(
     namespace: &str,
     outage: &Outage,
 ) -> Result<()> {
-    let patient = ["--net-ticktime", "300s", "--log-level", "debug"];
-    let web = Workload::new("web", Kind::Member).args(patient).replicas(2);
-    let (all, _) = start(&[web], cluster, namespace)?;
+    let member = |name| {
+        let workload = Workload::new(name, Kind::Member).group("web");
+        let patient = ["--net-ticktime", "300s", "--log-level", "debug"];
+        workload.names(Names::Srv).args(patient)
+    };
+    let (all, _) = start(&[member("web").replicas(2)], cluster, namespace)?;
     let pods = all[0].pods()?;
     let [sleeper, other] = &pods[..] else {
         anyhow::bail!("there are two pods, not {}", pods.len());
@@ -122,8 +129,7 @@ pub(crate) fn a_history_that_is_gone(
     outage.begin()?;
     let back = outage.end()?;
     // Something new in the slice, and no way back to what was before it.
-    let third = Workload::new("third", Kind::Member).group("web");
-    third.args(patient).start(cluster, namespace)?;
+    member("third").start(cluster, namespace)?;
     let revision = compact(cluster)?;
     awake.well(back, HEALED)?;
     let log = sleeper.log()?;

@@ -4,15 +4,19 @@ use std::fs;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use enmesh_interop::{Cluster, Pod, Workload, poll_until};
+use enmesh_interop::{Cluster, Names, Pod, Workload, poll_until};
 use serde_json::json;
 
 use super::witness::{SOON, Witness, wait_back};
 use super::{first_of, mixed};
 
 /// The kernel kills it, the kubelet starts it again, and the cluster is whole.
-pub(crate) fn a_container_is_killed_for_memory(cluster: &Cluster, namespace: &str) -> Result<()> {
-    let all = mixed(cluster, namespace, &limited)?;
+pub(crate) fn a_container_is_killed_for_memory(
+    cluster: &Cluster,
+    namespace: &str,
+    names: Names,
+) -> Result<()> {
+    let all = mixed(cluster, namespace, names, &limited)?;
     let [rust, erlang] = &all;
     for (deployment, container) in [(rust, "enmesh"), (erlang, "beam")] {
         let victim = first_of(deployment)?;

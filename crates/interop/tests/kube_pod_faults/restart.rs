@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use enmesh_interop::{Cluster, Deployment, Pod, poll_until};
+use enmesh_interop::{Cluster, Deployment, Names, Pod, poll_until};
 use serde_json::Value;
 
 use super::witness::{SOON, Witness, wait_back};
@@ -22,20 +22,25 @@ pub(crate) const SILENT: &str = "table inet silent {
 }";
 
 /// The network tells the end of the old links at once.
-pub(crate) fn a_pod_is_started_again_in_place(cluster: &Cluster, namespace: &str) -> Result<()> {
-    story(cluster, namespace, false)
+pub(crate) fn a_pod_is_started_again_in_place(
+    cluster: &Cluster,
+    namespace: &str,
+    names: Names,
+) -> Result<()> {
+    story(cluster, namespace, names, false)
 }
 
 /// The old links are up as far as anybody knows when the new life dials, and is dialled.
 pub(crate) fn a_pod_dies_without_a_word_and_is_started_again(
     cluster: &Cluster,
     namespace: &str,
+    names: Names,
 ) -> Result<()> {
-    story(cluster, namespace, true)
+    story(cluster, namespace, names, true)
 }
 
-fn story(cluster: &Cluster, namespace: &str, silent: bool) -> Result<()> {
-    let all = mixed(cluster, namespace, &|workload| workload)?;
+fn story(cluster: &Cluster, namespace: &str, names: Names, silent: bool) -> Result<()> {
+    let all = mixed(cluster, namespace, names, &|workload| workload)?;
     let [rust, erlang] = &all;
     for (deployment, container) in [(rust, "enmesh"), (erlang, "beam")] {
         let victim = first_of(deployment)?;
