@@ -88,6 +88,23 @@ impl FaultLogs {
         Ok(records)
     }
 
+    /// Reads every log to its end: each has exactly one record of this message.
+    pub fn logged_once(&self, message: &str) -> Result<()> {
+        for (pod, log) in &self.logs {
+            let records = log.log();
+            let count = records
+                .iter()
+                .filter(|record| record["message"] == message)
+                .count();
+            ensure!(
+                count == 1,
+                "{pod} says {count} times: {message}:\n{}",
+                whole(log)
+            );
+        }
+        Ok(())
+    }
+
     /// Reads every log to its end: nobody was lost; each failure was told exactly once, of these kinds in this order; and so
     /// was its end, as often as failures were over (kinds that follow each other without an end between them have one
     /// end together).

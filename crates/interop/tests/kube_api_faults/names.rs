@@ -61,8 +61,12 @@ pub(crate) fn a_selector_that_no_pod_has(cluster: &Cluster, namespace: &str) -> 
     }
     let args = ["-n", namespace, "label", "pods", "--all", "tier=front"];
     cluster.kubectl(args)?;
-    witnesses.logged(SOON, "somebody is selected again")?;
+    let over = "somebody is selected again";
+    witnesses.logged(SOON, over)?;
     web.wait_whole(SOON)?;
+    for message in [told, over] {
+        witnesses.logged_once(message)?;
+    }
     witnesses.check(&[], 0)
 }
 
