@@ -24,6 +24,12 @@ const LONGEST: [&str; 9] = [
     "kube_shapes",
 ];
 
+/// Picks scenarios by name; the others are left out and fail nothing.
+const PICKED: &str = "ENMESH_SCENARIOS";
+
+/// Has everything tried.
+const FULL: &str = "ENMESH_FULL";
+
 /// Runs them, some of them side by side. Says of each that was run once more how that ended.
 pub(super) fn run_all(
     root: &Path,
@@ -44,9 +50,12 @@ pub(super) fn run_all(
         let mut test = run::cargo(root, "test --package enmesh-interop --test");
         test.arg(target)
             .env("ENMESH_BIN", &program)
-            .env(STATIC_PROGRAM, shipped);
+            .env(STATIC_PROGRAM, shipped)
+            // Whoever looks at one story by hand still tells all of them here.
+            .env_remove(PICKED)
+            .env_remove(FULL);
         if full {
-            test.env("ENMESH_FULL", "1");
+            test.env(FULL, "1");
         }
         test
     };
@@ -66,4 +75,27 @@ pub(super) fn run_all(
     // All of them, whatever becomes of the first.
     let outcomes: Vec<_> = outcomes.collect();
     outcomes.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::repository;
+
+    #[test]
+    fn those_that_are_named_are_there() {
+        let programs = test_programs(&repository::root().join("crates/interop/tests")).unwrap();
+        for name in LONGEST {
+            assert!(programs.iter().any(|program| program == name), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_tests_know_the_variables_by_these_names() {
+        let file = repository::root().join("crates/interop/src/kube/scenarios.rs");
+        let text = std::fs::read_to_string(file).unwrap();
+        for name in [PICKED, FULL] {
+            assert!(text.contains(&format!("\"{name}\"")), "{name}");
+        }
+    }
 }
