@@ -185,7 +185,7 @@ impl NodeLog {
     /// Whether everything about the peer was over by then: it came, and went.
     fn is_over(&self, peer: &str, by: Option<SystemTime>) -> bool {
         let of_peer = || self.changes.iter().filter(|change| change.node == peer);
-        of_peer().last().is_some_and(|last| !last.is_up)
+        of_peer().next_back().is_some_and(|last| !last.is_up)
             && of_peer().all(|change| by.is_some_and(|by| change.at < by))
     }
 
