@@ -4,6 +4,7 @@ mod notes;
 mod pod;
 mod text;
 
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::PathBuf;
 
@@ -125,6 +126,14 @@ pub(crate) enum InjectError {
         /// What is missing.
         what: &'static str,
     },
+    /// What the agent is added to is something else than Kubernetes takes there.
+    #[error("{workload}: {what} must be a list of objects")]
+    NoList {
+        /// Kind and name.
+        workload: String,
+        /// Which one.
+        what: String,
+    },
     /// Something of the user's has the place that the agent needs.
     #[error("{workload} has {what} of its own: {next}")]
     Taken {
@@ -240,11 +249,7 @@ impl InjectOptions {
                 .unwrap_or_else(|| settings.cookie_secret()),
             key: self.secret_key.clone(),
         };
-        let what = format!(
-            "{} {}",
-            workload["kind"].as_str().unwrap_or_default(),
-            name_of(workload)
-        );
+        let what = what_of(workload);
         let account = self.account.as_deref().unwrap_or(&settings.name);
         notes::about_workload(&what, workload, &settings, self.with_env, notes);
         let is_stateful = workload["kind"] == "StatefulSet";
@@ -285,14 +290,13 @@ impl InjectOptions {
         if let Some(service) = &self.service {
             settings.service.clone_from(service);
         }
-        let labels = match workload["kind"].as_str() {
-            Some("Pod") => &metadata["labels"],
-            _ => &workload["spec"]["selector"]["matchLabels"],
-        };
-        let labels = labels.as_object().into_iter().flatten();
-        settings.selector = labels
-            .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
-            .collect();
+        settings.selector = labels_of(workload);
+        if settings.selector.is_empty() {
+            return Err(InjectError::Misshapen {
+                workload: what_of(workload),
+                what: "label by which its pods can be found",
+            });
+        }
         settings.check()?;
         Ok(settings)
     }
@@ -351,14 +355,40 @@ fn name_of(workload: &Value) -> String {
     name.unwrap_or_default().to_owned()
 }
 
+/// Kind and name, as notes and errors have them.
+fn what_of(workload: &Value) -> String {
+    let kind = workload["kind"].as_str().unwrap_or_default();
+    format!("{kind} {}", name_of(workload))
+}
+
+/// The labels by which its pods are found: those of its selector, or all that they have where it selects by expressions alone.
+fn labels_of(workload: &Value) -> BTreeMap<String, String> {
+    let paths: &[&str] = match workload["kind"].as_str() {
+        Some("Pod") => &["/metadata/labels"],
+        _ => &[
+            "/spec/selector/matchLabels",
+            "/spec/template/metadata/labels",
+        ],
+    };
+    let found = paths.iter().filter_map(|path| {
+        let labels = workload.pointer(path)?.as_object()?;
+        (!labels.is_empty()).then_some(labels)
+    });
+    let labels = found.take(1).flatten();
+    labels
+        .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+        .collect()
+}
+
 fn pod_spec(workload: &mut Value) -> Option<&mut Value> {
     let path = match workload["kind"].as_str() {
         Some("Pod") => "/spec",
         _ => "/spec/template/spec",
     };
-    workload
-        .pointer_mut(path)
-        .filter(|pod| pod["containers"].is_array())
+    workload.pointer_mut(path).filter(|pod| {
+        let containers = pod["containers"].as_array();
+        containers.is_some_and(|containers| !containers.is_empty())
+    })
 }
 
 #[cfg(test)]

@@ -65,6 +65,7 @@ pub(super) enum Account {
 impl Injection<'_> {
     /// Puts everything in; tells of the pod's account. The pod is as it was before, or of no use, after an error.
     pub(super) fn put_into(&self, pod: &mut Value) -> Result<Account, InjectError> {
+        self.check_lists(pod)?;
         self.take_out(pod)?;
         self.check_port(pod)?;
         self.add_environment(list(pod, "containers"))?;
@@ -107,6 +108,36 @@ impl Injection<'_> {
             pod["subdomain"] = self.settings.service.as_str().into();
         }
         self.give_account(pod)
+    }
+
+    /// What is added to must be lists of objects: whatever else stands there would be lost.
+    fn check_lists(&self, pod: &Value) -> Result<(), InjectError> {
+        let lists = ["containers", "initContainers", "volumes"];
+        let mut all: Vec<(String, &Value)> = lists
+            .iter()
+            .map(|key| ((*key).to_owned(), &pod[key]))
+            .collect();
+        for key in &lists[..2] {
+            for container in pod[key].as_array().into_iter().flatten() {
+                let name = container["name"].as_str().unwrap_or_default();
+                let inner = ["env", "ports", "volumeMounts"];
+                all.extend(
+                    inner.map(|key| (format!("{key} of container {name}"), &container[key])),
+                );
+            }
+        }
+        let is_list = |value: &Value| match value {
+            Value::Null => true,
+            Value::Array(items) => items.iter().all(Value::is_object),
+            _ => false,
+        };
+        match all.into_iter().find(|(_, value)| !is_list(value)) {
+            Some((what, _)) => Err(InjectError::NoList {
+                workload: self.workload.to_owned(),
+                what,
+            }),
+            None => Ok(()),
+        }
     }
 
     /// Takes out what an earlier injection has put in; what is the user's own and in the way is an error.

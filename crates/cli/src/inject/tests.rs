@@ -421,6 +421,73 @@ fn what_is_in_the_way_is_named() {
 }
 
 #[test]
+fn what_is_no_list_of_objects_is_named_and_not_written_over() {
+    let app = "      - name: shop\n        image: shop:1\n";
+    let env = "        - {name: MODE, value: \"on\"}\n";
+    let volume = "      - name: keys\n        secret: {secretName: keys, defaultMode: 0400}\n";
+    for (from, to, wanted) in [
+        (app, "      - shop\n      - image: shop:1\n", "containers"),
+        (app, "      - [shop]\n      - image: shop:1\n", "containers"),
+        (volume, "        keys: {secret: {}}\n", "volumes"),
+        (
+            "      volumes:",
+            "      initContainers: none\n      volumes:",
+            "initContainers",
+        ),
+        (env, "          MODE: \"on\"\n", "env of container shop"),
+        (env, "        - MODE\n", "env of container shop"),
+        (
+            "        env:",
+            "        volumeMounts: {keys: /k}\n        env:",
+            "volumeMounts of container shop",
+        ),
+        (
+            "        env:",
+            "        ports: [4000]\n        env:",
+            "ports of container shop",
+        ),
+    ] {
+        let input = DEPLOYMENT.replace(from, to);
+        assert_ne!(input, DEPLOYMENT);
+        let error = inject("--mode ip --with-env", &input).unwrap_err();
+        let wanted = format!("Deployment shop: {wanted} must be a list of objects");
+        assert_eq!(error.to_string(), wanted, "{input}");
+    }
+    let none = DEPLOYMENT.replace("containers:\n", "containers: []\n      conts:\n");
+    let error = inject("--mode ip", &none).unwrap_err().to_string();
+    assert!(error.contains("no pod template with containers"), "{error}");
+}
+
+#[test]
+fn pods_are_found_by_labels_that_they_have() {
+    let expressions = DEPLOYMENT.replace(
+        "matchLabels: {app: shop, tier: front}",
+        "matchExpressions: [{key: app, operator: Exists}]",
+    );
+    assert_ne!(expressions, DEPLOYMENT);
+    let flags = "--mode ip --lookup pods";
+    let said = notes(flags, &expressions);
+    assert!(
+        said.contains("--selector 'app=shop' --selector 'tier=front'"),
+        "{said}"
+    );
+    let agent = &pod(&text(flags, &expressions))["initContainers"][0];
+    let topology = &variable(agent, "ENMESH_TOPOLOGY").unwrap()["value"];
+    let topology = topology.as_str().unwrap();
+    assert!(
+        topology.contains("kubernetes_selector=app=shop,tier=front "),
+        "{topology}"
+    );
+    let bare = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "one"},
+        "spec": {"containers": [{"name": "app", "image": "a"}]}});
+    let error = inject("--mode ip", &bare.to_string()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "Pod one has no label by which its pods can be found"
+    );
+}
+
+#[test]
 fn dns_needs_neither_an_account_nor_a_token() {
     let input = DEPLOYMENT.replace(
         "      volumes:",
