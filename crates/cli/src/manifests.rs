@@ -17,14 +17,16 @@ use crate::exit::Failure;
 #[cfg(test)]
 use document::Document;
 use document::documents;
-use settings::{API_PORT, App, Certificates};
+use settings::{API_PORT, App};
 
 pub(crate) use container::{
     CONTAINER, COOKIE_VOLUME, EPMD_CONTAINER, POD_FACTS, TLS_VOLUME, pod_facts, shared_port,
 };
 pub(crate) use options::NodeOptions;
 pub(crate) use print::yaml;
-pub(crate) use settings::{Epmd, HTTP_PORT, Kind, Lookup, Mode, Settings, SettingsError, word};
+pub(crate) use settings::{
+    Certificates, Epmd, HTTP_PORT, Kind, Lookup, Mode, Settings, SettingsError, word,
+};
 pub(crate) use workload::{TOOLS_VOLUME, install, tools_mount};
 
 /// How many random bytes a cookie has.
@@ -183,11 +185,10 @@ fn header(settings: &Settings) -> Vec<String> {
             "cookie",
         ));
     }
-    if settings.tls == Some(Certificates::Secret) {
+    // Around pods of somebody else's, `enmesh inject` says what they are called.
+    if settings.tls == Some(Certificates::Secret) && !settings.around_only {
         header.push("The certificates, for the host parts of all names:".into());
-        header.push(format!(
-            "kubectl -n {namespace} create secret generic {name}-tls --from-file=tls.crt --from-file=tls.key --from-file=ca.crt"
-        ));
+        header.push(certificates_command(settings));
     }
     header
 }
@@ -197,6 +198,15 @@ pub(crate) fn cookie_command(namespace: &str, secret: &str, key: &str) -> String
     format!(
         "od -An -tx1 -N{COOKIE_BYTES} /dev/urandom | tr -d ' \\n' | kubectl -n {namespace} create secret generic {secret} \
          --from-file={key}=/dev/stdin"
+    )
+}
+
+/// The one command that makes the Secret of the certificates.
+pub(crate) fn certificates_command(settings: &Settings) -> String {
+    format!(
+        "kubectl -n {} create secret generic {} --from-file=tls.crt --from-file=tls.key --from-file=ca.crt",
+        settings.namespace,
+        settings.certificates_secret()
     )
 }
 

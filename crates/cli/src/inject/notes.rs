@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::pod::Account;
 use crate::env::quoted;
-use crate::manifests::{Epmd, Lookup, Mode, Settings, word};
+use crate::manifests::{Certificates, Epmd, Lookup, Mode, Settings, certificates_command, word};
 
 /// What can never be, though nothing in the objects is wrong.
 pub(super) fn about_workload(
@@ -15,6 +15,12 @@ pub(super) fn about_workload(
     notes: &mut Vec<String>,
 ) {
     let mut add = |note: &str| notes.push(format!("{what}: {note}"));
+    if workload["metadata"]["namespace"].is_null() {
+        add(&format!(
+            "it says no namespace, so that what follows is for {}; let it say the one that it is applied to",
+            settings.namespace
+        ));
+    }
     if settings.min_peers.is_some_and(|peers| peers > 0) && starts_one_by_one(workload) {
         add(
             "each of its pods starts when those before it are ready, and with --min-peers none is ready before others \
@@ -93,6 +99,18 @@ pub(super) fn about_surroundings(
     notes: &mut Vec<String>,
 ) {
     let (service, namespace) = (&settings.service, &settings.namespace);
+    match settings.tls {
+        Some(Certificates::Secret) => notes.push(format!(
+            "{what}: the agent's certificates, for the host parts of all names, are in Secret {}; if there is none yet: {}",
+            settings.certificates_secret(),
+            certificates_command(settings)
+        )),
+        Some(Certificates::CertManager) => notes.push(format!(
+            "{what}: the agent's certificate is signed by cert-manager's Issuer {}",
+            settings.name
+        )),
+        None => {}
+    }
     let lookup = word(&settings.lookup);
     let (name, who) = match account {
         Account::Known(name) | Account::Given { name, .. } => (

@@ -224,6 +224,28 @@ fn what_makes_the_objects_around_it_is_said_as_a_command() {
 }
 
 #[test]
+fn what_the_agent_needs_for_tls_is_said_by_the_name_that_it_has() {
+    let secret = "Secret shop-tls; if there is none yet: kubectl -n prod create secret generic shop-tls --from-file=tls.crt";
+    for (flags, wanted) in [
+        ("--mode hostname --tls --service nodes", secret),
+        ("--mode pod --tls=cert-manager", "Issuer shop"),
+    ] {
+        let said = notes(flags, DEPLOYMENT);
+        assert!(said.contains(wanted), "{flags}: {said}");
+    }
+    let said = notes("--mode hostname", DEPLOYMENT);
+    assert!(!said.contains("certificate"), "{said}");
+}
+
+#[test]
+fn a_namespace_that_is_only_guessed_is_said() {
+    let guessed = "it says no namespace, so that what follows is for default";
+    assert!(!notes("--mode ip", DEPLOYMENT).contains(guessed));
+    let without = DEPLOYMENT.replace("  namespace: prod\n", "");
+    assert!(notes("--mode ip", &without).contains(guessed));
+}
+
+#[test]
 fn pods_are_told_whose_permissions_and_secrets_they_have() {
     let account = |flags, input: &str| {
         let pod = pod(&text(flags, input));

@@ -101,7 +101,7 @@ impl Settings {
         match self.tls {
             Some(Certificates::Secret) => volumes.push(json!({
                 "name": TLS_VOLUME,
-                "secret": {"secretName": format!("{}-tls", self.name), "defaultMode": 0o400},
+                "secret": {"secretName": self.certificates_secret(), "defaultMode": 0o400},
             })),
             Some(Certificates::CertManager) => volumes.push(self.cert_manager_volume()),
             None => {}

@@ -348,6 +348,11 @@ impl Settings {
         format!("{}-cookie", self.name)
     }
 
+    /// The name of the Secret that holds the certificates; cert-manager's Issuer is called as the nodes are.
+    pub(crate) fn certificates_secret(&self) -> String {
+        format!("{}-tls", self.name)
+    }
+
     /// The topology by which peers are found. `$(POD_NAMESPACE)` is put in by the kubelet.
     pub(crate) fn topology(&self) -> String {
         let (name, service, mode) = (&self.name, &self.service, word(&self.mode));
