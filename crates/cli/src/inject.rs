@@ -29,8 +29,8 @@ volume of the cookie, the Secret NAME-cookie; your own containers get POD_IP, PO
 POD_NAMESPACE. Documents that nothing is done to are printed as they are; in the others, comments
 are lost. What is injected already is made anew, so that injecting twice is the same as once.
 
-The Service, the account and its Role are those of `enmesh manifests … --without-workload`: the whole
-command is said on stderr, and whatever else there is to know.
+The Service, the account and its Role are those of `enmesh manifests … --without-workload`: the
+whole command is said on stderr, and whatever else there is to know.
 
 Examples:
   enmesh inject --mode ip --image registry.example.org/enmesh:0.1.0 -f deployment.yaml \\
@@ -38,7 +38,8 @@ Examples:
   kubectl get deployment web -o yaml | enmesh inject --mode ip -f - | kubectl apply -f -
   enmesh manifests --mode ip --kind agent --name web --without-workload | kubectl create -f -
   enmesh inject --mode ip -f deployment.yaml --service web-nodes --account web-nodes
-                                   where a Service web is there already, and --name web-nodes of the manifests
+                                   where a Service web is there already, with --name web-nodes
+                                   of the manifests
 
 Exit codes: 0 printed, 64 wrong usage, 1 it cannot be done.")]
 pub(crate) struct InjectOptions {

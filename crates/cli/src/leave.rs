@@ -29,8 +29,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 A member (`enmesh run`) closes all its links together, says goodbye where its topologies can, dials
 nobody any more, and ends. An agent (`enmesh agent`) stops connecting its node, and cuts the node's
 links if its on_leave says so; it goes on until it is stopped. Whoever holds the cookie can do this.
-A node that ends meanwhile has left; so has one for which nobody listens, if POD_IP says that it would
-be in this pod.
+A node that ends meanwhile has left; so has one for which nobody listens, if POD_IP says that it
+would be in this pod.
 
 The node is reached on this machine, at POD_IP, or at its own address, in this order. The cookie is
 found as `enmesh run` finds it.
