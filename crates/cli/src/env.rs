@@ -11,6 +11,7 @@ use crate::config::{
     load_cookie,
 };
 use crate::exit::Failure;
+use crate::manifests::write_out;
 use release::{Ports, Release};
 pub(crate) use shell::quoted;
 
@@ -65,7 +66,7 @@ pub(crate) struct EnvOptions {
     #[command(flatten)]
     reach: ReachFlags,
     /// Run over TLS, with this file of options (-ssl_dist_optfile).
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = one_word)]
     ssl_dist_optfile: Option<String>,
     /// How it is printed.
     #[arg(long, value_name = "FORMAT", default_value = "sh")]
@@ -92,17 +93,22 @@ impl EnvOptions {
     }
 }
 
+/// A text that is one argument still after a start script has split its options at spaces.
+fn one_word(text: &str) -> Result<String, &'static str> {
+    match text.is_empty() || text.contains(char::is_whitespace) {
+        true => Err("allowed: a file without spaces in its name, at which erl's options are split"),
+        false => Ok(text.to_owned()),
+    }
+}
+
 /// Prints the settings, or says in the shell's own words that there are none.
 pub(crate) fn run(options: &EnvOptions, environment: &Environment) -> Result<(), Failure> {
     match text(options, environment) {
-        Ok(text) => {
-            print!("{text}");
-            Ok(())
-        }
+        Ok(text) => write_out(&text),
         Err(errors) => {
             let failure = Failure::from(errors);
             if options.format == Format::Sh {
-                println!("{}", shell::exit(failure.code()));
+                end_shell(failure.code());
             }
             Err(failure)
         }
@@ -112,8 +118,13 @@ pub(crate) fn run(options: &EnvOptions, environment: &Environment) -> Result<(),
 /// Ends the shell that evaluates what we print, where the command line was not understood.
 pub(crate) fn refuse_usage(code: u8) {
     if std::env::args_os().nth(1).is_some_and(|word| word == "env") {
-        println!("{}", shell::exit(code));
+        end_shell(code);
     }
+}
+
+/// Where this cannot be written, the exit code and the words on stderr are left.
+fn end_shell(code: u8) {
+    let _ = write_out(&format!("{}\n", shell::exit(code)));
 }
 
 fn text(options: &EnvOptions, environment: &Environment) -> Result<String, ConfigErrors> {

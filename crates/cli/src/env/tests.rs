@@ -198,6 +198,19 @@ fn what_is_missing_is_told_with_the_line_that_gives_it() {
 }
 
 #[test]
+fn a_file_of_options_is_one_word() {
+    for (file, is_taken) in [
+        ("/tls/dist.conf", true),
+        ("/my tls/dist.conf", false),
+        ("", false),
+    ] {
+        let words = ["enmesh", "env", "--mode", "ip", "--ssl-dist-optfile", file];
+        let parsed = Arguments::try_parse_from(words);
+        assert_eq!(parsed.is_ok(), is_taken, "{file}");
+    }
+}
+
+#[test]
 fn arguments_for_erl_stand_one_to_a_line() {
     check(
         "--mode ip --name web --epmd none --dist-port 9100 --format vm.args",

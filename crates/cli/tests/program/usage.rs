@@ -272,3 +272,24 @@ fn a_variable_that_is_not_set_is_named() {
         &["enmesh.toml: name = \"web@${POD_IP}\": the environment variable POD_IP is not set"],
     );
 }
+
+/// A panic would end with 101 and a trace in place of a reason.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_cannot_be_printed_is_said() {
+    let full = || std::fs::File::options().write(true).open("/dev/full");
+    let unwritten = "cannot write to stdout";
+    for (words, code, reason) in [
+        (&["env", "--mode", "ip", "--name", "web"][..], 1, unwritten),
+        (&["env", "--mode", "ip"], 78, "give --name web"),
+        (&["env", "--mode"], 64, "--mode"),
+        (&["manifests", "--mode", "ip"], 1, unwritten),
+    ] {
+        let mut command = enmesh(words);
+        command.env("POD_IP", "127.0.0.1").stdout(full().unwrap());
+        let output = command.output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{words:?}: {said}");
+        assert!(said.contains(reason), "{words:?}: {said}");
+    }
+}
