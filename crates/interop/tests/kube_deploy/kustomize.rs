@@ -39,7 +39,11 @@ pub(crate) fn members(
     let told = told(&format!("{containers}/0"));
     write(&shell, namespace, overlay, &told)?;
     apply(&shell, "kubectl apply --validate=strict -k .")?;
-    members::whole(cluster, namespace, names).map(drop)
+    let deployment = members::whole(cluster, namespace, names)?;
+    if overlay == "tls" {
+        members::links_are_encrypted(cluster, &deployment)?;
+    }
+    Ok(())
 }
 
 /// Two Erlang nodes; the image of somebody's release, and who it runs as, stand in their kustomization.

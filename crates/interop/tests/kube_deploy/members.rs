@@ -1,5 +1,7 @@
 //! Members of the manifests that `enmesh manifests` prints.
 
+use std::process::Stdio;
+
 use anyhow::{Result, ensure};
 use enmesh_interop::{Cluster, Deployment, Kind, Names, Workload, poll_until};
 
@@ -16,7 +18,26 @@ pub(crate) fn printed(cluster: &Cluster, namespace: &str, names: Names, flags: &
     }
     shell.apply(&text)?;
     let deployment = whole(cluster, namespace, names)?;
+    if flags.contains("--tls") {
+        links_are_encrypted(cluster, &deployment)?;
+    }
     leave_one(cluster, &deployment)
+}
+
+/// Whoever dials a member is shown a certificate; members that had not been told of theirs would be linked just as well.
+pub(crate) fn links_are_encrypted(cluster: &Cluster, deployment: &Deployment<'_>) -> Result<()> {
+    for pod in deployment.pods()? {
+        let address = format!("{}:9100", pod.ip());
+        let mut dial = cluster.command("timeout");
+        dial.args(["20", "openssl", "s_client", "-connect", &address]);
+        // It ends as a failure, for we have no certificate to show.
+        let output = dial.stdin(Stdio::null()).output()?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        let is_shown = said.contains("-----BEGIN CERTIFICATE-----");
+        ensure!(is_shown, "{address} shows no certificate: {said}{errors}");
+    }
+    Ok(())
 }
 
 /// Two members with the labels of tests.
