@@ -12,7 +12,9 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::exit::Failure;
-use crate::manifests::{Kind, NodeOptions, Settings, SettingsError, cookie_command, write_out};
+use crate::manifests::{
+    Kind, NodeOptions, Settings, SettingsError, cookie_command, object_name, secret_key, write_out,
+};
 use text::Part;
 
 /// The kinds whose pods get the agent; `Pod` itself is one besides.
@@ -201,6 +203,7 @@ struct Injected {
 
 impl InjectOptions {
     fn inject(&self, input: &str) -> Result<Injected, InjectError> {
+        self.check_names()?;
         let mut parts = text::parts(input)?;
         let there: Vec<String> = parts
             .iter()
@@ -223,6 +226,16 @@ impl InjectOptions {
         }
         let text = parts.iter().map(Part::text).collect();
         Ok(Injected { text, notes })
+    }
+
+    /// What is said in commands and put into pods must be what the API can have.
+    fn check_names(&self) -> Result<(), InjectError> {
+        for (flag, value) in [("account", &self.account), ("secret", &self.secret)] {
+            if let Some(value) = value {
+                object_name(flag, value)?;
+            }
+        }
+        Ok(secret_key(&self.secret_key)?)
     }
 
     /// Whether it is clear which workloads are meant.

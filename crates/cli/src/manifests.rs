@@ -3,12 +3,15 @@
 mod access;
 mod container;
 mod document;
+mod names;
 mod network;
 mod notes;
 mod options;
 mod print;
 mod settings;
 mod workload;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use clap::{Args, ValueEnum};
 
@@ -22,15 +25,19 @@ use settings::{API_PORT, App};
 pub(crate) use container::{
     CONTAINER, COOKIE_VOLUME, EPMD_CONTAINER, POD_FACTS, TLS_VOLUME, pod_facts, shared_port,
 };
+pub(crate) use names::{object_name, secret_key};
 pub(crate) use options::NodeOptions;
 pub(crate) use print::yaml;
 pub(crate) use settings::{
     Certificates, Epmd, HTTP_PORT, Kind, Lookup, Mode, Settings, SettingsError, word,
 };
-pub(crate) use workload::{TOOLS_VOLUME, install, tools_mount};
+pub(crate) use workload::{INSTALLER, TOOLS_VOLUME, install, tools_mount};
 
 /// How many random bytes a cookie has.
 const COOKIE_BYTES: usize = 24;
+
+/// How many pods the API can count.
+const MAX_REPLICAS: i64 = i32::MAX as i64;
 
 /// What `manifests` takes.
 #[derive(Args, Debug)]
@@ -61,10 +68,10 @@ pub(crate) struct ManifestsOptions {
     #[arg(long, value_enum, default_value = "member")]
     kind: Kind,
     /// How many pods.
-    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(..=MAX_REPLICAS))]
     replicas: u32,
     /// A label of the pods; may be repeated [default: app=NAME].
-    #[arg(long, value_name = "KEY=VALUE", value_parser = label)]
+    #[arg(long, value_name = "KEY=VALUE", value_parser = names::label)]
     selector: Vec<(String, String)>,
     /// The image of your own node, for --kind agent.
     #[arg(long, value_name = "IMAGE")]
@@ -106,7 +113,10 @@ enum Format {
 pub(crate) fn run(options: &ManifestsOptions) -> Result<(), Failure> {
     let settings = options.settings()?;
     settings.check()?;
-    if settings.kind == Kind::Agent && settings.app.image.is_empty() && !options.without_workload {
+    if settings.kind == Kind::Agent
+        && settings.app.image.trim().is_empty()
+        && !options.without_workload
+    {
         return Err(SettingsError::NoApp.into());
     }
     for note in notes::notes(&settings) {
@@ -145,7 +155,7 @@ impl ManifestsOptions {
         settings.api_port = self.api_port;
         settings.replicas = self.replicas;
         if !self.selector.is_empty() {
-            settings.selector = self.selector.iter().cloned().collect();
+            settings.selector = one_of_each(&self.selector)?;
         }
         settings.app = App {
             image: self.app_image.clone().unwrap_or_default(),
@@ -153,19 +163,23 @@ impl ManifestsOptions {
             user: self.app_user,
             ports: self.app_port.clone(),
         };
+        let mut seen = BTreeSet::new();
+        settings.app.ports.retain(|port| seen.insert(*port));
         settings.cookie = self.with_secret.then(random_cookie).transpose()?;
         Ok(settings)
     }
 }
 
-/// A label, as in `app=web`.
-fn label(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() && !text.contains([' ', ',']) => {
-            Ok((key.to_owned(), value.to_owned()))
+/// The labels by their keys, of which each has one value.
+fn one_of_each(labels: &[(String, String)]) -> Result<BTreeMap<String, String>, SettingsError> {
+    let mut all = BTreeMap::new();
+    for (key, value) in labels {
+        let before = all.insert(key.clone(), value.clone());
+        if before.is_some_and(|before| before != *value) {
+            return Err(SettingsError::LabelTwice { key: key.clone() });
         }
-        _ => Err("allowed: KEY=VALUE, as in app=web".to_owned()),
     }
+    Ok(all)
 }
 
 /// What is to be done besides applying the text.

@@ -90,7 +90,7 @@ const VALUES: [(&str, &str); 24] = [
 ];
 
 /// What is wrong for `enmesh manifests` is wrong for the chart.
-const REFUSED: [(&str, &str); 9] = [
+const REFUSED: [(&str, &str); 13] = [
     ("mode=dns,lookup=dns", "--mode dns --lookup dns"),
     ("mode=ip,lookup=srv", "--mode ip --lookup srv"),
     ("mode=ip,tls=secret", "--mode ip --tls"),
@@ -98,6 +98,16 @@ const REFUSED: [(&str, &str); 9] = [
     ("mode=ip,kind=agent", "--mode ip --kind agent"),
     ("mode=ip,app.image=a", "--mode ip --app-image a"),
     ("mode=ip,image=", "--mode ip --image="),
+    (
+        "mode=ip,clusterDomain=local.",
+        "--mode ip --cluster-domain local.",
+    ),
+    ("mode=ip,selector.app=a/b", "--mode ip --selector app=a/b"),
+    ("mode=ip,selector.a_=b", "--mode ip --selector a_=b"),
+    (
+        "mode=ip,replicas=2147483648",
+        "--mode ip --replicas 2147483648",
+    ),
     (
         "mode=ip,kind=agent,app.image=a,app.ports={80,9105}",
         "--mode ip --kind agent --app-image a --app-port 80 --app-port 9105",
@@ -204,6 +214,31 @@ fn the_chart_and_the_images_have_the_version_of_the_program() {
         chart.contains(&format!("\nversion: {version}\nappVersion: {version}\n")),
         "{chart}"
     );
+}
+
+#[test]
+fn two_containers_of_a_pod_are_not_called_the_same() {
+    let helm = build_helm().unwrap();
+    let agent = "--mode ip --kind agent --app-image a";
+    for (name, values, flags, is_taken) in [
+        ("enmesh", "", "", true),
+        ("enmesh-install", "", "", true),
+        ("epmd", ",epmd=sidecar", "--epmd-sidecar", true),
+        ("epmd", "", "", false),
+    ] {
+        let words = format!("manifests --name {name} {agent} {flags}");
+        let words: Vec<&str> = words.split_whitespace().collect();
+        let values = format!("mode=ip,kind=agent,app.image=a,name={name}{values}");
+        let refused = [
+            printed(Enmesh::program().unwrap(), &words).err(),
+            render(&helm, &values).err(),
+        ];
+        for refused in refused {
+            let said = refused.as_deref().unwrap_or_default();
+            let says = said.contains("what enmesh's own container is called");
+            assert_eq!((says, refused.is_some()), (is_taken, is_taken), "{said}");
+        }
+    }
 }
 
 fn render(helm: &Path, values: &str) -> Result<String, String> {

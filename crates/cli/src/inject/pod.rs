@@ -4,17 +4,14 @@ use serde_json::{Value, json};
 
 use super::InjectError;
 use crate::manifests::{
-    CONTAINER, COOKIE_VOLUME, EPMD_CONTAINER, Epmd, HTTP_PORT, Kind, Mode, POD_FACTS, Settings,
-    TLS_VOLUME, TOOLS_VOLUME, install, pod_facts, shared_port, tools_mount, word,
+    CONTAINER, COOKIE_VOLUME, EPMD_CONTAINER, Epmd, HTTP_PORT, INSTALLER, Kind, Mode, POD_FACTS,
+    Settings, TLS_VOLUME, TOOLS_VOLUME, install, pod_facts, shared_port, tools_mount, word,
 };
 
 /// Where the sidecar finds the cookie's file, if the pod's volumes have no group: it alone mounts the volume.
 const MODE_WITHOUT_GROUP: u32 = 0o444;
 /// The same where they have one.
 const MODE_WITH_GROUP: u32 = 0o400;
-
-/// The init container that puts the program into the user's.
-const INSTALLER: &str = "enmesh-install";
 
 /// The Secret of the cookie.
 #[derive(Clone, Debug)]

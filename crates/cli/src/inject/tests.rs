@@ -216,7 +216,8 @@ fn what_makes_the_objects_around_it_is_said_as_a_command() {
         #[command(flatten)]
         _options: crate::manifests::ManifestsOptions,
     }
-    let words = command.split(" | ").next().unwrap().split_whitespace();
+    let words = command.split(" | ").next().unwrap().replace('\'', "");
+    let words = words.split_whitespace();
     Manifests::try_parse_from(words.skip(1)).unwrap();
     let said = notes("--mode ip --service nodes --account nodes", DEPLOYMENT);
     assert!(said.contains("--name nodes "), "{said}");
@@ -507,6 +508,24 @@ fn pods_are_found_by_labels_that_they_have() {
         error.to_string(),
         "Pod one has no label by which its pods can be found"
     );
+}
+
+#[test]
+fn names_that_the_api_cannot_have_are_refused() {
+    for flags in [
+        "--account A",
+        "--secret a_b",
+        "--secret-key a/b",
+        "--service S",
+        "--name N",
+        "--cluster-domain a.",
+    ] {
+        let flag = flags.split_whitespace().next().unwrap();
+        let error = inject(&format!("--mode ip {flags}"), DEPLOYMENT).unwrap_err();
+        assert!(error.to_string().starts_with(flag), "{flags}: {error}");
+    }
+    // The user's own container is called otherwise than its nodes, so that they may be called as ours is.
+    inject("--mode ip --name enmesh", DEPLOYMENT).unwrap();
 }
 
 #[test]

@@ -4,6 +4,10 @@ use std::collections::BTreeMap;
 
 use clap::ValueEnum;
 
+use super::container::{CONTAINER, EPMD_CONTAINER};
+use super::names::{domain, host_name, image};
+use super::workload::INSTALLER;
+
 /// The port of epmd.
 pub(crate) const EPMD_PORT: u16 = 4369;
 /// The fixed port of the distribution: a NetworkPolicy can name it.
@@ -194,6 +198,56 @@ pub(crate) enum SettingsError {
         /// How long it may be.
         longest: usize,
     },
+    /// Kubernetes would refuse the name of an account or a Secret.
+    #[error(
+        "--{flag} {value:?} cannot be the name of an object: allowed are 1 to 253 of a-z, 0-9, - and ., with a letter \
+         or digit at both ends"
+    )]
+    ObjectName {
+        /// Which one.
+        flag: &'static str,
+        /// What was given.
+        value: String,
+    },
+    /// Kubernetes would refuse the key.
+    #[error(
+        "--secret-key {value:?} cannot be a key of a Secret: allowed are letters, digits, -, _ and ."
+    )]
+    SecretKey {
+        /// What was given.
+        value: String,
+    },
+    /// No host can be in such a domain.
+    #[error(
+        "--cluster-domain {value:?} cannot be a domain: allowed are parts of a-z, 0-9 and - with dots between them, as \
+         in cluster.local"
+    )]
+    Domain {
+        /// What was given.
+        value: String,
+    },
+    /// Two containers of a pod would be called the same.
+    #[error(
+        "--name {name} is what enmesh's own container is called, in the same pod; take another"
+    )]
+    ContainerTaken {
+        /// What was given.
+        name: String,
+    },
+    /// No registry has an image of this name.
+    #[error("--{flag} {value:?} cannot be an image: there is a space in it")]
+    SpaceInImage {
+        /// Which one.
+        flag: &'static str,
+        /// What was given.
+        value: String,
+    },
+    /// A label can have one value.
+    #[error("--selector has two values for {key}; a label has one")]
+    LabelTwice {
+        /// The label.
+        key: String,
+    },
     /// There is no image of this name.
     #[error("--image is empty: give the name that your registry has for the image of enmesh")]
     NoImage,
@@ -244,9 +298,10 @@ pub(crate) enum SettingsError {
 impl Settings {
     /// Whether all of it fits together.
     pub(crate) fn check(&self) -> Result<(), SettingsError> {
-        name("name", &self.name, MAX_NAME)?;
-        name("service", &self.service, MAX_LABEL)?;
-        name("namespace", &self.namespace, MAX_LABEL)?;
+        host_name("name", &self.name, MAX_NAME)?;
+        host_name("service", &self.service, MAX_LABEL)?;
+        host_name("namespace", &self.namespace, MAX_LABEL)?;
+        self.cluster_domain.as_deref().map_or(Ok(()), domain)?;
         self.check_lookup()?;
         self.check_certificates()?;
         if self.kind == Kind::Member && self.app != App::default() {
@@ -255,7 +310,25 @@ impl Settings {
         if self.image.trim().is_empty() {
             return Err(SettingsError::NoImage);
         }
+        image("image", &self.image)?;
+        image("app-image", &self.app.image)?;
+        self.check_container()?;
         self.check_ports()
+    }
+
+    /// The user's container, where we make it, is called as the nodes are, and the others of the pod must not be.
+    fn check_container(&self) -> Result<(), SettingsError> {
+        let name = self.name.as_str();
+        let is_taken = match name {
+            CONTAINER | INSTALLER => true,
+            EPMD_CONTAINER => self.epmd == Epmd::Sidecar,
+            _ => false,
+        };
+        if is_taken && !self.app.image.is_empty() {
+            let name = name.to_owned();
+            return Err(SettingsError::ContainerTaken { name });
+        }
+        Ok(())
     }
 
     fn check_ports(&self) -> Result<(), SettingsError> {
@@ -409,21 +482,4 @@ impl Lookup {
             _ => Self::Endpointslices,
         }
     }
-}
-
-fn name(flag: &'static str, value: &str, longest: usize) -> Result<(), SettingsError> {
-    let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    let whole = value.starts_with(|c: char| c.is_ascii_lowercase())
-        && !value.ends_with('-')
-        && value.len() <= longest
-        && value.chars().all(good);
-    if whole {
-        return Ok(());
-    }
-    let value = value.to_owned();
-    Err(SettingsError::Name {
-        flag,
-        value,
-        longest,
-    })
 }

@@ -214,6 +214,50 @@ fn what_does_not_fit_is_said_with_what_would() {
     check(&|s| s.app.image = "app".into(), "--kind agent");
     check(&|s| s.image = " ".into(), "--image is empty");
     check(&|s| s.app.user = Some(1000), "--app-user");
+    check(&|s| s.image = "a b".into(), "--image \"a b\"");
+    check(
+        &|s| s.cluster_domain = Some(String::new()),
+        "--cluster-domain",
+    );
+}
+
+#[test]
+fn the_users_container_has_a_name_of_its_own() {
+    for (name, epmd, is_taken) in [
+        ("enmesh", Epmd::Own, true),
+        ("enmesh-install", Epmd::Own, true),
+        ("epmd", Epmd::Sidecar, true),
+        ("epmd", Epmd::Own, false),
+    ] {
+        let settings = Settings {
+            name: name.to_owned(),
+            epmd,
+            ..agent()
+        };
+        let refused = settings.check().err().map(|error| error.to_string());
+        assert_eq!(refused.is_some(), is_taken, "{name}: {refused:?}");
+        if settings.check().is_ok() {
+            let pod = pod(&settings);
+            let lists = [&pod["containers"], &pod["initContainers"]];
+            let all = lists.iter().flat_map(|list| list.as_array().unwrap());
+            let names: Vec<_> = all.map(|it| it["name"].to_string()).collect();
+            let mut once = names.clone();
+            once.sort();
+            once.dedup();
+            assert_eq!(once.len(), names.len(), "{names:?}");
+        }
+    }
+}
+
+#[test]
+fn a_label_has_one_value() {
+    let labels = |texts: &[&str]| {
+        let labels = texts.iter().map(|text| super::names::label(text).unwrap());
+        super::one_of_each(&labels.collect::<Vec<_>>())
+    };
+    assert_eq!(labels(&["a=1", "b=2", "a=1"]).unwrap().len(), 2);
+    let error = labels(&["a=1", "a=2"]).unwrap_err().to_string();
+    assert!(error.contains("two values for a;"), "{error}");
 }
 
 #[test]

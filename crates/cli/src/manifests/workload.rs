@@ -10,6 +10,9 @@ const TOOLS_FOLDER: &str = "/opt/enmesh";
 /// The volume of it.
 pub(crate) const TOOLS_VOLUME: &str = "enmesh-tools";
 
+/// The init container that puts the program there.
+pub(crate) const INSTALLER: &str = "enmesh-install";
+
 /// The object that keeps the pods.
 pub(super) fn workload(settings: &Settings) -> Value {
     let labels = json!({"app": settings.name});
@@ -82,7 +85,7 @@ pub(crate) fn install(settings: &Settings) -> Value {
     for key in ["restartPolicy", "ports", "startupProbe", "livenessProbe"] {
         fields.remove(key);
     }
-    container["name"] = "enmesh-install".into();
+    container["name"] = INSTALLER.into();
     container["args"] = json!(["install", "--to", TOOLS_FOLDER]);
     container["volumeMounts"] = json!([{"name": TOOLS_VOLUME, "mountPath": TOOLS_FOLDER}]);
     container

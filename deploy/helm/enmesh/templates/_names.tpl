@@ -32,6 +32,13 @@ app: {{ include "enmesh.name" . }}
 {{- end }}
 
 {{- define "enmesh.check" -}}
+{{- $name := include "enmesh.name" . }}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$" $name) }}
+{{- fail (printf "%q cannot be the name: allowed are 1 to 40 of a-z, 0-9 and -, with a letter first and no - at the end; give another release, or name" $name) }}
+{{- end }}
+{{- if and (eq .Values.kind "agent") (or (has $name (list "enmesh" "enmesh-install")) (and (eq $name "epmd") (eq .Values.epmd "sidecar"))) }}
+{{- fail (printf "%s is what enmesh's own container is called, in the same pod; give another release, or name" $name) }}
+{{- end }}
 {{- $lookup := include "enmesh.lookup" . }}
 {{- if and (eq $lookup "dns") (ne .Values.mode "ip") }}
 {{- fail (printf "lookup dns never finds nodes of mode %s: it names them otherwise; take mode ip, or lookup srv with mode srv" .Values.mode) }}
