@@ -7,6 +7,7 @@ use enmesh::{NodeName, PeerAddr, RpcError, Term};
 use tokio::sync::Mutex;
 use tracing::{info, warn};
 
+use crate::knock::Calls as _;
 use crate::session::Session;
 
 /// Where the node keeps for us what we have written: an application's environment, which needs no

@@ -25,6 +25,7 @@ mod cookies;
 mod follower;
 mod hosts;
 mod keeper;
+mod knock;
 mod reach;
 mod session;
 mod waiting;

@@ -9,11 +9,12 @@ use enmesh::{
     Atom, Cookie, DialFailure, Failure, Mailbox, Node, NodeName, PeerAddr, Pid, Process, Received,
     RpcError, Term,
 };
-use tokio::sync::watch;
+use tokio::sync::{OnceCell, watch};
 use tracing::{info, warn};
 
 use crate::follower::{self, Heard};
 use crate::hosts;
+use crate::knock::{Calls, Doors, Verdict};
 use crate::waiting::Obstacle;
 
 /// How long the node may take for what it does at once.
@@ -39,6 +40,8 @@ pub(crate) struct Session {
     /// Whether the node's `global` answers the end of a link by cutting others.
     cuts_wide: bool,
     is_said: AtomicBool,
+    /// How it finds others.
+    doors: OnceCell<Doors>,
     pub(crate) release: String,
 }
 
@@ -90,6 +93,7 @@ impl Session {
             synced: watch::Sender::new(0),
             cuts_wide,
             is_said: AtomicBool::new(false),
+            doors: OnceCell::new(),
             release: release
                 .ok()
                 .and_then(|it| it.to_charlist_text())
@@ -102,22 +106,15 @@ impl Session {
         })
     }
 
-    /// Calls a function there.
-    pub(crate) async fn call(
-        &self,
-        module: &'static str,
-        function: &'static str,
-        args: Vec<Term>,
-    ) -> Result<Term, RpcError> {
-        let call = self
-            .neighbour
-            .rpc(&self.target, module, function, args, SLOW);
-        call.await
-    }
-
     /// Has the node connect `peer`, and waits until all has been reported that came before the
     /// answer.
     pub(crate) async fn connect(&self, peer: &PeerAddr) -> Result<(), Failure> {
+        let doors = self.doors.get_or_init(|| Doors::of(self)).await;
+        match doors.knock(self, peer).await {
+            Verdict::Connect => {}
+            Verdict::Explain => return Err(self.explain(peer).await.unwrap_or(Failure::Untold)),
+            Verdict::Leave(failure) => return Err(failure),
+        }
         let began = Instant::now();
         let connecting = self.call("net_kernel", "connect_node", vec![atom(peer.name())]);
         match connecting.await {
@@ -271,6 +268,20 @@ impl Session {
     pub(crate) async fn delete_host(&self, address: IpAddr) -> Result<(), RpcError> {
         let args = vec![hosts::address_term(address)];
         self.call("inet_db", "del_host", args).await.map(drop)
+    }
+}
+
+impl Calls for Session {
+    async fn call(
+        &self,
+        module: &'static str,
+        function: &'static str,
+        args: Vec<Term>,
+    ) -> Result<Term, RpcError> {
+        let call = self
+            .neighbour
+            .rpc(&self.target, module, function, args, SLOW);
+        call.await
     }
 }
 

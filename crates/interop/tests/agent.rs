@@ -19,6 +19,7 @@ enmesh_interop::for_each_release! {
     crate::cases::a_wrong_cookie_is_said_once as a_wrong_cookie_is_said_once,
     crate::cases::a_new_cookie_is_taken as a_new_cookie_is_taken,
     crate::cases::a_second_agent_waits as a_second_agent_waits,
+    crate::cases::an_address_without_an_answer_holds_nobody_up as an_address_without_an_answer,
     crate::names::names_that_dns_does_not_know as names_that_dns_does_not_know,
     crate::names::what_a_killed_agent_wrote_is_taken_back as what_a_killed_agent_wrote,
     crate::names::nodes_that_speak_tls as nodes_that_speak_tls,

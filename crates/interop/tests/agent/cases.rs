@@ -7,7 +7,7 @@ use enmesh_interop::{Beam, Enmesh, Otp};
 use serde_json::Value;
 
 use crate::sidecar::{
-    A, B, C, COOKIE, Place, Sidecar, count_nodedowns, list, nodedowns, says, sees,
+    A, B, C, COOKIE, Place, Sidecar, Z, count_nodedowns, list, nodedowns, says, sees,
 };
 
 /// Three nodes, each with an agent.
@@ -225,4 +225,30 @@ pub(crate) fn a_second_agent_waits(otp: Otp) {
     second.connected(0, B);
     sees(&mut a, &[B]);
     drop(b);
+}
+
+/// The node's next life, at another address, dials us while the agent still has the old one connected. A BEAM that is busy
+/// with a dial of its own refuses it, and `global` cuts others for that.
+pub(crate) fn an_address_without_an_answer_holds_nobody_up(otp: Otp) {
+    let place = Place::new(otp);
+    let mut ours = place.beam(Z);
+    let mut peer = place.beam(B);
+    // Whoever has bound no address comes from there.
+    let nobody = "127.0.0.1".parse().unwrap();
+    place.ns.cut(nobody, "127.0.0.2".parse().unwrap()).unwrap();
+    let agent = place.agent(Z, &["--topology", &list(&[B]), "--log-level", "debug"]);
+    agent.said(0, "connecting to node");
+    // Long enough to be in the midst of it, and shorter than it takes.
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(agent.count("node connected"), 0);
+    let dialled = peer.eval(&format!("net_kernel:connect_node('{Z}')"));
+    assert_eq!(dialled.unwrap(), "true");
+    agent.connected(0, B);
+    sees(&mut ours, &[B]);
+    // What was under way then is of no account any more.
+    std::thread::sleep(Duration::from_secs(4));
+    assert_eq!(agent.count("node disconnected"), 0);
+    place.ns.heal().unwrap();
+    peer.kill9().unwrap();
+    agent.disconnected(0, B);
 }

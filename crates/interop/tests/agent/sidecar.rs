@@ -15,6 +15,8 @@ pub(crate) const COOKIE: &str = "secret";
 pub(crate) const A: &str = "a@127.0.0.1";
 pub(crate) const B: &str = "b@127.0.0.2";
 pub(crate) const C: &str = "c@127.0.0.3";
+/// Whose name is the greatest: of two nodes that dial each other at once it is the one whose dial goes on.
+pub(crate) const Z: &str = "z@127.0.0.9";
 
 /// A namespace with an epmd, and a directory for the files of agents.
 pub(crate) struct Place {
