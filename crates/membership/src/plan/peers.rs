@@ -13,6 +13,10 @@ use crate::Standing;
 /// node that was just started is not registered yet.
 const MAX_DENIALS: u32 = 3;
 
+/// The same of a peer that we have met: with the longest back-off that is about a quarter of a minute, in which a node that has
+/// ended can be started again. One that is started later dials, or is told of anew.
+const MAX_DENIALS_OF_MET: u32 = 7;
+
 /// A peer that is wanted, dialled or connected. Nobody becomes one by a mere claim.
 #[derive(Debug, Default)]
 pub(super) struct Peer {
@@ -28,7 +32,7 @@ pub(super) struct Peer {
     pub(super) up: Option<LinkId>,
     /// Dials that failed, and links that fell early, in a row.
     pub(super) failures: u32,
-    /// How often in a row whoever is there denied to be this peer, which we have never met and know by hearsay alone.
+    /// How often in a row whoever is there denied to be this peer, which we know by hearsay alone.
     pub(super) denials: u32,
     /// Whether a link with it was ever up for as long as we remember it.
     pub(super) was_met: bool,
@@ -85,6 +89,7 @@ impl Peer {
     pub(super) fn is_not_believed(&self) -> bool {
         match self.standing {
             Standing::Ready | Standing::Unready => false,
+            Standing::Heard if self.was_met => self.denials >= MAX_DENIALS_OF_MET,
             Standing::Heard => self.denials >= MAX_DENIALS,
             Standing::Silent => true,
         }
@@ -92,7 +97,7 @@ impl Peer {
 
     /// A dial met somebody else than this peer.
     pub(super) fn was_denied(&mut self) {
-        if self.standing == Standing::Heard && !self.was_met {
+        if self.standing == Standing::Heard {
             self.denials = self.denials.saturating_add(1);
         }
     }
