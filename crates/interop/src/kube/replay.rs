@@ -138,8 +138,13 @@ impl Nodes {
     }
 
     /// Whoever was connected with a node that has ended saw it go once, and after its end within `promise`, as most do, or
-    /// `allowance` more, for whoever waits for a processor; of each such node somebody was, and did. Gives how many saw one go.
-    pub fn ensure_departures(&self, promise: Duration, allowance: Duration) -> Result<usize> {
+    /// `allowance` more, for whoever waits for a processor; of each such node somebody was, and did. Gives how long after the
+    /// ends they were seen, the shortest first.
+    pub fn ensure_departures(
+        &self,
+        promise: Duration,
+        allowance: Duration,
+    ) -> Result<Vec<Duration>> {
         let limit = promise + allowance;
         let mut waits = Vec::new();
         for gone in &self.all {
@@ -148,21 +153,17 @@ impl Nodes {
             };
             let seen_before = waits.len();
             for other in &self.all {
-                // Who leaves at the same time may be gone before it can see anything.
-                let is_leaving = other
-                    .leaving
-                    .is_some_and(|leaving| leaving <= ended + limit);
-                if is_leaving || other.log.node == gone.log.node {
+                if other.log.node == gone.log.node {
                     continue;
                 }
-                if let Some(at) = self.ensure_seen_once(gone, other, leaving)? {
-                    let who = format!("{} saw {} go", other.log.node, gone.log.node);
-                    let late = at.duration_since(ended).unwrap_or_default();
-                    ensure!(late <= limit, "{who} {late:?} after its end");
-                    let early = leaving.duration_since(at).unwrap_or_default();
-                    ensure!(early.is_zero(), "{who} {early:?} before it began to leave");
-                    waits.push(late);
-                }
+                let wait = self.ensure_seen_in_time(gone, other, (leaving, ended), limit);
+                // Who leaves at the same time may be gone before it can see anything, and then cuts its links itself.
+                let until = other.leaving.filter(|leaving| *leaving <= ended + limit);
+                waits.extend(match (wait, until) {
+                    (Err(_), Some(_)) => None,
+                    (Ok(wait), Some(until)) => wait.filter(|wait| ended + *wait < until),
+                    (wait, None) => wait?,
+                });
             }
             let name = &gone.log.node;
             ensure!(
@@ -176,7 +177,26 @@ impl Nodes {
             median <= promise,
             "by median seen {median:?} after the end: {waits:?}"
         );
-        Ok(waits.len())
+        Ok(waits)
+    }
+
+    /// How long after the end of `gone` it was seen by `other`; `None` where that came too late to meet it.
+    fn ensure_seen_in_time(
+        &self,
+        gone: &Lived,
+        other: &Lived,
+        (leaving, ended): (SystemTime, SystemTime),
+        limit: Duration,
+    ) -> Result<Option<Duration>> {
+        let Some(at) = self.ensure_seen_once(gone, other, leaving)? else {
+            return Ok(None);
+        };
+        let who = format!("{} saw {} go", other.log.node, gone.log.node);
+        let late = at.duration_since(ended).unwrap_or_default();
+        ensure!(late <= limit, "{who} {late:?} after its end");
+        let early = leaving.duration_since(at).unwrap_or_default();
+        ensure!(early.is_zero(), "{who} {early:?} before it began to leave");
+        Ok(Some(late))
     }
 
     /// When `other` saw `gone` go; `None` where it came too late to meet it.

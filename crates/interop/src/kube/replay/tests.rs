@@ -110,7 +110,7 @@ fn halves_are_found_and_newcomers_are_none() {
     assert_eq!(
         good.ensure_departures(Duration::ZERO, Duration::ZERO)
             .unwrap(),
-        3
+        [Duration::ZERO; 3]
     );
     // Who has met the old one alone is cut off by its end.
     let bad = Nodes {
