@@ -7,7 +7,7 @@ use enmesh::{NodeName, PeerAddr, RpcError, Term};
 use tokio::sync::Mutex;
 use tracing::{info, warn};
 
-use crate::knock::Calls as _;
+use crate::knock::Calls;
 use crate::session::Session;
 
 /// Where the node keeps for us what we have written: an application's environment, which needs no
@@ -37,7 +37,7 @@ impl Hosts {
     pub(crate) async fn take_over(&self, session: &Session, present: &BTreeSet<&NodeName>) {
         let taken = self.try_take_over(session, present).await;
         if let Err(error) = taken
-            && !is_of_its_end(&error)
+            && !is_ending(session, &error).await
         {
             warn!(%error, "what was written into the node's table of hosts cannot be taken over");
         }
@@ -101,7 +101,7 @@ impl Hosts {
         };
         let told = self.try_tell(session, peer.name(), host.as_str(), address);
         if let Err(error) = told.await
-            && !is_of_its_end(&error)
+            && !is_ending(session, &error).await
         {
             warn!(%peer, %error, "the peer's address cannot be written into the node");
         }
@@ -174,16 +174,17 @@ impl Hosts {
     }
 }
 
-/// Whether the node is gone or about to go: `application_controller` answers `terminating` then, and others are not there any
-/// more.
-fn is_of_its_end(error: &RpcError) -> bool {
-    match error {
-        RpcError::NoConnection => true,
-        RpcError::Exited(reason) => {
-            let called = reason.as_tuple().and_then(|parts| parts.first());
-            reason.is_atom("terminating") || called.is_some_and(|why| why.is_atom("noproc"))
-        }
-        _ => false,
+/// Whether the node is gone or about to go, so that what it says of a call is about its end.
+async fn is_ending(node: &impl Calls, error: &RpcError) -> bool {
+    if matches!(error, RpcError::NoConnection) {
+        return true;
+    }
+    match node.call("init", "get_status", Vec::new()).await {
+        Ok(status) => status
+            .as_tuple()
+            .and_then(|parts| parts.first())
+            .is_some_and(|inner| inner.is_atom("stopping")),
+        Err(_) => true,
     }
 }
 
@@ -313,23 +314,30 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_node_that_ends_is_no_reason_to_warn() {
-        let exited = |reason| RpcError::Exited(reason);
-        let called = Term::tuple([Term::atom("gen_server"), Term::atom("call")]);
-        let noproc = Term::tuple([Term::atom("noproc"), called]);
-        let ends = [
-            RpcError::NoConnection,
-            exited(Term::atom("terminating")),
-            exited(noproc),
-        ];
-        assert!(ends.iter().all(is_of_its_end));
-        let refused = RpcError::Refused(Term::atom("system_limit"));
-        assert!(
-            ![exited(Term::atom("badarg")), refused]
-                .iter()
-                .any(is_of_its_end)
-        );
+    /// A node in this state.
+    struct In(&'static str);
+
+    impl Calls for In {
+        async fn call(
+            &self,
+            _module: &'static str,
+            _function: &'static str,
+            _args: Vec<Term>,
+        ) -> Result<Term, RpcError> {
+            match self.0 {
+                "" => Err(RpcError::NoConnection),
+                state => Ok(Term::tuple([Term::atom(state), Term::atom("started")])),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_node_that_ends_is_no_reason_to_warn() {
+        let error = RpcError::Exited(Term::atom("terminating"));
+        assert!(is_ending(&In("stopping"), &error).await);
+        assert!(is_ending(&In(""), &error).await);
+        assert!(!is_ending(&In("started"), &error).await);
+        assert!(is_ending(&In("started"), &RpcError::NoConnection).await);
     }
 
     #[test]
