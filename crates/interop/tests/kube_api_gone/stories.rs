@@ -13,17 +13,24 @@ use crate::{HEALED, SOON};
 /// That it refuses everybody before it has read the Roles is told nobody.
 const AWAY: [&[&str]; 2] = [&["unreachable"], &["unreachable", "timed_out"]];
 
-/// Members and steered nodes with a lookup and a kind of name each, two pods of a kind.
-fn of_each_lookup() -> [Workload<'static>; 3] {
-    let beams = Kind::Steered(Otp::R27);
+/// Members and steered nodes with a lookup and a kind of name each, two pods of a kind; and one cluster of both.
+fn of_each_lookup() -> [Workload<'static>; 4] {
+    let (member, beams) = (Kind::Member, Kind::Steered(Otp::R27));
     [
-        ("slices", Kind::Member, "endpointslices", Names::Hostname),
-        ("pods", Kind::Member, "pods", Names::Pod),
-        ("beams", beams, "endpoints", Names::Dns),
+        (
+            "slices",
+            "slices",
+            member,
+            "endpointslices",
+            Names::Hostname,
+        ),
+        ("pods", "pods", member, "pods", Names::Pod),
+        ("beams", "mixed", beams, "endpoints", Names::Dns),
+        ("beside", "mixed", member, "endpointslices", Names::Dns),
     ]
-    .map(|(name, kind, lookup, names)| {
-        let workload = Workload::new(name, kind).lookup(lookup).names(names);
-        workload.replicas(2)
+    .map(|(name, group, kind, lookup, names)| {
+        let workload = Workload::new(name, kind).group(group).lookup(lookup);
+        workload.names(names).replicas(2)
     })
 }
 
