@@ -18,6 +18,8 @@ pub(crate) struct Witness {
     pub(crate) node: String,
     log: MemberLog,
     from: usize,
+    /// What its BEAM says, where it is one, and how much of it was said before the story.
+    beam: Option<(MemberLog, usize)>,
 }
 
 impl Witness {
@@ -30,10 +32,15 @@ impl Witness {
             ensure!(read == written, "{read:?} is read of {written:?}");
             Ok(log.log().len())
         })?;
+        let beam = pod.log_of("beam").ok();
         Ok(Self {
             node: pod.node().to_owned(),
             log,
             from,
+            beam: beam.map(|log| {
+                let from = log.output().all().len();
+                (log, from)
+            }),
         })
     }
 
@@ -74,6 +81,30 @@ impl Witness {
             .filter(|record| record["message"] == "node disconnected");
         went.filter_map(|record| Some(record["reason"].as_str()?.to_owned()))
             .collect()
+    }
+
+    /// How often its BEAM has had links cut since, as `global` does where it takes the old life's end for a partition.
+    fn cuts(&self) -> usize {
+        let Some((log, from)) = &self.beam else {
+            return 0;
+        };
+        let lines = log.output().all();
+        let mut said = lines.iter().skip(*from);
+        let is_cut = |line: &&String| line.contains("in order to prevent overlapping partitions");
+        said.by_ref().filter(is_cut).count()
+    }
+
+    /// The node went and came back, once, and then again no oftener than BEAMs have had links cut.
+    fn ensure_back(&self, node: &str, cuts: usize) -> Result<()> {
+        let told = self.changes();
+        let once = [format!("-{node}"), format!("+{node}")];
+        let times = told.len() / 2;
+        ensure!(
+            told.iter().eq(once.iter().cycle().take(2 * times)) && (1..=1 + cuts).contains(&times),
+            "{} tells {told:?}, and not {once:?}, with {cuts} cuts",
+            self.node
+        );
+        Ok(())
     }
 
     /// Waits for exactly these changes, in this order.
@@ -117,16 +148,17 @@ pub(crate) fn wait_lost(witnesses: &[Witness], victim: &str) -> Result<()> {
         .try_for_each(|witness| witness.wait(&[&lost]))
 }
 
-/// Every one but the victim has lost it and has it back, each once and in this order; and tells no more after that.
+/// Every one but the victim has lost it and has it back, each once and in this order, and again only where `global` has cut
+/// it off; and tells no more after that.
 pub(crate) fn wait_back(witnesses: &[Witness], victim: &str) -> Result<()> {
-    let (lost, back) = (format!("-{victim}"), format!("+{victim}"));
     let check = || {
+        let cuts = witnesses.iter().map(Witness::cuts).sum();
         let others = witnesses.iter().filter(|witness| witness.node != victim);
         others
             .into_iter()
-            .try_for_each(|witness| witness.wait(&[&lost, &back]))
+            .try_for_each(|witness| witness.ensure_back(victim, cuts))
     };
-    check()?;
+    poll_until("all tell what happened", SOON, check)?;
     thread::sleep(CALM);
-    check()
+    poll_until("all tell what happened", SOON, check)
 }
