@@ -2,19 +2,22 @@
 //!
 //! A BEAM that connects an address at which nobody is, as that of a pod that has just gone, waits for it for seven seconds
 //! (`net_setuptime`). If the peer's next life dials it meanwhile, that is refused for the sake of the attempt that hangs, and
-//! `global` takes the one link that is missing for a partition and cuts others. So the same look-up as `inet_tcp_dist` makes for
-//! the node is made beside `net_kernel` first, and whoever is not found so is not connected.
+//! `global` takes the one link that is missing for a partition and cuts others. So the port that `inet_tcp_dist` dials first for
+//! the node, that of the peer's epmd or a fixed one, is dialled beside `net_kernel` before, and where nobody takes the connection
+//! the peer is not connected.
 
 use std::time::Duration;
 
-use enmesh::{DialFailure, Failure, NodeName, PeerAddr, RpcError, Term};
-use tokio::time::Instant;
+use enmesh::{DialFailure, Failure, PeerAddr, RpcError, Term};
 
 /// How long whoever is there may take to answer. A first packet that is lost is sent again after a second.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// A look-up that found nobody and took as long as this got no answer from the address.
-const UNANSWERED: Duration = Duration::from_secs(1);
+/// Where epmds listen, unless the node was started with another port (`ERL_EPMD_PORT`).
+const EPMD_PORT: i64 = 4369;
+
+/// Those of OTP, which dial by TCP; what another one dials is its own affair.
+const CARRIERS: [&str; 4] = ["inet_tcp", "inet6_tcp", "inet_tls", "inet6_tls"];
 
 /// Calls a function of the node.
 pub(crate) trait Calls: Sync {
@@ -27,88 +30,82 @@ pub(crate) trait Calls: Sync {
 }
 
 /// How the node finds others.
-#[derive(Clone, Debug)]
-pub(crate) struct Doors {
-    /// The module that says where a node listens: `erl_epmd`, unless the node was started with `-epmd_module`.
-    module: Term,
-    family: Term,
-    /// Whether that module asks the peer's host, rather than to know the port beforehand.
-    asks: bool,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Doors {
+    /// By the epmd of the peer's host, or at a port that all nodes have.
+    Known {
+        family: &'static str,
+        port: i64,
+        is_epmd: bool,
+    },
+    /// In a way of its own.
+    Unknown,
 }
 
 impl Doors {
     /// As the node was started.
-    pub(crate) async fn of(node: &impl Calls) -> Self {
-        let module = node.call("net_kernel", "epmd_module", Vec::new()).await;
-        let module = module.unwrap_or_else(|_| Term::atom("erl_epmd"));
-        let carrier = argument(node, "proto_dist").await.unwrap_or_default();
-        let is_fixed = argument(node, "erl_epmd_port").await.is_some();
-        Self {
-            asks: module.is_atom("erl_epmd") && !is_fixed,
-            module,
-            family: Term::atom(if carrier.starts_with("inet6") {
+    ///
+    /// # Errors
+    /// If it does not say.
+    pub(crate) async fn of(node: &impl Calls) -> Result<Self, RpcError> {
+        let carrier = argument(node, "proto_dist").await?;
+        let carrier = carrier.unwrap_or_else(|| CARRIERS[0].to_owned());
+        let module = node.call("net_kernel", "epmd_module", Vec::new()).await?;
+        if !CARRIERS.contains(&carrier.as_str()) || !module.is_atom("erl_epmd") {
+            return Ok(Self::Unknown);
+        }
+        let number = |text: Option<String>| text?.parse().ok();
+        let fixed = number(argument(node, "erl_epmd_port").await?);
+        let epmd = number(argument(node, "epmd_port").await?);
+        Ok(Self::Known {
+            family: if carrier.starts_with("inet6") {
                 "inet6"
             } else {
                 "inet"
-            }),
-        }
+            },
+            port: fixed.or(epmd).unwrap_or(EPMD_PORT),
+            is_epmd: fixed.is_none(),
+        })
     }
 
     /// What would come of connecting the peer now, where that is certain to fail.
     pub(crate) async fn knock(&self, node: &impl Calls, peer: &PeerAddr) -> Verdict {
-        let began = Instant::now();
-        match self.find(node, peer.name()).await {
-            Some(true) => Verdict::Connect,
-            Some(false) if began.elapsed() >= UNANSWERED => {
-                Verdict::Leave(DialFailure::TimedOut.into())
-            }
-            Some(false) => Verdict::Explain,
-            None => Verdict::Connect,
-        }
-    }
-
-    /// Whether the peer is there; `None` if that is for the node itself to find out.
-    async fn find(&self, node: &impl Calls, peer: &NodeName) -> Option<bool> {
-        let (alive, host) = (Term::charlist(peer.alive()), peer.host());
-        let host = Term::charlist(host.as_str());
-        let args = vec![alive.clone(), host, self.family.clone()];
-        let found = self.ask(node, "address_please", args).await?;
-        let (address, port) = match found.as_tuple()? {
-            [ok, address] if ok.is_atom("ok") => (address, None),
-            [ok, address, port, _] if ok.is_atom("ok") => (address, Some(port.clone())),
-            _ => return None,
+        let Self::Known {
+            family,
+            port,
+            is_epmd,
+        } = self
+        else {
+            return Verdict::Connect;
         };
-        let port = match port {
-            Some(port) => port,
-            None => {
-                let wait = Term::Int(PATIENCE.as_millis().try_into().ok()?);
-                let args = vec![alive, address.clone(), wait];
-                let said = self.ask(node, "port_please", args).await?;
-                match said.as_tuple() {
-                    Some([word, port, _]) if word.is_atom("port") => port.clone(),
-                    // `noport`, `closed` or an error: so it would be for `net_kernel`.
-                    _ => return Some(false),
-                }
-            }
+        let host = Term::charlist(peer.name().host().as_str());
+        let found = node.call("inet", "getaddr", vec![host, Term::atom(family)]);
+        let Some(address) = value_of_ok(found.await) else {
+            return Verdict::Connect;
         };
-        if self.asks {
-            return Some(true);
-        }
-        let wait = Term::Int(PATIENCE.as_millis().try_into().ok()?);
-        let args = vec![address.clone(), port, Term::nil(), wait];
+        let wait = Term::Int(PATIENCE.as_millis().try_into().unwrap_or(i64::MAX));
+        let args = vec![address, Term::Int(*port), Term::nil(), wait];
         // The socket is closed with the process of the call.
-        let socket = node.call("gen_tcp", "connect", args).await.ok()?;
-        Some(socket.as_tuple()?.first()?.is_atom("ok"))
-    }
-
-    async fn ask(
-        &self,
-        node: &impl Calls,
-        function: &'static str,
-        args: Vec<Term>,
-    ) -> Option<Term> {
-        let args = vec![self.module.clone(), Term::atom(function), Term::List(args)];
-        node.call("erlang", "apply", args).await.ok()
+        let Ok(answer) = node.call("gen_tcp", "connect", args).await else {
+            return Verdict::Connect;
+        };
+        let [word, why] = answer.as_tuple().unwrap_or_default() else {
+            return Verdict::Connect;
+        };
+        let failed = |reason: &str| word.is_atom("error") && why.is_atom(reason);
+        if failed("timeout") || failed("etimedout") {
+            Verdict::Leave(DialFailure::TimedOut.into())
+        } else if failed("ehostunreach") || failed("enetunreach") {
+            Verdict::Leave(DialFailure::Unreachable.into())
+        } else if failed("econnrefused") {
+            let refused = match is_epmd {
+                true => DialFailure::EpmdUnreachable,
+                false => DialFailure::Refused,
+            };
+            Verdict::Leave(refused.into())
+        } else {
+            Verdict::Connect
+        }
     }
 }
 
@@ -117,26 +114,27 @@ impl Doors {
 pub(crate) enum Verdict {
     /// Have the node connect it.
     Connect,
-    /// Nobody is there, and why can be found out at once.
-    Explain,
-    /// Nobody answers there.
+    /// Nobody is there.
     Leave(Failure),
 }
 
-/// The first value of one of the VM's flags; empty if it has none, `None` if it was not given.
-async fn argument(node: &impl Calls, flag: &'static str) -> Option<String> {
+/// The first value of one of the VM's flags; `None` if it was not given.
+async fn argument(node: &impl Calls, flag: &'static str) -> Result<Option<String>, RpcError> {
     let said = node.call("init", "get_argument", vec![Term::atom(flag)]);
-    let said = said.await.ok()?;
-    let [ok, values] = said.as_tuple()? else {
+    let first = |list: &Term| list.as_list()?.first().cloned();
+    let value = value_of_ok(Ok(said.await?)).and_then(|all| first(&first(&all)?));
+    Ok(value.and_then(|it| it.to_charlist_text()))
+}
+
+/// The value of `{ok, Value}`.
+fn value_of_ok(said: Result<Term, RpcError>) -> Option<Term> {
+    let Ok(Term::Tuple(parts)) = said else {
         return None;
     };
-    ok.is_atom("ok").then(|| {
-        let first = |list: &Term| list.as_list()?.first().cloned();
-        let value = first(values).and_then(|values| first(&values));
-        value
-            .and_then(|it| it.to_charlist_text())
-            .unwrap_or_default()
-    })
+    match &parts[..] {
+        [ok, value] if ok.is_atom("ok") => Some(value.clone()),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

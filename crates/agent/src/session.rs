@@ -109,11 +109,10 @@ impl Session {
     /// Has the node connect `peer`, and waits until all has been reported that came before the
     /// answer.
     pub(crate) async fn connect(&self, peer: &PeerAddr) -> Result<(), Failure> {
-        let doors = self.doors.get_or_init(|| Doors::of(self)).await;
-        match doors.knock(self, peer).await {
-            Verdict::Connect => {}
-            Verdict::Explain => return Err(self.explain(peer).await.unwrap_or(Failure::Untold)),
-            Verdict::Leave(failure) => return Err(failure),
+        if let Ok(doors) = self.doors.get_or_try_init(|| Doors::of(self)).await
+            && let Verdict::Leave(failure) = doors.knock(self, peer).await
+        {
+            return Err(failure);
         }
         let began = Instant::now();
         let connecting = self.call("net_kernel", "connect_node", vec![atom(peer.name())]);

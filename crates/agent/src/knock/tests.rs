@@ -4,24 +4,18 @@ use super::*;
 #[derive(Default)]
 struct Beam {
     flags: Vec<(&'static str, &'static str)>,
+    module: Option<&'static str>,
     address: Option<Term>,
-    port: Option<Term>,
-    /// How long the answer about the port, or the connection, takes.
-    takes: Duration,
-    socket: Option<Term>,
+    /// What becomes of a connection to this port.
+    takes: Option<(i64, Term)>,
 }
 
-fn ok(parts: &[Term]) -> Term {
-    let ok = std::iter::once(Term::atom("ok"));
-    Term::tuple(ok.chain(parts.iter().cloned()).collect::<Vec<_>>())
+fn ok(value: Term) -> Term {
+    Term::tuple([Term::atom("ok"), value])
 }
 
-fn port(number: i64) -> Option<Term> {
-    Some(Term::tuple([
-        Term::atom("port"),
-        Term::Int(number),
-        Term::Int(6),
-    ]))
+fn error(why: &'static str) -> Term {
+    Term::tuple([Term::atom("error"), Term::atom(why)])
 }
 
 impl Calls for Beam {
@@ -31,31 +25,18 @@ impl Calls for Beam {
         function: &'static str,
         args: Vec<Term>,
     ) -> Result<Term, RpcError> {
-        let undef = || RpcError::Failed {
-            reason: Term::atom("undef"),
-            stack: Term::nil(),
-        };
         match (module, function) {
-            ("net_kernel", "epmd_module") => Ok(Term::atom("erl_epmd")),
+            ("net_kernel", "epmd_module") => Ok(Term::atom(self.module.unwrap_or("erl_epmd"))),
             ("init", "get_argument") => {
                 let given = self.flags.iter().find(|(flag, _)| args[0].is_atom(flag));
-                Ok(match given {
-                    Some((_, value)) => ok(&[Term::list([Term::list([Term::charlist(value)])])]),
-                    None => Term::atom("error"),
-                })
+                let values = |value| Term::list([Term::list([Term::charlist(value)])]);
+                Ok(given.map_or(Term::atom("error"), |(_, value)| ok(values(value))))
             }
-            ("erlang", "apply") => {
-                assert!(args[0].is_atom("erl_epmd"));
-                if args[1].is_atom("address_please") {
-                    return self.address.clone().ok_or_else(undef);
-                }
-                assert!(args[1].is_atom("port_please"));
-                tokio::time::sleep(self.takes).await;
-                self.port.clone().ok_or_else(undef)
-            }
+            ("inet", "getaddr") => self.address.clone().ok_or(RpcError::NoConnection),
             ("gen_tcp", "connect") => {
-                tokio::time::sleep(self.takes).await;
-                self.socket.clone().ok_or_else(undef)
+                let (port, answer) = self.takes.clone().ok_or(RpcError::NoConnection)?;
+                assert_eq!(args[1..], [Term::Int(port), Term::nil(), Term::Int(3000)]);
+                Ok(answer)
             }
             other => panic!("nobody calls {other:?}"),
         }
@@ -64,97 +45,107 @@ impl Calls for Beam {
 
 async fn verdict(beam: Beam) -> Verdict {
     let peer = PeerAddr::new("web@web-0.web".parse().unwrap());
-    Doors::of(&beam).await.knock(&beam, &peer).await
+    let doors = Doors::of(&beam).await.unwrap();
+    doors.knock(&beam, &peer).await
 }
 
-fn found() -> Beam {
+/// One whose connection to that port ends so.
+fn taken(port: i64, answer: Term) -> Beam {
     Beam {
-        address: Some(ok(&[Term::tuple([10, 0, 0, 1].map(Term::Int))])),
-        port: port(9100),
+        address: Some(ok(Term::tuple([10, 0, 0, 1].map(Term::Int)))),
+        takes: Some((port, answer)),
         ..Beam::default()
     }
 }
 
-fn timed_out() -> Verdict {
-    Verdict::Leave(DialFailure::TimedOut.into())
+fn left(failure: DialFailure) -> Verdict {
+    Verdict::Leave(failure.into())
 }
 
-#[tokio::test(start_paused = true)]
-async fn whoever_stands_in_its_epmd_is_connected() {
-    assert_eq!(verdict(found()).await, Verdict::Connect);
-    let slow = Beam {
-        takes: Duration::from_secs(2),
-        ..found()
-    };
-    assert_eq!(verdict(slow).await, Verdict::Connect);
+#[tokio::test]
+async fn whoever_takes_the_connection_is_connected() {
+    let socket = ok(Term::atom("socket"));
+    assert_eq!(verdict(taken(4369, socket)).await, Verdict::Connect);
 }
 
-#[tokio::test(start_paused = true)]
-async fn an_address_that_does_not_answer_is_left_alone() {
-    for said in ["noport", "closed"] {
-        let quick = || Beam {
-            port: Some(Term::atom(said)),
-            ..found()
-        };
-        assert_eq!(verdict(quick()).await, Verdict::Explain);
-        let hangs = Beam {
-            takes: PATIENCE,
-            ..quick()
-        };
-        assert_eq!(verdict(hangs).await, timed_out());
+#[tokio::test]
+async fn where_nobody_takes_it_the_peer_is_left_alone() {
+    for (why, failure) in [
+        ("timeout", DialFailure::TimedOut),
+        ("etimedout", DialFailure::TimedOut),
+        ("ehostunreach", DialFailure::Unreachable),
+        ("enetunreach", DialFailure::Unreachable),
+        ("econnrefused", DialFailure::EpmdUnreachable),
+    ] {
+        assert_eq!(verdict(taken(4369, error(why))).await, left(failure));
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn what_cannot_be_looked_up_here_is_left_to_the_node() {
+#[tokio::test]
+async fn what_cannot_be_found_out_here_is_left_to_the_node() {
     let nowhere = Beam {
-        address: Some(Term::tuple([Term::atom("error"), Term::atom("nxdomain")])),
-        ..found()
+        address: Some(error("nxdomain")),
+        ..Beam::default()
     };
-    let without = || Beam {
-        address: None,
-        ..found()
+    let gone = Beam {
+        takes: None,
+        ..taken(0, Term::nil())
     };
-    let other = Beam {
-        port: None,
-        ..found()
-    };
-    for beam in [nowhere, without(), other] {
+    for beam in [
+        nowhere,
+        gone,
+        Beam::default(),
+        taken(4369, error("emfile")),
+        taken(4369, Term::atom("odd")),
+    ] {
         assert_eq!(verdict(beam).await, Verdict::Connect);
     }
 }
 
-/// Without epmd nobody has been asked yet when the port is known.
-#[tokio::test(start_paused = true)]
-async fn a_fixed_port_is_tried() {
-    let fixed = |socket: Term, takes: Duration| Beam {
-        flags: vec![("erl_epmd_port", "9100"), ("proto_dist", "inet6_tls")],
-        socket: Some(socket),
-        takes,
-        ..found()
+#[tokio::test]
+async fn the_port_is_that_of_the_node_s_flags() {
+    let refused = || error("econnrefused");
+    let other = Beam {
+        flags: vec![("epmd_port", "5000")],
+        ..taken(5000, refused())
     };
-    let refused = || Term::tuple([Term::atom("error"), Term::atom("econnrefused")]);
-    let timeout = || Term::tuple([Term::atom("error"), Term::atom("timeout")]);
-    let open = ok(&[Term::atom("socket")]);
-    assert_eq!(verdict(fixed(open, Duration::ZERO)).await, Verdict::Connect);
-    let soon = fixed(refused(), Duration::ZERO);
-    assert_eq!(verdict(soon).await, Verdict::Explain);
-    // The port's answer comes at once in a real node; here both take their time.
-    let dead = fixed(timeout(), PATIENCE / 2);
-    assert_eq!(verdict(dead).await, timed_out());
+    assert_eq!(verdict(other).await, left(DialFailure::EpmdUnreachable));
+    let fixed = Beam {
+        flags: vec![("epmd_port", "5000"), ("erl_epmd_port", "9100")],
+        ..taken(9100, refused())
+    };
+    assert_eq!(verdict(fixed).await, left(DialFailure::Refused));
+}
+
+#[tokio::test]
+async fn a_way_of_its_own_is_not_tried() {
+    let refused = || taken(4369, error("econnrefused"));
+    let module = Beam {
+        module: Some("Elixir.Epmdless"),
+        ..refused()
+    };
+    let carrier = Beam {
+        flags: vec![("proto_dist", "gen_quic")],
+        ..refused()
+    };
+    for beam in [module, carrier] {
+        assert_eq!(verdict(beam).await, Verdict::Connect);
+    }
 }
 
 #[tokio::test]
 async fn the_family_is_that_of_the_node_s_carrier() {
-    for (flags, wanted) in [
-        (vec![], "inet"),
-        (vec![("proto_dist", "inet_tls")], "inet"),
-        (vec![("proto_dist", "inet6_tcp")], "inet6"),
+    for (carrier, wanted) in [
+        (None, "inet"),
+        (Some("inet_tls"), "inet"),
+        (Some("inet6_tcp"), "inet6"),
+        (Some("inet6_tls"), "inet6"),
     ] {
         let beam = Beam {
-            flags,
+            flags: carrier.map(|it| ("proto_dist", it)).into_iter().collect(),
             ..Beam::default()
         };
-        assert!(Doors::of(&beam).await.family.is_atom(wanted));
+        let doors = Doors::of(&beam).await.unwrap();
+        assert!(matches!(doors, Doors::Known { family, .. } if family == wanted));
     }
 }
