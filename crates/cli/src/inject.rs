@@ -59,7 +59,7 @@ pub(crate) struct InjectOptions {
     /// The headless Service [default: NAME].
     #[arg(long, value_name = "NAME")]
     service: Option<String>,
-    /// The ServiceAccount of pods that have none but `default` [default: NAME].
+    /// The ServiceAccount of pods that have none but `default` [default: that of --service].
     #[arg(long, value_name = "NAME")]
     account: Option<String>,
     /// The Secret of the cookie [default: NAME-cookie].
@@ -264,7 +264,7 @@ impl InjectOptions {
             key: self.secret_key.clone(),
         };
         let what = what_of(workload);
-        let account = self.account.as_deref().unwrap_or(&settings.name);
+        let account = self.account.as_deref().unwrap_or(&settings.service);
         notes::about_workload(&what, workload, &settings, self.with_env, notes);
         let is_stateful = workload["kind"] == "StatefulSet";
         let pod = pod_spec(workload);

@@ -18,7 +18,7 @@ const FUNCTION: (&str, &str) = ("enmesh", "leave");
 /// The name of the process by which an agent watches its node.
 const AGENT: &str = "enmesh_agent";
 
-/// How often a node is dialled that lets the connection fall.
+/// How often a node is dialled that lets the connection fall, or seems to be gone.
 const TRIES: usize = 4;
 /// How long after such a dial the next one comes.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -70,6 +70,7 @@ async fn begin(
     environment: &Environment,
 ) -> Result<Option<Visit>, Failure> {
     let mut left = TRIES;
+    let mut was_gone = false;
     loop {
         left -= 1;
         let config = options.read(environment, &[])?;
@@ -79,14 +80,17 @@ async fn begin(
                 node,
                 tried,
                 state: Absent::Ended,
-            })) => {
+            })) if was_gone => {
                 eprintln!("enmesh: {node} does not run here, so it has left: {tried}");
                 return Ok(None);
             }
-            Err(Failure::Visit(VisitError::Unreachable {
-                state: Absent::Falling,
-                ..
-            })) if left > 0 => tokio::time::sleep(PAUSE).await,
+            // An epmd that is too busy to answer looks like one that is gone: so twice.
+            Err(Failure::Visit(VisitError::Unreachable { state, .. }))
+                if left > 0 && state != Absent::Unknown =>
+            {
+                was_gone = state == Absent::Ended;
+                tokio::time::sleep(PAUSE).await;
+            }
             Err(failure) => return Err(failure),
         }
     }

@@ -172,7 +172,9 @@ impl Visit {
         let addresses = addresses(&host, pod);
         let node = start(&host, config, environment, false).await?;
         let visit = Self { node, host };
-        match visit.reach(&addresses, pod.is_some()).await {
+        // A name that spells another address is not of this pod.
+        let own = |pod| visit.host.host().as_ip().is_none_or(|ip| ip == pod);
+        match visit.reach(&addresses, pod.is_some_and(own)).await {
             Ok(()) => Ok(visit),
             Err(error) => {
                 visit.end().await;
