@@ -25,6 +25,10 @@ impl TlsError {
     pub(crate) fn fault(&self) -> TlsFault {
         match *self {}
     }
+
+    pub(crate) fn is_wordless(&self) -> bool {
+        match *self {}
+    }
 }
 
 impl Tls {

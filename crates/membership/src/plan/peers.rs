@@ -9,7 +9,7 @@ use enmesh_proto::Direction;
 use super::{Failure, LinkId};
 use crate::Standing;
 
-/// How often in a row whoever is where a peer should be must have denied to be it, until hearsay of it is believed no more. A
+/// How often whoever is where a peer should be must have denied to be it, until hearsay of it is believed no more. A
 /// node that was just started is not registered yet.
 const MAX_DENIALS: u32 = 3;
 
@@ -32,7 +32,7 @@ pub(super) struct Peer {
     pub(super) up: Option<LinkId>,
     /// Dials that failed, and links that fell early, in a row.
     pub(super) failures: u32,
-    /// How often in a row whoever is there denied to be this peer, which we know by hearsay alone.
+    /// How often since we met it or heard of it anew whoever is there denied to be this peer, which we know by hearsay alone.
     pub(super) denials: u32,
     /// Whether a link with it was ever up for as long as we remember it.
     pub(super) was_met: bool,

@@ -165,7 +165,13 @@ impl Records {
     /// TLS did not come up on a connection that was accepted.
     pub(super) fn never_secured(&mut self, now: Instant, peer: &LinkPeer, error: &TlsError) {
         let fault = error.fault().label();
-        if let Some(held_back) = self.warnings.admit(now, &peer.key(), fault) {
+        if error.is_wordless() {
+            debug!(
+                from = peer.from(),
+                reason = fault,
+                "link closed before tls came up"
+            );
+        } else if let Some(held_back) = self.warnings.admit(now, &peer.key(), fault) {
             let (from, error) = (peer.from(), chain(error));
             warn!(from, reason = fault, error, held_back, "link refused");
         }

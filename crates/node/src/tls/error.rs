@@ -197,6 +197,11 @@ impl TlsError {
         }
     }
 
+    /// Whether whoever dialled went without saying what it did not like, as a probe of the port does.
+    pub(crate) fn is_wordless(&self) -> bool {
+        matches!(self, Self::Closed)
+    }
+
     /// What an error of the stream means; `cert_file` and `ca_file` are ours.
     pub(super) fn of_io(error: io::Error, cert_file: PathBuf, ca_file: PathBuf) -> Self {
         let broke = |kind| {
