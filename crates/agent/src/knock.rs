@@ -68,54 +68,48 @@ impl Doors {
         })
     }
 
-    /// What would come of connecting the peer now, where that is certain to fail.
-    pub(crate) async fn knock(&self, node: &impl Calls, peer: &PeerAddr) -> Verdict {
+    /// Whether the peer may be there; what cannot be found out here is left to the node.
+    ///
+    /// # Errors
+    /// If connecting it now is certain to fail so.
+    pub(crate) async fn knock(&self, node: &impl Calls, peer: &PeerAddr) -> Result<(), Failure> {
         let Self::Known {
             family,
             port,
             is_epmd,
         } = self
         else {
-            return Verdict::Connect;
+            return Ok(());
         };
         let host = Term::charlist(peer.name().host().as_str());
         let found = node.call("inet", "getaddr", vec![host, Term::atom(family)]);
         let Some(address) = value_of_ok(found.await) else {
-            return Verdict::Connect;
+            return Ok(());
         };
         let wait = Term::Int(PATIENCE.as_millis().try_into().unwrap_or(i64::MAX));
         let args = vec![address, Term::Int(*port), Term::nil(), wait];
         // The socket is closed with the process of the call.
         let Ok(answer) = node.call("gen_tcp", "connect", args).await else {
-            return Verdict::Connect;
+            return Ok(());
         };
         let [word, why] = answer.as_tuple().unwrap_or_default() else {
-            return Verdict::Connect;
+            return Ok(());
         };
         let failed = |reason: &str| word.is_atom("error") && why.is_atom(reason);
         if failed("timeout") || failed("etimedout") {
-            Verdict::Leave(DialFailure::TimedOut.into())
+            Err(DialFailure::TimedOut.into())
         } else if failed("ehostunreach") || failed("enetunreach") {
-            Verdict::Leave(DialFailure::Unreachable.into())
+            Err(DialFailure::Unreachable.into())
         } else if failed("econnrefused") {
             let refused = match is_epmd {
                 true => DialFailure::EpmdUnreachable,
                 false => DialFailure::Refused,
             };
-            Verdict::Leave(refused.into())
+            Err(refused.into())
         } else {
-            Verdict::Connect
+            Ok(())
         }
     }
-}
-
-/// What to do about a peer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// Have the node connect it.
-    Connect,
-    /// Nobody is there.
-    Leave(Failure),
 }
 
 /// The first value of one of the VM's flags; `None` if it was not given.

@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use crate::follower::{self, Heard};
 use crate::hosts;
-use crate::knock::{Calls, Doors, Verdict};
+use crate::knock::{Calls, Doors};
 use crate::waiting::Obstacle;
 
 /// How long the node may take for what it does at once.
@@ -109,10 +109,8 @@ impl Session {
     /// Has the node connect `peer`, and waits until all has been reported that came before the
     /// answer.
     pub(crate) async fn connect(&self, peer: &PeerAddr) -> Result<(), Failure> {
-        if let Ok(doors) = self.doors.get_or_try_init(|| Doors::of(self)).await
-            && let Verdict::Leave(failure) = doors.knock(self, peer).await
-        {
-            return Err(failure);
+        if let Ok(doors) = self.doors.get_or_try_init(|| Doors::of(self)).await {
+            doors.knock(self, peer).await?;
         }
         let began = Instant::now();
         let connecting = self.call("net_kernel", "connect_node", vec![atom(peer.name())]);

@@ -173,6 +173,24 @@ async fn tls_and_plain_members_say_so_of_each_other() {
     secured_log.said(&["tls_not_spoken", "n@127.0.5.2"]).await;
 }
 
+/// As whoever looks whether the port is open does.
+#[tokio::test]
+async fn whoever_goes_without_a_word_is_not_warned_of() {
+    let port = free_port();
+    let folder = Authority::new().folder("127.0.19.1");
+    let (_secured, log) = start(builder("127.0.19.1", port).tls(files(&folder))).await;
+    for _ in 0..3 {
+        drop(TcpStream::connect(("127.0.19.1", port)).await.unwrap());
+    }
+    // Whoever comes after them and speaks no TLS is warned of, so that their turn is over.
+    let (plain, _) = start(builder("127.0.19.2", port)).await;
+    connect(&plain, "127.0.19.1").await.unwrap_err();
+    log.said(&["link refused", "start it with -proto_dist inet_tls"])
+        .await;
+    assert_eq!(log.count("link refused"), 1);
+    assert_eq!(log.count("closed during the tls handshake"), 0);
+}
+
 /// Whoever takes the connection and says nothing, as a BEAM without TLS does.
 #[tokio::test]
 async fn a_peer_that_does_not_answer_is_given_up_in_time_with_the_reason() {

@@ -43,7 +43,7 @@ impl Calls for Beam {
     }
 }
 
-async fn verdict(beam: Beam) -> Verdict {
+async fn verdict(beam: Beam) -> Result<(), Failure> {
     let peer = PeerAddr::new("web@web-0.web".parse().unwrap());
     let doors = Doors::of(&beam).await.unwrap();
     doors.knock(&beam, &peer).await
@@ -58,14 +58,14 @@ fn taken(port: i64, answer: Term) -> Beam {
     }
 }
 
-fn left(failure: DialFailure) -> Verdict {
-    Verdict::Leave(failure.into())
+fn left(failure: DialFailure) -> Result<(), Failure> {
+    Err(failure.into())
 }
 
 #[tokio::test]
 async fn whoever_takes_the_connection_is_connected() {
     let socket = ok(Term::atom("socket"));
-    assert_eq!(verdict(taken(4369, socket)).await, Verdict::Connect);
+    assert_eq!(verdict(taken(4369, socket)).await, Ok(()));
 }
 
 #[tokio::test]
@@ -98,7 +98,7 @@ async fn what_cannot_be_found_out_here_is_left_to_the_node() {
         taken(4369, error("emfile")),
         taken(4369, Term::atom("odd")),
     ] {
-        assert_eq!(verdict(beam).await, Verdict::Connect);
+        assert_eq!(verdict(beam).await, Ok(()));
     }
 }
 
@@ -129,7 +129,7 @@ async fn a_way_of_its_own_is_not_tried() {
         ..refused()
     };
     for beam in [module, carrier] {
-        assert_eq!(verdict(beam).await, Verdict::Connect);
+        assert_eq!(verdict(beam).await, Ok(()));
     }
 }
 

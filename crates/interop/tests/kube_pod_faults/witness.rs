@@ -89,9 +89,9 @@ impl Witness {
             return 0;
         };
         let lines = log.output().all();
-        let mut said = lines.iter().skip(*from);
+        let said = lines.iter().skip(*from);
         let is_cut = |line: &&String| line.contains("in order to prevent overlapping partitions");
-        said.by_ref().filter(is_cut).count()
+        said.filter(is_cut).count()
     }
 
     /// The node went and came back, once, and then again no oftener than BEAMs have had links cut.
