@@ -93,7 +93,7 @@ where
 {
     let format = config.log_format;
     let (queue, on_event) = config.on_event.clone().map(on_event).unzip();
-    let _log = log::start(format, config.log_level, queue);
+    let mut log = log::start(format, config.log_level, queue);
     let ended = CancellationToken::new();
     let both = async {
         let service = async {
@@ -118,6 +118,9 @@ where
         outcome
     };
     let outcome = runtime::start().and_then(|runtime| runtime.block_on(both));
+    if matches!(outcome, Err(Failure::Impatient)) {
+        log.hurry();
+    }
     outcome.map_err(|failure| match format {
         LogFormat::Text => failure,
         // Whatever reads such a log takes objects alone, and this is the line it must not miss.
