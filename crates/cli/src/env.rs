@@ -47,7 +47,8 @@ One line, eval \"$(enmesh env …)\", ends the shell on errors as well, if only 
 Every command of an Elixir release sources env.sh. RELEASE_COMMAND says which: start, start_iex,
 daemon and daemon_iex get the port; all others (remote, rpc, eval, stop, pid, …) find the node and
 do not listen. ELIXIR_ERL_OPTIONS keeps what is in it already. Releases of rebar3 take RELEASE_NODE
-and RELEASE_COOKIE in vm.args.src, and ERL_DIST_PORT.
+and RELEASE_COOKIE in vm.args.src, and ERL_DIST_PORT; their script sources nothing, so that one of
+yours with these two lines calls it, for the start and for each command: exec /app/bin/web \"$@\"
 
 The name is made of POD_IP, POD_NAME, POD_NAMESPACE, HOSTNAME, CLUSTER_DOMAIN, resolv.conf and the
 hosts file, as `enmesh run --name-mode` and the topologies of the same mode make it. What looks

@@ -12,13 +12,13 @@ mod epmd;
 mod example;
 mod kube;
 mod member_log;
-mod mix_release;
 mod netns;
 mod output;
 mod peers;
 mod postgres;
 mod process;
 mod ratios;
+mod release;
 
 pub use authority::Authority;
 pub use beam::Beam;
@@ -33,13 +33,13 @@ pub use kube::{
     ensure_programs, full, runs_directory, scenarios, scenarios_at_once,
 };
 pub use member_log::MemberLog;
-pub use mix_release::MixRelease;
 pub use netns::NetNs;
 pub use output::Output;
 pub use peers::{Otp, ensure_chroot, ensure_release, verify_chroot, verify_release};
 pub use postgres::{Postgres, ensure_postgres};
 pub use process::{Process, poll_until};
 pub use ratios::{Better, Measure, Ratios};
+pub use release::{Releases, ensure_rebar3};
 
 /// One test of each case for each release of OTP, so that they run side by side and fail by name.
 #[macro_export]

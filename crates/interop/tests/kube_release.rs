@@ -7,22 +7,28 @@ mod commands;
 mod example;
 #[path = "kube_release/plain.rs"]
 mod plain;
+#[path = "kube_release/till.rs"]
+mod till;
 
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use enmesh_interop::{
-    Cluster, Deployment, Image, Kind, MixRelease, Names, Otp, Pod, Scenario, Workload, full,
+    Cluster, Deployment, Image, Kind, Names, Otp, Pod, Releases, Scenario, Workload, full,
     poll_until, scenarios,
 };
 use serde_json::{Value, json};
+
+use crate::till::Till;
 
 /// More than anything here takes, also with both cores busy.
 const SOON: Duration = Duration::from_secs(120);
 
 /// The project, without a dependency.
 const SHOP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kube_release/shop");
+/// The same for rebar3, with the script that calls its own.
+const TILL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kube_release/till");
 
 /// How the nodes of a scenario are found and listen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,20 +104,22 @@ fn a_release_is_clustered_by_its_sidecar_alone_and_its_commands_work() {
     let shops = table();
     let (cluster, releases, parts) = thread::scope(|scope| {
         let cluster = scope.spawn(|| Cluster::start().unwrap());
-        let mut releases: Vec<(Otp, MixRelease)> = Vec::new();
-        for shop in &shops {
-            if releases.iter().all(|(otp, _)| *otp != shop.otp) {
-                let release = MixRelease::build(shop.otp, SHOP.as_ref()).unwrap();
-                releases.push((shop.otp, release));
+        let releases = Otp::ALL.map(|otp| {
+            let releases = Releases::new(otp).unwrap();
+            if shops.iter().any(|shop| shop.otp == otp) {
+                releases.add_mix(SHOP.as_ref(), "app").unwrap();
             }
-        }
+            releases.add_rebar3(TILL.as_ref(), "till").unwrap();
+            releases
+        });
         let parts = example::Parts::build().unwrap();
         let cluster = cluster.join().expect("its panic is told already");
         (cluster, releases, parts)
     });
-    for (otp, release) in &releases {
-        let image = Image::beam(*otp).unwrap().with_root(release.root());
-        let names = [Image::beam_name(*otp), image_name(*otp)];
+    for releases in &releases {
+        let otp = releases.otp();
+        let image = Image::beam(otp).unwrap().with_root(releases.root());
+        let names = [Image::beam_name(otp), image_name(otp)];
         cluster
             .ensure_image_as(&image, &names.each_ref().map(String::as_str))
             .unwrap();
@@ -134,7 +142,10 @@ fn a_release_is_clustered_by_its_sidecar_alone_and_its_commands_work() {
         .collect();
     let example = |cluster: &Cluster, _: &str| example::its_page_is_true(cluster, &parts);
     all.push(("example", &example));
-    all.push(("rebar3", &plain::as_relx_starts_it));
+    let tills = Till::ALL.map(|till| move |cluster: &Cluster, ns: &str| till.tell(cluster, ns));
+    for (till, story) in Till::ALL.iter().zip(&tills) {
+        all.push((till.name(), story));
+    }
     all.push(("vm-args", &plain::by_a_file_of_arguments));
     scenarios(&cluster, &all);
 }

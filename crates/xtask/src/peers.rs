@@ -1,6 +1,8 @@
 //! `cargo xtask peers`: the Erlang releases that the tests talk to.
 
-use enmesh_interop::{Otp, ensure_chroot, ensure_release, verify_chroot, verify_release};
+use enmesh_interop::{
+    Otp, ensure_chroot, ensure_rebar3, ensure_release, verify_chroot, verify_release,
+};
 
 /// What `cargo xtask peers` takes.
 #[derive(Debug, clap::Args)]
@@ -23,6 +25,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
                 ensure_chroot(otp)?;
             }
             println!("{}", verify_chroot(otp)?);
+        }
+        if !args.check {
+            ensure_rebar3(otp)?;
         }
     }
     Ok(())

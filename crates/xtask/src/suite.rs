@@ -11,7 +11,7 @@ use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 use enmesh_interop::{
     Otp, build_helm, build_kube, ensure_chroot, ensure_debian_packages, ensure_postgres,
-    ensure_release, verify_chroot, verify_release,
+    ensure_rebar3, ensure_release, verify_chroot, verify_release,
 };
 
 use crate::repository;
@@ -209,6 +209,9 @@ impl Suite {
                 // Pods run OTP 25 out of a folder, as they do the newer ones.
                 ensure_chroot(Otp::R25)?;
                 println!("{}", verify_chroot(Otp::R25)?);
+                for otp in Otp::ALL {
+                    ensure_rebar3(otp)?;
+                }
                 println!("{}", build_helm()?.display());
                 Ok(())
             });

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use enmesh_interop::{Cluster, Image, MixRelease, Otp, example_program, poll_until};
+use enmesh_interop::{Cluster, Image, Otp, Releases, example_program, poll_until};
 
 use crate::SOON;
 
@@ -15,14 +15,16 @@ fn folder() -> PathBuf {
 
 /// What runs in it: the release, and the Rust program.
 pub(crate) struct Parts {
-    front: MixRelease,
+    front: Releases,
     prices: PathBuf,
 }
 
 impl Parts {
     pub(crate) fn build() -> Result<Self> {
+        let front = Releases::new(Otp::R25)?;
+        front.add_mix(&folder().join("elixir"), "app")?;
         Ok(Self {
-            front: MixRelease::build(Otp::R25, &folder().join("elixir"))?,
+            front,
             prices: example_program("prices")?,
         })
     }

@@ -85,6 +85,16 @@ fn the_arguments_of_a_rebar3_release_name_a_node_of_otp_25() {
     assert_eq!(said(&output), "web@127.0.0.1 of-the-release");
 }
 
+/// docs/releases.md: what the release in pods is built with is what the page shows.
+#[test]
+fn the_release_of_rebar3_in_pods_is_as_its_page_says() {
+    let arguments = include_str!("../kube_release/till/config/vm.args.src");
+    assert_eq!(block(RELEASES, "", "${RELEASE_NODE}"), arguments);
+    let script =
+        include_str!("../kube_release/till/run.sh").replace("/till/bin/till", "/app/bin/web");
+    assert_eq!(block(RELEASES, "sh", "$@"), script);
+}
+
 /// docs/discovery/gossip.md: what libcluster is told, read as Mix reads it. Elixir runs on OTP 25 here.
 #[test]
 fn elixir_on_otp_25_reads_the_configuration_of_libcluster() {

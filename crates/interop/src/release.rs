@@ -1,0 +1,113 @@
+//! Releases of a user's own, built by Mix or rebar3 with what goes with an OTP.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use tempfile::TempDir;
+
+use crate::peers::Otp;
+use crate::process::run;
+
+/// Where rebar3 lies in a chroot. It is one file, and Debian's package of it would pull in what draws windows.
+const REBAR3: &str = "/usr/local/bin/rebar3";
+
+/// A folder with releases of one OTP and nothing else: a layer of an image. It is gone when this is dropped.
+#[derive(Debug)]
+pub struct Releases {
+    otp: Otp,
+    root: TempDir,
+}
+
+impl Releases {
+    /// None yet, of what runs where `otp` runs.
+    pub fn new(otp: Otp) -> Result<Self> {
+        let root = tempfile::tempdir()?;
+        // A folder of tempfile's is for its owner alone, and in an image it is everybody's root.
+        use std::os::unix::fs::PermissionsExt as _;
+        fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755))?;
+        Ok(Self { otp, root })
+    }
+
+    /// Builds the project in this folder, which has no dependencies, with the OTP's own Elixir, and puts the release, its own
+    /// Erlang included, into the folder `name`.
+    pub fn add_mix(&self, project: &Path, name: &str) -> Result<()> {
+        let build = "cd \"$1/project\" && mix release --quiet --path \"$1/release\"";
+        self.add(project, name, build, "release")
+    }
+
+    /// The same by rebar3, which [`ensure_rebar3`] has put there; the release is called as the folder is.
+    pub fn add_rebar3(&self, project: &Path, name: &str) -> Result<()> {
+        let build = format!("cd \"$1/project\" && escript {REBAR3} release");
+        let built = format!("project/_build/default/rel/{name}");
+        self.add(project, name, &build, &built)
+    }
+
+    /// The OTP that they run with.
+    pub fn otp(&self) -> Otp {
+        self.otp
+    }
+
+    /// The folder itself.
+    pub fn root(&self) -> &Path {
+        self.root.path()
+    }
+
+    fn add(&self, project: &Path, name: &str, build: &str, built: &str) -> Result<()> {
+        let chroot = self.otp.chroot();
+        let work = tempfile::tempdir_in(chroot.join("tmp"))
+            .with_context(|| format!("{} is missing: `cargo xtask peers`", chroot.display()))?;
+        copy(project, &work.path().join("project"))?;
+        let inside = Path::new("/").join(work.path().strip_prefix(&chroot)?);
+        let mut builds = Command::new("chroot");
+        builds
+            .arg(&chroot)
+            .args(["sh", "-c", build, "sh"])
+            .arg(&inside)
+            .env("MIX_ENV", "prod")
+            .env("HOME", &inside)
+            .env("LC_ALL", "C.UTF-8");
+        run(builds)?;
+        copy(&work.path().join(built), &self.root.path().join(name))
+    }
+}
+
+/// Gets rebar3 of the chroot's own Debian where it is missing.
+pub fn ensure_rebar3(otp: Otp) -> Result<()> {
+    let chroot = otp.chroot();
+    let rebar3 = chroot.join(REBAR3.trim_start_matches('/'));
+    if rebar3.is_file() {
+        return Ok(());
+    }
+    eprintln!("getting rebar3 for {otp}");
+    // Names are asked for where they are today, not where they were when the chroot was made.
+    fs::copy("/etc/resolv.conf", chroot.join("etc/resolv.conf"))?;
+    let work = tempfile::tempdir_in(chroot.join("tmp"))?;
+    let inside = Path::new("/").join(work.path().strip_prefix(&chroot)?);
+    let mut get = Command::new("chroot");
+    // A mirror's sid may be a copy of weeks ago, which debootstrap takes too.
+    let update = "apt-get -q -o Acquire::Check-Valid-Until=false update";
+    let download = "cd \"$1\" && apt-get -q download rebar3 && dpkg -x rebar3_*.deb .";
+    get.arg(&chroot)
+        .args(["sh", "-c", &format!("{update} && {download}"), "sh"])
+        .arg(&inside)
+        .env("DEBIAN_FRONTEND", "noninteractive");
+    run(get).context("Debian's package of rebar3 is not to be had")?;
+    let unpacked: PathBuf = work.path().join("usr/bin/rebar3");
+    ensure!(
+        unpacked.is_file(),
+        "Debian's package of rebar3 for {otp} has no /usr/bin/rebar3"
+    );
+    // Its own name never stands for half of it.
+    let half = rebar3.with_extension("half");
+    fs::copy(&unpacked, &half)?;
+    fs::rename(&half, &rebar3)?;
+    Ok(())
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    let mut copy = Command::new("cp");
+    copy.arg("-rT").args([from, to]);
+    run(copy).map(drop)
+}
