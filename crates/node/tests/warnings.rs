@@ -130,11 +130,9 @@ async fn a_payload_that_cannot_be_decoded_is_said_and_costs_nothing_else() {
     assert_eq!(log.count("cannot be decoded"), 1);
 }
 
-/// Serves dials of the member as `x@127.0.0.31`: the first `ends` of them come to their end as
+/// Serves dials as `x@127.0.0.31`: the first `ends` of them come to their end as
 /// soon as the member's digest has been read, and the next is let in.
-async fn ending_peer(member: &Node, ends: usize) {
-    let here = SocketAddr::new(Ipv4Addr::new(127, 0, 0, 31).into(), member.port());
-    let listener = TcpListener::bind(here).await.unwrap();
+async fn ending_peer(listener: &TcpListener, ends: usize) {
     let local = LocalNode {
         name: "x@127.0.0.31".parse().unwrap(),
         creation: Creation::from_seed(9),
@@ -173,9 +171,11 @@ async fn a_peer_that_ends_in_the_handshake_once_is_not_said_to_have_another_cook
     let log = Log::from(Level::WARN);
     let member = member(&log).await;
     let peer: NodeName = "x@127.0.0.31".parse().unwrap();
+    let here = SocketAddr::new(Ipv4Addr::new(127, 0, 0, 31).into(), member.port());
+    let listener = TcpListener::bind(here).await.unwrap();
     let connected = tokio::select! {
         connected = member.connect(peer.clone()) => connected,
-        () = ending_peer(&member, 1) => unreachable!("it serves for ever"),
+        () = ending_peer(&listener, 1) => unreachable!("it serves for ever"),
     };
     connected.unwrap();
     assert_eq!(log.count("cookie"), 0);
@@ -183,7 +183,7 @@ async fn a_peer_that_ends_in_the_handshake_once_is_not_said_to_have_another_cook
     // Of one that does so again nothing else is to be thought.
     let refused = tokio::select! {
         connected = member.connect(peer.clone()) => connected.unwrap_err(),
-        () = ending_peer(&member, 2) => unreachable!("it serves for ever"),
+        () = ending_peer(&listener, 2) => unreachable!("it serves for ever"),
     };
     assert!(refused.to_string().contains("cookie"), "{refused}");
     log.said(&["x@127.0.0.31", "probably it has another cookie"])

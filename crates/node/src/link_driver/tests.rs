@@ -240,7 +240,7 @@ fn small_messages_behind_a_large_one_of_their_own_sender_keep_no_other_out() {
 
 /// A request to call a function that is not there, which is long to decode.
 fn long_request(from: &Pid) -> Message {
-    let args = Term::List(vec![Term::Tuple(vec![Term::Int(1); 9]); 200_000]);
+    let args = Term::List(vec![Term::Tuple(vec![Term::Int(1); 9]); 600_000]);
     let call = ["call", "no", "such"].map(Term::atom).into_iter();
     let call = Term::Tuple(call.chain([args, Term::atom("user")]).collect());
     let request = Term::tuple([from.clone().into(), call]);
@@ -275,7 +275,7 @@ async fn neither_the_kernel_nor_other_links_wait_while_a_long_request_is_decoded
     let kernel = Arc::clone(&driver.wires.kernel);
     kernel.nodeup(&peer, 1, Arc::default());
     let done = Arc::new(AtomicBool::new(false));
-    let messages: Vec<Message> = (0..3).map(|_| long_request(&from)).collect();
+    let message = long_request(&from);
     let user = std::thread::spawn({
         let done = Arc::clone(&done);
         move || {
@@ -285,9 +285,7 @@ async fn neither_the_kernel_nor_other_links_wait_while_a_long_request_is_decoded
     });
     let link = async {
         let began = Instant::now();
-        for message in messages {
-            assert!(driver.deliver(message).await.is_none());
-        }
+        assert!(driver.deliver(message).await.is_none());
         assert_eq!(driver.undecodable, 0);
         done.store(true, Ordering::Relaxed);
         began.elapsed()
@@ -296,9 +294,10 @@ async fn neither_the_kernel_nor_other_links_wait_while_a_long_request_is_decoded
     let (all, (turns, stalled)) = tokio::join!(link, others);
     let (asked, waited) = user.join().unwrap();
     assert!(turns > 100, "{turns} turns in {all:?}");
-    assert!(stalled < all / 6, "no turn for {stalled:?} of {all:?}");
+    // If it were decoded at one go, they would wait for all of it.
+    assert!(stalled < all / 2, "no turn for {stalled:?} of {all:?}");
     assert!(asked > 100, "asked {asked} times in {all:?}");
-    assert!(waited < all / 6, "waited {waited:?} of {all:?}");
+    assert!(waited < all / 2, "waited {waited:?} of {all:?}");
 }
 
 /// Takes everything, and notes how many questions were answered at each write.
