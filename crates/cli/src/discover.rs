@@ -15,11 +15,12 @@ use enmesh_identity::NodeName;
 use enmesh_membership::TopologyName;
 
 use crate::arguments::patience;
-use crate::config::{Environment, Flags, Layer, NameFlags};
+use crate::config::{Environment, Flags, Layer, LogFormat, NameFlags};
+use crate::ending;
 use crate::exit::Failure;
 use crate::log;
 use crate::runtime;
-use crate::signals::Signals;
+use crate::signals::{Impatience, Signals};
 use stdout::Stdout;
 
 pub(crate) use error::DiscoverError;
@@ -146,36 +147,51 @@ pub(crate) fn run(options: &DiscoverOptions, environment: &Environment) -> Resul
         &[]
     };
     let topologies = chosen(config.topologies, names)?;
-    let _log = log::start(config.log_format, config.log_level, None);
+    let runtime = runtime::start()?;
+    let log = log::start(config.log_format, config.log_level, None);
     let own = config.name.unwrap_or_else(|| {
         let name = DEFAULT_NAME.parse::<NodeName>();
         name.expect("the default is a node name")
     });
     let context = SourceContext::new(own.clone()).with_epmd_port(config.epmd_port);
-    runtime::start()?.block_on(async {
+    runtime.block_on(async {
         let mut signals = Signals::listen()?;
-        let mut stdout = Stdout::start();
         let asked = topologies
             .iter()
             .map(|topology| ask(topology, &context))
-            .collect::<Result<Vec<_>, _>>()?;
-        if options.watch {
-            return watch::run(asked, &own, &mut signals, &mut stdout).await;
-        }
-        let answer = tokio::select! {
-            biased;
-            signal = signals.next() => return Err(DiscoverError::Signal { signal }.into()),
-            () = stdout.reader_gone() => return Ok(()),
-            answer = once::ask(asked, options.timeout) => answer?,
+            .collect::<Result<Vec<_>, _>>();
+        let outcome = match asked {
+            Ok(asked) => print_found(asked, options, &own, &mut signals).await,
+            Err(error) => Err(error.into()),
         };
-        let found = found::merge(answer, &own);
-        let text = print::list(&found, options.output.unwrap_or(Output::Table));
-        tokio::select! {
-            biased;
-            signal = signals.next() => Err(DiscoverError::Signal { signal }.into()),
-            written = stdout.finish(text) => written,
-        }
+        let outcome = outcome.map(|()| Impatience::new(signals, 0));
+        ending::see_out(log, LogFormat::Text, outcome, |_| {}).await
     })
+}
+
+async fn print_found(
+    asked: Vec<Asked>,
+    options: &DiscoverOptions,
+    own: &NodeName,
+    signals: &mut Signals,
+) -> Result<(), Failure> {
+    let mut stdout = Stdout::start();
+    if options.watch {
+        return watch::run(asked, own, signals, &mut stdout).await;
+    }
+    let answer = tokio::select! {
+        biased;
+        signal = signals.next() => return Err(DiscoverError::Signal { signal }.into()),
+        () = stdout.reader_gone() => return Ok(()),
+        answer = once::ask(asked, options.timeout) => answer?,
+    };
+    let found = found::merge(answer, own);
+    let text = print::list(&found, options.output.unwrap_or(Output::Table));
+    tokio::select! {
+        biased;
+        signal = signals.next() => Err(DiscoverError::Signal { signal }.into()),
+        written = stdout.finish(text) => written,
+    }
 }
 
 /// The topologies of the configuration, or those of these names.

@@ -9,10 +9,11 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::config::LogFormat;
+use crate::ending;
 use crate::exit::Failure;
 use crate::log;
 use crate::runtime;
-use crate::signals::Signals;
+use crate::signals::{Impatience, Signals};
 
 /// What `epmd` takes.
 #[derive(Args, Debug)]
@@ -48,11 +49,16 @@ pub(crate) struct EpmdOptions {
 
 /// Serves until a signal comes, or until `epmd -kill` on this host.
 pub(crate) fn run(options: &EpmdOptions) -> Result<(), Failure> {
-    let _log = log::start(options.log_format, LevelFilter::INFO, None);
-    runtime::start()?.block_on(serve(options))
+    let runtime = runtime::start()?;
+    let log = log::start(options.log_format, LevelFilter::INFO, None);
+    let say = |failure: &Failure| tracing::error!(error = %failure, "epmd failed");
+    runtime.block_on(async {
+        let outcome = serve(options).await;
+        ending::see_out(log, options.log_format, outcome, say).await
+    })
 }
 
-async fn serve(options: &EpmdOptions) -> Result<(), Failure> {
+async fn serve(options: &EpmdOptions) -> Result<Impatience, Failure> {
     let mut signals = Signals::listen()?;
     let mut config = ServerConfig::default();
     config.listen.clone_from(&options.listen);
@@ -66,10 +72,10 @@ async fn serve(options: &EpmdOptions) -> Result<(), Failure> {
     let serving = server.run(stop.clone());
     tokio::pin!(serving);
     tokio::select! {
-        _ended = &mut serving => return Ok(()),
+        _ended = &mut serving => return Ok(Impatience::new(signals, 0)),
         signal = signals.next() => tracing::info!(signal, "stopping"),
     }
     stop.cancel();
     serving.await;
-    Ok(())
+    Ok(Impatience::new(signals, 0))
 }

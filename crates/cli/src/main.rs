@@ -6,6 +6,7 @@ mod check_config;
 mod config;
 mod demo;
 mod discover;
+mod ending;
 mod env;
 mod epmd;
 mod exit;

@@ -9,7 +9,8 @@ use enmesh_discovery::TopologyConfig;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{ConfigErrors, LogFormat, RunConfig};
+use crate::config::{ConfigErrors, RunConfig};
+use crate::ending;
 use crate::exit::Failure;
 use crate::http::Http;
 use crate::leave;
@@ -18,7 +19,7 @@ use crate::on_event::on_event;
 use crate::parting;
 use crate::reload::{self, Reloads};
 use crate::runtime;
-use crate::signals::Signals;
+use crate::signals::{Impatience, Signals};
 
 /// The cause of an end that a visitor has asked for.
 const LEAVE: &str = "leave";
@@ -89,11 +90,12 @@ pub(crate) fn serve<F>(
     live: impl FnOnce(RunConfig) -> F,
 ) -> Result<(), Failure>
 where
-    F: Future<Output = Result<(), Failure>>,
+    F: Future<Output = Result<Impatience, Failure>>,
 {
     let format = config.log_format;
     let (queue, on_event) = config.on_event.clone().map(on_event).unzip();
-    let mut log = log::start(format, config.log_level, queue);
+    let runtime = runtime::start()?;
+    let log = log::start(format, config.log_level, queue);
     let ended = CancellationToken::new();
     let both = async {
         let service = async {
@@ -112,22 +114,22 @@ where
             () = &mut events => return service.await,
         };
         // Who is impatient waits for no command either.
-        if !matches!(outcome, Err(Failure::Impatient)) {
-            events.await;
+        match outcome {
+            Ok(mut impatience) => tokio::select! {
+                biased;
+                () = events => Ok(impatience),
+                () = impatience.shown() => Err(Failure::Impatient),
+            },
+            Err(Failure::Impatient) => Err(Failure::Impatient),
+            Err(failure) => {
+                events.await;
+                Err(failure)
+            }
         }
-        outcome
     };
-    let outcome = runtime::start().and_then(|runtime| runtime.block_on(both));
-    if matches!(outcome, Err(Failure::Impatient)) {
-        log.hurry();
-    }
-    outcome.map_err(|failure| match format {
-        LogFormat::Text => failure,
-        // Whatever reads such a log takes objects alone, and this is the line it must not miss.
-        LogFormat::Json => {
-            say(&failure);
-            Failure::Logged(Box::new(failure))
-        }
+    runtime.block_on(async {
+        let outcome = both.await;
+        ending::see_out(log, format, outcome, say).await
     })
 }
 
@@ -138,7 +140,7 @@ pub(crate) async fn attend<S: Service, R>(
     reloads: Reloads<R>,
     http: Http,
     exit_with_stdin: bool,
-) -> Result<(), Failure>
+) -> Result<Impatience, Failure>
 where
     R: FnMut() -> Result<RunConfig, ConfigErrors>,
 {
@@ -154,7 +156,7 @@ async fn see_through<S: Service, R>(
     mut reloads: Reloads<R>,
     health: &Health<S>,
     exit_with_stdin: bool,
-) -> Result<(), Failure>
+) -> Result<Impatience, Failure>
 where
     R: FnMut() -> Result<RunConfig, ConfigErrors>,
 {
@@ -163,13 +165,13 @@ where
     tokio::pin!(stdin_closed);
     let service = tokio::select! {
         biased;
-        _ = signals.next() => return Ok(()),
-        () = &mut stdin_closed => return Ok(()),
+        _ = signals.next() => return Ok(Impatience::new(signals, 0)),
+        () = &mut stdin_closed => return Ok(Impatience::new(signals, 0)),
         started = starting => started?,
     };
     health.running(service.clone());
     let mut leave = service.told_to_leave();
-    let (cause, mut signals_to_bear) = loop {
+    let (cause, signals_to_bear) = loop {
         tokio::select! {
             biased;
             signal = signals.next() => break (signal, 0),
@@ -193,16 +195,11 @@ where
             parting::wait_for_others().await;
         }
     };
-    tokio::pin!(shutdown);
-    loop {
-        tokio::select! {
-            biased;
-            () = &mut shutdown => return Ok(()),
-            _ = signals.next() => match signals_to_bear {
-                0 => return Err(Failure::Impatient),
-                _ => signals_to_bear -= 1,
-            },
-        }
+    let mut impatience = Impatience::new(signals, signals_to_bear);
+    tokio::select! {
+        biased;
+        () = shutdown => Ok(impatience),
+        () = impatience.shown() => Err(Failure::Impatient),
     }
 }
 

@@ -55,6 +55,32 @@ impl Signals {
     }
 }
 
+/// Whether somebody wants a program that is ending already to end at once: another signal is that, unless it is one that was
+/// to come anyway.
+#[derive(Debug)]
+pub(crate) struct Impatience {
+    signals: Signals,
+    to_bear: u32,
+}
+
+impl Impatience {
+    /// Each signal shows it but the first `to_bear`.
+    pub(crate) fn new(signals: Signals, to_bear: u32) -> Self {
+        Self { signals, to_bear }
+    }
+
+    /// Waits until it is shown. Cancel safe.
+    pub(crate) async fn shown(&mut self) {
+        loop {
+            self.signals.next().await;
+            match self.to_bear {
+                0 => return,
+                _ => self.to_bear -= 1,
+            }
+        }
+    }
+}
+
 /// SIGHUP, which asks the program to read its configuration again, from the moment this was made.
 #[derive(Debug)]
 pub(crate) struct Hangups {

@@ -39,7 +39,7 @@ pub use peers::{Otp, ensure_chroot, ensure_release, verify_chroot, verify_releas
 pub use postgres::{Postgres, ensure_postgres};
 pub use process::{Process, poll_until};
 pub use ratios::{Better, Measure, Ratios};
-pub use release::{Releases, ensure_rebar3};
+pub use release::{Releases, ensure_rebar3, verify_rebar3};
 
 /// One test of each case for each release of OTP, so that they run side by side and fail by name.
 #[macro_export]

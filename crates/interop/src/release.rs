@@ -13,6 +13,15 @@ use crate::process::run;
 /// Where rebar3 lies in a chroot. It is one file, and Debian's package of it would pull in what draws windows.
 const REBAR3: &str = "/usr/local/bin/rebar3";
 
+/// Leaves it in the folder `$1`. A mirror's sid may be a copy of weeks ago, or younger than a clock that is behind; debootstrap
+/// takes it too.
+const GET_REBAR3: &str = r#"
+set -e
+cd "$1"
+apt-get -q -o Acquire::Check-Valid-Until=false -o Acquire::Check-Date=false -o Acquire::Languages=none -o Acquire::Retries=3 update
+apt-get -q -o Acquire::Retries=3 download rebar3
+dpkg -x rebar3_*.deb ."#;
+
 /// A folder with releases of one OTP and nothing else: a layer of an image. It is gone when this is dropped.
 #[derive(Debug)]
 pub struct Releases {
@@ -39,6 +48,7 @@ impl Releases {
 
     /// The same by rebar3, which [`ensure_rebar3`] has put there; the release is called as the folder is.
     pub fn add_rebar3(&self, project: &Path, name: &str) -> Result<()> {
+        verify_rebar3(self.otp)?;
         let build = format!("cd \"$1/project\" && escript {REBAR3} release");
         let built = format!("project/_build/default/rel/{name}");
         self.add(project, name, &build, &built)
@@ -75,35 +85,53 @@ impl Releases {
 
 /// Gets rebar3 of the chroot's own Debian where it is missing.
 pub fn ensure_rebar3(otp: Otp) -> Result<()> {
-    let chroot = otp.chroot();
-    let rebar3 = chroot.join(REBAR3.trim_start_matches('/'));
-    if rebar3.is_file() {
+    if verify_rebar3(otp).is_ok() {
         return Ok(());
     }
     eprintln!("getting rebar3 for {otp}");
+    let chroot = otp.chroot();
     // Names are asked for where they are today, not where they were when the chroot was made.
-    fs::copy("/etc/resolv.conf", chroot.join("etc/resolv.conf"))?;
-    let work = tempfile::tempdir_in(chroot.join("tmp"))?;
+    let (here, there) = (
+        Path::new("/etc/resolv.conf"),
+        chroot.join("etc/resolv.conf"),
+    );
+    if here.exists() {
+        // It may be a link to nowhere.
+        let _ = fs::remove_file(&there);
+        fs::copy(here, &there).with_context(|| format!("{} cannot be written", there.display()))?;
+    }
+    let work = tempfile::tempdir_in(chroot.join("tmp"))
+        .with_context(|| format!("{} is missing: `cargo xtask peers`", chroot.display()))?;
     let inside = Path::new("/").join(work.path().strip_prefix(&chroot)?);
     let mut get = Command::new("chroot");
-    // A mirror's sid may be a copy of weeks ago, which debootstrap takes too.
-    let update = "apt-get -q -o Acquire::Check-Valid-Until=false update";
-    let download = "cd \"$1\" && apt-get -q download rebar3 && dpkg -x rebar3_*.deb .";
     get.arg(&chroot)
-        .args(["sh", "-c", &format!("{update} && {download}"), "sh"])
+        .args(["sh", "-c", GET_REBAR3, "sh"])
         .arg(&inside)
         .env("DEBIAN_FRONTEND", "noninteractive");
-    run(get).context("Debian's package of rebar3 is not to be had")?;
+    run(get).with_context(|| format!("Debian's package of rebar3 for {otp} is not to be had"))?;
     let unpacked: PathBuf = work.path().join("usr/bin/rebar3");
-    ensure!(
-        unpacked.is_file(),
-        "Debian's package of rebar3 for {otp} has no /usr/bin/rebar3"
-    );
-    // Its own name never stands for half of it.
-    let half = rebar3.with_extension("half");
-    fs::copy(&unpacked, &half)?;
+    // Its own name never stands for half of it, nor do two who get it at once meet.
+    let rebar3 = rebar3(otp);
+    let half = rebar3.with_extension(std::process::id().to_string());
+    fs::copy(&unpacked, &half)
+        .with_context(|| format!("{} is not in the package", unpacked.display()))?;
     fs::rename(&half, &rebar3)?;
     Ok(())
+}
+
+/// An error with what to do where [`ensure_rebar3`] has not been.
+pub fn verify_rebar3(otp: Otp) -> Result<()> {
+    let rebar3 = rebar3(otp);
+    ensure!(
+        rebar3.is_file(),
+        "{} is missing: `cargo xtask peers`",
+        rebar3.display()
+    );
+    Ok(())
+}
+
+fn rebar3(otp: Otp) -> PathBuf {
+    otp.chroot().join(REBAR3.trim_start_matches('/'))
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {

@@ -10,7 +10,8 @@ mod tokens;
 
 use std::time::Duration;
 
-use enmesh_interop::{Cluster, scenarios};
+use anyhow::Result;
+use enmesh_interop::{Cluster, Kind, Otp, Scenario, full, scenarios};
 
 /// How long a pod may need for what is waited for here, on a machine that does other things too.
 const SOON: Duration = Duration::from_secs(150);
@@ -19,25 +20,67 @@ const SOON: Duration = Duration::from_secs(150);
 /// refusing a token or a Role, and 5 s for a busy machine.
 const HEALED: Duration = Duration::from_secs(35);
 
+type Story = fn(&Cluster, &str, Kind) -> Result<()>;
+
+const STEERED: Kind = Kind::Steered(Otp::R27);
+
+/// Each with the kind of nodes that it is always told with. What names they have plays no part in what the API says.
+const STORIES: [(&str, Kind, Story); 8] = [
+    // Those that wait longest are the first.
+    (
+        "token_expired",
+        Kind::Member,
+        tokens::a_token_whose_anchor_was_deleted,
+    ),
+    (
+        "token_rotated",
+        STEERED,
+        tokens::a_token_that_was_replaced_in_time,
+    ),
+    ("no_role", STEERED, roles::no_role),
+    (
+        "role_for_pods",
+        Kind::Member,
+        roles::a_role_for_pods_while_endpoints_are_read,
+    ),
+    (
+        "wrong_selector",
+        Kind::Member,
+        names::a_selector_that_no_service_has,
+    ),
+    ("wrong_labels", STEERED, names::a_selector_that_no_pod_has),
+    (
+        "wrong_namespace",
+        STEERED,
+        names::a_namespace_that_is_not_ours,
+    ),
+    (
+        "wrong_service",
+        Kind::Member,
+        names::a_service_that_does_not_exist,
+    ),
+];
+
 #[test]
 fn nobody_is_lost_for_a_fault_of_the_api_and_each_is_told_once_with_its_cure() {
     let cluster = Cluster::start().unwrap();
-    scenarios(
-        &cluster,
-        &[
-            // Those that wait longest are the first. None of the others asks DNS for anything.
-            ("dns_stopped", &names::dns_is_stopped),
-            ("token_expired", &tokens::a_token_whose_anchor_was_deleted),
-            ("token_rotated", &tokens::a_token_that_was_replaced_in_time),
-            ("no_role", &roles::no_role),
-            (
-                "role_for_pods",
-                &roles::a_role_for_pods_while_endpoints_are_read,
-            ),
-            ("wrong_selector", &names::a_selector_that_no_service_has),
-            ("wrong_labels", &names::a_selector_that_no_pod_has),
-            ("wrong_namespace", &names::a_namespace_that_is_not_ours),
-            ("wrong_service", &names::a_service_that_does_not_exist),
-        ],
-    );
+    let mut told: Vec<(String, Kind, Story)> = Vec::new();
+    for (name, usual, story) in STORIES {
+        for (word, kind) in [("members", Kind::Member), ("steered", STEERED)] {
+            if full() || kind == usual {
+                told.push((format!("{name}_{word}"), kind, story));
+            }
+        }
+    }
+    let tellers: Vec<_> = told
+        .iter()
+        .map(|&(_, kind, story)| {
+            move |cluster: &Cluster, namespace: &str| story(cluster, namespace, kind)
+        })
+        .collect();
+    // None of the others asks DNS for anything.
+    let mut all: Vec<Scenario<'_>> = vec![("dns_stopped", &names::dns_is_stopped)];
+    let others = told.iter().zip(&tellers);
+    all.extend(others.map(|((name, ..), teller)| (name.as_str(), teller as _)));
+    scenarios(&cluster, &all);
 }

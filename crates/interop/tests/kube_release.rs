@@ -87,7 +87,7 @@ fn table() -> Vec<Shop> {
             shop(Otp::R25, Names::Dns, Ports::Any),
             shop(Otp::R27, Names::Srv, Ports::Fixed),
             shop(Otp::R27, Names::Hostname, Ports::Shared),
-            shop(Otp::R25, Names::Pod, Ports::Fixed),
+            shop(Otp::R29, Names::Pod, Ports::Fixed),
         ];
     }
     let mut all = Vec::new();

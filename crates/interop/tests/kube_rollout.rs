@@ -71,13 +71,13 @@ fn rollout(cluster: &Cluster, namespace: &str, case: Case) -> Result<()> {
         let ended = nodes.all.iter().filter(|lived| lived.ended.is_some());
         ensure!(ended.count() == first.nodes.len(), "some have not ended");
         let waits = nodes.ensure_departures(PROMISE, WAITS_FOR_ITS_TURN)?;
+        let late = nodes.ensure_no_late_dial(PROMISE, ALLOWANCE)?;
         println!(
-            "{namespace}: {} departures seen after their ends, by median {:?}, at last {:?}",
+            "{namespace}: {} departures seen after their ends, by median {:?}, at last {:?}; {late} dials too late",
             waits.len(),
             waits[waits.len() / 2],
             waits.last()
         );
-        nodes.ensure_no_late_dial(PROMISE + ALLOWANCE)?;
         ensure_dials_are_told(lives)?;
         lives.iter().try_for_each(ensure_beam_agrees)?;
         probes_did_their_work(case.story, lives)?;

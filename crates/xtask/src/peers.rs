@@ -1,7 +1,7 @@
 //! `cargo xtask peers`: the Erlang releases that the tests talk to.
 
 use enmesh_interop::{
-    Otp, ensure_chroot, ensure_rebar3, ensure_release, verify_chroot, verify_release,
+    Otp, ensure_chroot, ensure_rebar3, ensure_release, verify_chroot, verify_rebar3, verify_release,
 };
 
 /// What `cargo xtask peers` takes.
@@ -26,8 +26,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             }
             println!("{}", verify_chroot(otp)?);
         }
-        if !args.check {
-            ensure_rebar3(otp)?;
+    }
+    // After all of them: who has no use for it has the peers where it is not to be had.
+    for otp in Otp::ALL {
+        match args.check {
+            true => verify_rebar3(otp)?,
+            false => ensure_rebar3(otp)?,
         }
     }
     Ok(())

@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+use tokio::sync::oneshot;
 use tracing::Level;
 
 use super::fields::{Fields, Record, Render};
@@ -17,7 +18,7 @@ const MAX_WAITING_LINES: usize = 4096;
 /// How long the end of the program waits for the last lines: a reader on a busy machine, as a
 /// container's may be, may not come to them for seconds.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
-/// The same for whoever is impatient.
+/// How long it waits yet for whoever shows impatience.
 const HURRIED_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long it waits for room in the queue before it looks again.
 const FLUSH_PAUSE: Duration = Duration::from_millis(2);
@@ -84,9 +85,30 @@ impl LogWriter {
 }
 
 impl LogGuard {
-    /// Has it wait for half a second only.
-    pub(crate) fn hurry(&mut self) {
-        self.patience = HURRIED_TIMEOUT;
+    /// Writes one line as it is, behind all others.
+    pub(crate) fn write(&self, line: String) {
+        // A reader who has left room for nothing reads no last words.
+        let _ = self.lines.try_send(Message::Line(line));
+    }
+
+    /// Writes out what waits, for half a second at most once `hurry` is over.
+    pub(crate) async fn end(self, hurry: impl Future<Output = ()>) {
+        let (over, ended) = oneshot::channel();
+        let wait = move || {
+            drop(self);
+            let _ = over.send(());
+        };
+        // Where no thread is to be had, the guard is dropped here.
+        drop(thread::Builder::new().stack_size(STACK_BYTES).spawn(wait));
+        let hurried = async {
+            hurry.await;
+            tokio::time::sleep(HURRIED_TIMEOUT).await;
+        };
+        tokio::select! {
+            // An error says that there was no thread.
+            _ = ended => {}
+            () = hurried => {}
+        }
     }
 }
 
@@ -208,6 +230,15 @@ mod tests {
         assert_eq!(*out.written.lock().unwrap(), b"one\ntwo\n");
     }
 
+    /// A guard over lines that nobody reads as long as the gate is closed.
+    fn stuck(out: &Gated) -> LogGuard {
+        let (writer, guard) = LogWriter::start(out.clone(), json::render);
+        for _ in 0..MAX_WAITING_LINES + 10 {
+            writer.write("x\n".to_owned());
+        }
+        guard
+    }
+
     #[test]
     fn a_reader_who_never_reads_holds_up_the_end_for_a_while_only() {
         let out = Gated {
@@ -215,15 +246,46 @@ mod tests {
             written: Arc::default(),
         };
         let _closed = out.gate.lock().unwrap();
-        let (writer, mut guard) = LogWriter::start(out.clone(), json::render);
-        for _ in 0..MAX_WAITING_LINES + 10 {
-            writer.write("x\n".to_owned());
-        }
-        guard.hurry();
+        let mut guard = stuck(&out);
+        guard.patience = Duration::from_millis(300);
         let start = Instant::now();
         drop(guard);
         let took = start.elapsed();
-        assert!(took >= HURRIED_TIMEOUT, "it gives the reader a chance");
-        assert!(took < HURRIED_TIMEOUT * 20, "and no more than one");
+        assert!(
+            took >= Duration::from_millis(300),
+            "it gives the reader a chance"
+        );
+        assert!(took < FLUSH_TIMEOUT, "and no more than one: {took:?}");
+    }
+
+    #[test]
+    fn whoever_is_impatient_waits_for_half_a_second() {
+        let out = Gated {
+            gate: Arc::default(),
+            written: Arc::default(),
+        };
+        let _closed = out.gate.lock().unwrap();
+        let mut guard = stuck(&out);
+        // Longer than the test may take.
+        guard.patience = Duration::from_secs(600);
+        let start = Instant::now();
+        let hurried = guard.end(std::future::ready(()));
+        crate::runtime::start().unwrap().block_on(hurried);
+        let took = start.elapsed();
+        assert!(took >= HURRIED_TIMEOUT, "the reader has a chance: {took:?}");
+        assert!(took < Duration::from_secs(60), "{took:?}");
+    }
+
+    #[tokio::test]
+    async fn the_end_waits_for_a_reader_and_no_longer() {
+        let out = Gated {
+            gate: Arc::default(),
+            written: Arc::default(),
+        };
+        let (writer, guard) = LogWriter::start(out.clone(), json::render);
+        writer.write("one\n".to_owned());
+        guard.write("last words\n".to_owned());
+        guard.end(std::future::pending()).await;
+        assert_eq!(*out.written.lock().unwrap(), b"one\nlast words\n");
     }
 }

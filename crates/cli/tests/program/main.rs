@@ -7,4 +7,5 @@ mod http;
 mod members;
 mod reload;
 mod running;
+mod stuck;
 mod usage;

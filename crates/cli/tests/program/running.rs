@@ -59,6 +59,15 @@ impl Running {
         }
     }
 
+    /// One whose log nobody reads.
+    pub(crate) fn of(child: Child) -> Self {
+        Self {
+            child,
+            lines: channel().1,
+            log: Vec::new(),
+        }
+    }
+
     /// Waits for a record with this message about this node, from the beginning of the log.
     pub(crate) fn wait_for(&mut self, message: &str, node: &str) -> Value {
         let wanted = |record: &Value| {

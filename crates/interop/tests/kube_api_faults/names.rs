@@ -20,9 +20,13 @@ fn mend(cluster: &Cluster, web: &Deployment<'_>, words: &[&str], cure: &[&str]) 
 }
 
 /// Slices carry the labels of the Service, and it has another.
-pub(crate) fn a_selector_that_no_service_has(cluster: &Cluster, namespace: &str) -> Result<()> {
+pub(crate) fn a_selector_that_no_service_has(
+    cluster: &Cluster,
+    namespace: &str,
+    kind: Kind,
+) -> Result<()> {
     let topology = "strategy=kubernetes kubernetes_selector=tier=front";
-    let web = Workload::new("web", Kind::Member)
+    let web = Workload::new("web", kind)
         .topology(topology)
         .replicas(2)
         .start(cluster, namespace)?;
@@ -42,10 +46,14 @@ pub(crate) fn a_selector_that_no_service_has(cluster: &Cluster, namespace: &str)
 }
 
 /// Pods may be none for good reasons, so this is no failure; it is told all the same.
-pub(crate) fn a_selector_that_no_pod_has(cluster: &Cluster, namespace: &str) -> Result<()> {
+pub(crate) fn a_selector_that_no_pod_has(
+    cluster: &Cluster,
+    namespace: &str,
+    kind: Kind,
+) -> Result<()> {
     let topology =
         "strategy=kubernetes kubernetes_ip_lookup_mode=pods kubernetes_selector=tier=front";
-    let web = Workload::new("web", Kind::Member)
+    let web = Workload::new("web", kind)
         .topology(topology)
         .replicas(2)
         .start(cluster, namespace)?;
@@ -71,7 +79,11 @@ pub(crate) fn a_selector_that_no_pod_has(cluster: &Cluster, namespace: &str) -> 
 }
 
 /// The configuration is a ConfigMap, and its namespace has a letter too many.
-pub(crate) fn a_namespace_that_is_not_ours(cluster: &Cluster, namespace: &str) -> Result<()> {
+pub(crate) fn a_namespace_that_is_not_ours(
+    cluster: &Cluster,
+    namespace: &str,
+    kind: Kind,
+) -> Result<()> {
     let config = |asked: &str| {
         let text = format!(
             "[[topology]]\nname = \"web\"\nstrategy = \"kubernetes\"\nkubernetes_service_name = \"web\"\n\
@@ -85,19 +97,15 @@ pub(crate) fn a_namespace_that_is_not_ours(cluster: &Cluster, namespace: &str) -
         })
     };
     cluster.apply(&config(&format!("{namespace}s")))?;
-    let web = Workload::new("web", Kind::Member)
+    let web = Workload::new("web", kind)
         .args(["--config", "/config/enmesh.toml"])
         .patch_pods(|pod| {
-            pod["spec"]["volumes"]
-                .as_array_mut()
-                .expect("a pod has volumes")
-                .push(json!({"name": "config", "configMap": {"name": "web"}}));
-            let container = &mut pod["spec"]["containers"][0];
+            let volume = json!({"name": "config", "configMap": {"name": "web"}});
+            push(&mut pod["spec"]["volumes"], volume);
+            let container = our_container(pod);
             without_topology(container);
-            container["volumeMounts"]
-                .as_array_mut()
-                .expect("it mounts the cookie")
-                .push(json!({"name": "config", "mountPath": "/config"}));
+            let mount = json!({"name": "config", "mountPath": "/config"});
+            push(&mut container["volumeMounts"], mount);
         })
         .replicas(2)
         .start(cluster, namespace)?;
@@ -111,6 +119,20 @@ pub(crate) fn a_namespace_that_is_not_ours(cluster: &Cluster, namespace: &str) -
     web.wait_whole(SOON)?;
     // The topology that failed is no more: its successor has nothing to be over.
     witnesses.check(&["forbidden"], 0)
+}
+
+/// The container of a pod that enmesh runs in, a sidecar's included.
+pub(crate) fn our_container(pod: &mut Value) -> &mut Value {
+    let lists = pod["spec"].as_object_mut().into_iter().flatten();
+    let lists = lists.filter(|(key, _)| matches!(key.as_str(), "initContainers" | "containers"));
+    let mut containers = lists.filter_map(|(_, list)| list.as_array_mut()).flatten();
+    let ours = containers.find(|container| container["name"] == "enmesh");
+    ours.expect("enmesh runs in each pod")
+}
+
+pub(crate) fn push(list: &mut Value, item: Value) {
+    let list = list.as_array_mut();
+    list.expect("there is the cookie's already").push(item);
 }
 
 fn without_topology(container: &mut Value) {
@@ -134,9 +156,13 @@ pub(crate) fn renew_volumes(cluster: &Cluster, namespace: &str) -> Result<()> {
 }
 
 /// A slip of the finger, mended by a Service of that name.
-pub(crate) fn a_service_that_does_not_exist(cluster: &Cluster, namespace: &str) -> Result<()> {
+pub(crate) fn a_service_that_does_not_exist(
+    cluster: &Cluster,
+    namespace: &str,
+    kind: Kind,
+) -> Result<()> {
     let topology = "strategy=kubernetes kubernetes_service_name=wbe";
-    let web = Workload::new("web", Kind::Member)
+    let web = Workload::new("web", kind)
         .topology(topology)
         .replicas(2)
         .start(cluster, namespace)?;

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use enmesh_interop::{Cluster, Deployment, FaultLogs, Kind, Otp, Workload};
+use enmesh_interop::{Cluster, Deployment, FaultLogs, Kind, Workload};
 use serde_json::{Value, json};
 
 use crate::{HEALED, SOON};
@@ -38,9 +38,9 @@ fn do_what_it_says(cluster: &Cluster, web: &Deployment<'_>, words: &[&str]) -> R
     witnesses.check(&["forbidden"], 1)
 }
 
-/// The account has no rule at all, and BEAMs are steered by agents.
-pub(crate) fn no_role(cluster: &Cluster, namespace: &str) -> Result<()> {
-    let web = Workload::new("web", Kind::Steered(Otp::R27))
+/// The account has no rule at all.
+pub(crate) fn no_role(cluster: &Cluster, namespace: &str, kind: Kind) -> Result<()> {
+    let web = Workload::new("web", kind)
         .replicas(2)
         .patch(|list| with_rule(list, None))
         .start(cluster, namespace)?;
@@ -52,8 +52,9 @@ pub(crate) fn no_role(cluster: &Cluster, namespace: &str) -> Result<()> {
 pub(crate) fn a_role_for_pods_while_endpoints_are_read(
     cluster: &Cluster,
     namespace: &str,
+    kind: Kind,
 ) -> Result<()> {
-    let web = Workload::new("web", Kind::Member)
+    let web = Workload::new("web", kind)
         .lookup("endpoints")
         .replicas(3)
         .patch(|list| with_rule(list, Some(may_read("pods"))))

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use enmesh_interop::{Cluster, Deployment, FaultLogs, Kind, Pod, Workload, poll_until};
 use serde_json::json;
 
-use crate::names::renew_volumes;
+use crate::names::{our_container, push, renew_volumes};
 use crate::{HEALED, SOON};
 
 /// For so long the API server goes on taking a token for good that it took a moment ago.
@@ -44,15 +44,15 @@ fn give_token(cluster: &Cluster, namespace: &str, anchor: &str) -> Result<()> {
     }))
 }
 
-/// Two members that read such a Secret in place of what the kubelet projects.
-fn start<'c>(cluster: &'c Cluster, namespace: &str) -> Result<Deployment<'c>> {
+/// Two nodes for which such a Secret is read in place of what the kubelet projects.
+fn start<'c>(cluster: &'c Cluster, namespace: &str, kind: Kind) -> Result<Deployment<'c>> {
     cluster.apply(&json!({
         "apiVersion": "v1",
         "kind": "ServiceAccount",
         "metadata": {"name": "web", "namespace": namespace},
     }))?;
     give_token(cluster, namespace, ANCHOR)?;
-    let web = Workload::new("web", Kind::Member)
+    let web = Workload::new("web", kind)
         .topology(
             "strategy=kubernetes kubernetes_service_name=web kubernetes_service_account_path=/account",
         )
@@ -60,11 +60,8 @@ fn start<'c>(cluster: &'c Cluster, namespace: &str) -> Result<Deployment<'c>> {
         .patch_pods(|pod| {
             let volume = json!({"name": "account", "secret": {"secretName": "account"}});
             let mount = json!({"name": "account", "mountPath": "/account"});
-            let spec = &mut pod["spec"];
-            for (list, item) in [("/volumes", volume), ("/containers/0/volumeMounts", mount)] {
-                let list = spec.pointer_mut(list).and_then(|list| list.as_array_mut());
-                list.expect("the cookie is mounted").push(item);
-            }
+            push(&mut pod["spec"]["volumes"], volume);
+            push(&mut our_container(pod)["volumeMounts"], mount);
         })
         .start(cluster, namespace)?;
     web.wait_whole(SOON)?;
@@ -87,8 +84,12 @@ pub(crate) fn cut_watches(web: &Deployment<'_>) -> Result<()> {
     Ok(())
 }
 
-pub(crate) fn a_token_whose_anchor_was_deleted(cluster: &Cluster, namespace: &str) -> Result<()> {
-    let web = start(cluster, namespace)?;
+pub(crate) fn a_token_whose_anchor_was_deleted(
+    cluster: &Cluster,
+    namespace: &str,
+    kind: Kind,
+) -> Result<()> {
+    let web = start(cluster, namespace, kind)?;
     let witnesses = FaultLogs::of(&web)?;
     cluster.kubectl(["-n", namespace, "delete", "secret", ANCHOR])?;
     witnesses.nothing_happens(REMEMBERED)?;
@@ -112,8 +113,12 @@ pub(crate) fn a_token_whose_anchor_was_deleted(cluster: &Cluster, namespace: &st
 
 /// As the kubelet does: a fresh token stands in the file before the old one has ended. Then it ends, and nothing is told, since
 /// nothing is wrong: whoever still used the old one would be refused from then on.
-pub(crate) fn a_token_that_was_replaced_in_time(cluster: &Cluster, namespace: &str) -> Result<()> {
-    let web = start(cluster, namespace)?;
+pub(crate) fn a_token_that_was_replaced_in_time(
+    cluster: &Cluster,
+    namespace: &str,
+    kind: Kind,
+) -> Result<()> {
+    let web = start(cluster, namespace, kind)?;
     let witnesses = FaultLogs::of(&web)?;
     let pods = web.pods()?;
     let before: Result<Vec<_>> = pods.iter().map(token_of).collect();

@@ -18,9 +18,14 @@ pub(crate) struct Till {
 
 /// The script of docs/releases.md, for the start and for every command.
 const RUN: &str = "/till/run.sh";
+/// The start by a file of variables.
+const BY_FILE: &str = r#"
+/opt/enmesh/enmesh env --format env --cookie-file /etc/enmesh/cookie >/tmp/variables || exit 1
+while IFS= read -r line; do export "$line"; done </tmp/variables
+exec /till/bin/till foreground"#;
 
 impl Till {
-    /// Each OTP, with epmd and without.
+    /// Each OTP; one with an epmd, and told by `--format env`.
     pub(crate) const ALL: [Self; 3] = [
         Self::new("rebar3-25", Otp::R25, Names::Ip, Ports::Shared),
         Self::new("rebar3-27", Otp::R27, Names::Pod, Ports::Any),
@@ -53,7 +58,10 @@ impl Till {
                 insert(&mut spec["volumes"], volume);
                 let container = &mut spec["containers"][0];
                 container["image"] = json!(image_name(self.otp));
-                container["command"] = json!([RUN, "foreground"]);
+                container["command"] = match self.ports {
+                    Ports::Any => json!(["sh", "-c", BY_FILE]),
+                    _ => json!([RUN, "foreground"]),
+                };
                 container["securityContext"] = json!({"readOnlyRootFilesystem": true});
                 let mount = json!({"name": "tmp", "mountPath": "/tmp"});
                 insert(&mut container["volumeMounts"], mount);

@@ -162,25 +162,32 @@ fn somebody_must_have_seen_each_departure() {
 
 #[test]
 fn a_late_dial_is_found_until_the_name_comes_again() {
-    let limit = Duration::from_secs(1);
-    let dialled = |at: u64, peer: &str| {
+    let second = Duration::from_secs(1);
+    let dialled = |at: &[u64], peer: &str| {
         let mut b = lived("b", "1+a", None);
-        b.log.dials = vec![(time(at), peer.to_owned())];
+        b.log.dials = at.iter().map(|at| (time(*at), peer.to_owned())).collect();
         let again = Lived {
             began: time(20),
             ..lived("a", "", None)
         };
         let all = vec![lived("a", "1+b 15-b", Some(15)), b, again];
-        Nodes { all }.ensure_no_late_dial(limit)
+        Nodes { all }.ensure_no_late_dial(second, second)
     };
-    for (at, peer) in [(1, "a"), (16, "a"), (21, "a"), (18, "c")] {
-        dialled(at, peer).unwrap();
+    for (at, peer, late) in [
+        (1, "a", 0),
+        (16, "a", 0),
+        (17, "a", 1),
+        (21, "a", 0),
+        (18, "c", 0),
+    ] {
+        assert_eq!(dialled(&[at], peer).unwrap(), late);
     }
-    refused(dialled(17, "a"), "b dials a");
+    refused(dialled(&[18], "a"), "b dials a");
+    refused(dialled(&[17, 17], "a"), "b dials a");
     let mut own = lived("a", "1+b 15-b", Some(15));
-    own.log.dials = vec![(time(17), "b".into())];
+    own.log.dials = vec![(time(18), "b".into())];
     refused(
-        Nodes { all: vec![own] }.ensure_no_late_dial(limit),
+        Nodes { all: vec![own] }.ensure_no_late_dial(second, second),
         "a dials b",
     );
 }
