@@ -15,6 +15,15 @@ use crate::manifests::write_out;
 use release::{Ports, Release};
 pub(crate) use shell::quoted;
 
+/// The words of `--mode`.
+const MODES: [&str; 6] = ["ip", "dns", "srv", "hostname", "pod", "whole"];
+
+/// What is said where nobody says how the name is made.
+const NO_MODE: ConfigError = ConfigError::Missing {
+    what: "how the part of the name after the @ is made",
+    next: "give --mode ip, dns, srv, hostname or pod (ENMESH_NAME_MODE)",
+};
+
 /// What `env` takes.
 #[derive(Args, Debug)]
 #[command(
@@ -22,10 +31,16 @@ pub(crate) use shell::quoted;
     mut_arg("name", |arg| arg.help(
         "The part of the name before the @ [default: ENMESH_NAME, RELEASE_NAME]"
     )),
-    mut_arg("name_mode", |arg| arg.long("mode").visible_alias("name-mode").help(
-        "How the part of the name after the @ is made: ip, dns, srv, hostname or pod [default: \
-         ENMESH_NAME_MODE]"
-    )),
+    mut_arg("name_mode", |arg| arg
+        .long("mode")
+        .visible_alias("name-mode")
+        .value_parser(MODES)
+        .hide_possible_values(true)
+        .help(
+            "How the part of the name after the @ is made: ip, dns, srv, hostname or pod; whole: it \
+             stands in --name [default: ENMESH_NAME_MODE]"
+        )
+    ),
     mut_arg("service", |arg| arg.help(
         "The headless Service that the pod belongs to, for the modes srv, hostname and pod \
          [default: SERVICE_NAME; for srv and hostname, the pod's subdomain]"
@@ -133,7 +148,12 @@ fn text(options: &EnvOptions, environment: &Environment) -> Result<String, Confi
         settings: options.layer(),
         ..Flags::default()
     };
-    let config = flags.read(options.name.config(), environment)?;
+    let merged = flags.merge(options.name.config(), environment)?;
+    let is_part = |name: &str| !name.contains('@');
+    if merged.text("name_mode").is_none() && merged.text("name").is_some_and(is_part) {
+        return Err(NO_MODE.into());
+    }
+    let config = merged.read(environment)?;
     let doubts = config.pod_name.iter().flat_map(|name| name.doubts());
     for doubt in doubts {
         eprintln!("enmesh: {doubt}");
@@ -159,10 +179,7 @@ fn release(
         true => Some(load_cookie(&config.cookie, environment)?),
         false => None,
     };
-    let name = config.name.ok_or(ConfigError::Missing {
-        what: "how the name is made",
-        next: "give --mode ip, dns, srv, hostname or pod, or ENMESH_NAME_MODE",
-    })?;
+    let name = config.name.ok_or(NO_MODE)?;
     let of_pod = config.pod_name.as_ref();
     let address = of_pod.and_then(|it| it.facts.address());
     let address = name.host().as_ip().or(address);

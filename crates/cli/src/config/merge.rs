@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use enmesh::{Allowed, AutoConnect, EpmdMode, OnLeave, Prune, TlsConfig};
-use enmesh_discovery::TopologyConfig;
+use enmesh_discovery::{PodFact, PodNameError, TopologyConfig};
 use enmesh_identity::NodeName;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -106,8 +106,17 @@ impl Flags<'_> {
         file: Option<&Path>,
         environment: &Environment,
     ) -> Result<RunConfig, ConfigErrors> {
+        self.merge(file, environment)?.read(environment)
+    }
+
+    /// The same, not parsed yet.
+    pub(crate) fn merge(
+        self,
+        file: Option<&Path>,
+        environment: &Environment,
+    ) -> Result<Merged, ConfigErrors> {
         let file = file.map(|path| read_file(path, environment)).transpose()?;
-        Merged::new(self, environment, file).read(environment)
+        Ok(Merged::new(self, environment, file))
     }
 }
 
@@ -142,6 +151,11 @@ impl Merged {
             cookies,
             errors,
         }
+    }
+
+    /// A setting as it was written, if it was given.
+    pub(crate) fn text(&self, key: &str) -> Option<&str> {
+        self.settings.get(key).map(|raw| raw.text.as_str())
     }
 
     /// Parses every setting.
@@ -192,12 +206,8 @@ impl Merged {
             log_level: reader.or("log_level", LevelFilter::INFO, setting::log_level),
             topologies: self.topologies,
         };
-        if config.epmd == EpmdMode::None && config.dist_port == 0 {
-            reader.refuse(
-                "epmd",
-                "dist_port is not set, and without epmd every node of the cluster listens on it",
-                "none with --dist-port PORT, ERL_DIST_PORT or dist_port; system or embedded",
-            );
+        if config.epmd == EpmdMode::None {
+            reader.check_shared_port();
         }
         if reader.errors.is_empty() {
             Ok(config)
@@ -236,11 +246,30 @@ impl Reader {
         None
     }
 
+    /// Whether there is the port that all nodes listen on where there is no epmd. One that could not be
+    /// read is told already.
+    fn check_shared_port(&mut self) {
+        let given = self.settings.get("dist_port");
+        let reason = match given.map(|raw| setting::port_or_any(&raw.text)) {
+            None => {
+                "dist_port is not set, and without epmd every node of the cluster listens on it"
+            }
+            Some(Ok(0)) => {
+                "dist_port is 0, any free one, and without epmd every node of the cluster listens on the same"
+            }
+            Some(_) => return,
+        };
+        let allowed = "none with --dist-port PORT, ERL_DIST_PORT or dist_port, from 1 to 65535; system or embedded";
+        self.refuse("epmd", reason, allowed);
+    }
+
     /// Our full name, with what it was made of if it was not given whole.
     fn name(&mut self, environment: &Environment) -> (Option<NodeName>, Option<PodName>) {
-        let mode = self.optional("name_mode", setting::name_mode).flatten();
-        let Some(mode) = mode else {
-            return (self.optional("name", str::parse::<NodeName>), None);
+        let mode = match self.optional("name_mode", setting::name_mode) {
+            Some(Some(mode)) => mode,
+            // What the name should be is not known then.
+            None if self.settings.contains_key("name_mode") => return (None, None),
+            Some(None) | None => return (self.optional("name", str::parse::<NodeName>), None),
         };
         let text = |key: &str| self.settings.get(key).map(|raw| raw.text.as_str());
         if text("name").is_some_and(|name| name.contains('@')) {
@@ -250,6 +279,17 @@ impl Reader {
         }
         match PodName::make(mode, text("name"), text("service"), environment) {
             Ok(made) => (Some(made.name.clone()), Some(made)),
+            Err(ConfigError::PodName(PodNameError::Malformed {
+                fact: PodFact::Service,
+                ..
+            })) => {
+                self.refuse(
+                    "service",
+                    "no Service is called so",
+                    key_of("service").allowed,
+                );
+                (None, None)
+            }
             Err(error) => {
                 self.errors.push(error);
                 (None, None)

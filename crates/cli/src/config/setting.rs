@@ -42,7 +42,7 @@ pub(crate) const KEYS: [Key; 25] = [
     Key {
         name: "service",
         variables: &["ENMESH_SERVICE", "SERVICE_NAME"],
-        allowed: "the name of the headless Service that the pod belongs to",
+        allowed: "the name of the headless Service that the pod belongs to, as in web",
     },
     Key {
         name: "cookie_file",

@@ -202,6 +202,10 @@ fn settings_that_do_not_go_together_are_refused() {
         text.contains(".toml: epmd = \"none\": dist_port is not set"),
         "the file is named: {text}"
     );
+    let zero = merge(&[("epmd", "none"), ("dist_port", "0")], &[], &[], "").unwrap_err();
+    assert!(zero.contains("--epmd \"none\": dist_port is 0, "), "{zero}");
+    let text = merge(&[("epmd", "none"), ("dist_port", "many")], &[], &[], "").unwrap_err();
+    assert_eq!(text.lines().count(), 1, "only the port is wrong: {text}");
     let twice = ["strategy=epmd hosts=a@h", "strategy=epmd hosts=b@h"];
     let text = merge(&[], &twice, &[], "").unwrap_err();
     let said = "another topology is named epmd already; allowed: a name of its own";
@@ -585,6 +589,56 @@ fn a_name_that_cannot_be_made_says_what_to_add() {
         text.contains("--name-mode") && text.contains("hostname or pod"),
         "{text}"
     );
+}
+
+#[test]
+fn an_address_that_no_pod_can_have_makes_no_name() {
+    for address in [
+        "0.0.0.0",
+        "::",
+        "::ffff:0.0.0.0",
+        "224.0.0.1",
+        "ff02::1",
+        "255.255.255.255",
+    ] {
+        let flags = [("name", "web"), ("name_mode", "ip")];
+        let text = merge(&flags, &[], &[("POD_IP", address)], "").unwrap_err();
+        assert!(
+            text.contains("POD_IP holds") && text.contains("fieldPath: status.podIP"),
+            "{address}: {text}"
+        );
+    }
+}
+
+#[test]
+fn only_what_a_mode_needs_is_looked_at() {
+    let pod = [
+        ("POD_IP", "10.1.2.3"),
+        ("POD_NAMESPACE", "prod"),
+        ("CLUSTER_DOMAIN", "k8s.example"),
+        ("POD_NAME", "a b"),
+    ];
+    let config = |mode, variables: &[(&str, &str)]| {
+        let flags = [("name", "web"), ("name_mode", mode), ("service", "x y")];
+        let variables = [&pod[..], variables].concat();
+        let made = merge(&flags, &[], &variables, "")?;
+        Ok::<_, String>(made.name.unwrap().to_string())
+    };
+    let wrong = [("POD_NAMESPACE", "a b"), ("HOSTNAME", "a b")];
+    assert_eq!(config("ip", &wrong), Ok("web@10.1.2.3".to_owned()));
+    let by_dns = Ok("web@10-1-2-3.prod.pod.k8s.example".to_owned());
+    assert_eq!(config("dns", &[]), by_dns);
+    for mode in ["srv", "hostname", "pod"] {
+        let text = config(mode, &[("POD_NAME", "web-0")]).unwrap_err();
+        assert!(
+            text.starts_with("--service \"x y\": ") && !text.contains("SERVICE_NAME"),
+            "{mode}: {text}"
+        );
+    }
+    let by_variable = [("SERVICE_NAME", "x y"), ("POD_IP", "10.1.2.3")];
+    let flags = [("name", "web"), ("name_mode", "srv")];
+    let text = merge(&flags, &[], &by_variable, "").unwrap_err();
+    assert!(text.starts_with("SERVICE_NAME=\"x y\": "), "{text}");
 }
 
 #[test]

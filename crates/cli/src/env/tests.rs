@@ -191,10 +191,41 @@ fn what_is_missing_is_told_with_the_line_that_gives_it() {
     assert!(error.contains("fieldPath: status.podIP"), "{error}");
     let error = printed("--mode ip", &[]).unwrap_err();
     assert!(error.contains("--name web"), "{error}");
-    let error = printed("", &[]).unwrap_err();
-    assert!(error.contains("--mode ip"), "{error}");
+    for (words, name) in [("", ""), ("--name web", ""), ("", "web")] {
+        let error = printed(words, &[("ENMESH_NAME", name)]).unwrap_err();
+        assert!(error.contains("--mode ip"), "{error}");
+        assert!(error.contains("ENMESH_NAME_MODE"), "{error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+    }
     let error = printed("--mode ip --name web --epmd none", &[]).unwrap_err();
     assert!(error.contains("--dist-port"), "{error}");
+}
+
+#[test]
+fn a_mode_is_one_of_those_that_the_help_names() {
+    let parse =
+        |mode| Arguments::try_parse_from(["enmesh", "env", "--name", "web", "--mode", mode]);
+    for mode in ["foo", "auto", "IP", ""] {
+        let error = parse(mode).unwrap_err().to_string();
+        assert!(error.contains("'--mode <MODE>'"), "{error}");
+        assert!(!error.contains("name-mode"), "{error}");
+    }
+    let error = printed("--name web", &[("ENMESH_NAME_MODE", "foo")]).unwrap_err();
+    assert!(error.starts_with("ENMESH_NAME_MODE=\"foo\": "), "{error}");
+    assert_eq!(error.lines().count(), 1, "{error}");
+    check(
+        "--mode whole --name web@10.9.9.9 --format env",
+        &[("ENMESH_NAME_MODE", "ip")],
+        "RELEASE_DISTRIBUTION=name\nRELEASE_NODE=web@10.9.9.9\n",
+    );
+    let mut command = <Arguments as clap::CommandFactory>::command();
+    let env = command.find_subcommand_mut("env").unwrap();
+    let help = env.render_help().to_string();
+    let told = help.split("--mode <MODE>").nth(1).unwrap();
+    let told = told.split("  --").next().unwrap();
+    for mode in MODES {
+        assert!(parse(mode).is_ok() && told.contains(mode), "{mode}: {told}");
+    }
 }
 
 #[test]
