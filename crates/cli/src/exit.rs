@@ -116,6 +116,7 @@ impl Failure {
                 _ => OTHER,
             },
             Self::Discover(error) if error.is_usage() => USAGE,
+            Self::Inject(error) if error.is_usage() => USAGE,
             Self::Discover(error) if error.is_configuration() => CONFIGURATION,
             Self::Discover(_)
             | Self::SourceDied

@@ -1,10 +1,11 @@
 //! `enmesh inject`: puts the agent as a sidecar into a Deployment of the user's own.
 
+mod error;
 mod notes;
 mod pod;
 mod text;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::path::PathBuf;
 
@@ -13,8 +14,9 @@ use serde_json::Value;
 
 use crate::exit::Failure;
 use crate::manifests::{
-    Kind, NodeOptions, Settings, SettingsError, cookie_command, object_name, secret_key, write_out,
+    Kind, NodeOptions, Settings, cookie_command, object_name, secret_key, write_out,
 };
+pub(crate) use error::InjectError;
 use text::Part;
 
 /// The kinds whose pods get the agent; `Pod` itself is one besides.
@@ -76,95 +78,9 @@ pub(crate) struct InjectOptions {
     with_env: bool,
 }
 
-/// Why nothing was injected. Nothing is printed then.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum InjectError {
-    /// The input cannot be read.
-    #[error("{}: {error}", .path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        error: std::io::Error,
-    },
-    /// The input is longer than anything that Kubernetes takes.
-    #[error("the input has more than {} MiB; give the file of your Deployment alone", MAX_INPUT >> 20)]
-    TooLong,
-    /// A document is not YAML.
-    #[error("document {number} is not valid YAML: {error}")]
-    NotYaml {
-        /// Which one, counted from 1.
-        number: usize,
-        /// What the parser said.
-        error: String,
-    },
-    /// There is nothing to inject into.
-    #[error("there is no Deployment, StatefulSet, DaemonSet, ReplicaSet or Pod in the input")]
-    NoWorkload,
-    /// It is not clear which one is meant.
-    #[error("there are several workloads: {}; say which by --workload", .there.join(", "))]
-    Several {
-        /// All of them.
-        there: Vec<String>,
-    },
-    /// The one that is meant is not there.
-    #[error("there is no workload {name}; there are: {}", .there.join(", "))]
-    NoSuchWorkload {
-        /// Which was asked for.
-        name: String,
-        /// All of them.
-        there: Vec<String>,
-    },
-    /// The workload has no name of its own to name nodes by.
-    #[error("{kind} has no metadata.name; give the name of its nodes by --name")]
-    Nameless {
-        /// Its kind.
-        kind: String,
-    },
-    /// The object has not the form of its kind.
-    #[error("{workload} has no {what}")]
-    Misshapen {
-        /// Kind and name.
-        workload: String,
-        /// What is missing.
-        what: &'static str,
-    },
-    /// What the agent is added to is something else than Kubernetes takes there.
-    #[error("{workload}: {what} must be a list of objects")]
-    NoList {
-        /// Kind and name.
-        workload: String,
-        /// Which one.
-        what: String,
-    },
-    /// Something of the user's has the place that the agent needs.
-    #[error("{workload} has {what} of its own: {next}")]
-    Taken {
-        /// Kind and name.
-        workload: String,
-        /// What is there.
-        what: String,
-        /// What would help.
-        next: &'static str,
-    },
-    /// The agent may not ask the API.
-    #[error(
-        "{workload} says automountServiceAccountToken: false, and lookup {lookup} asks the API; take that line \
-         out, or --lookup dns or srv"
-    )]
-    NoToken {
-        /// Kind and name.
-        workload: String,
-        /// The lookup.
-        lookup: String,
-    },
-    /// The settings do not fit together.
-    #[error(transparent)]
-    Settings(#[from] SettingsError),
-}
-
 /// Prints the input with the agent in it.
 pub(crate) fn run(options: &InjectOptions) -> Result<(), Failure> {
+    options.check_flags()?;
     let input = read(&options.file)?;
     let injected = options.inject(&input)?;
     for note in &injected.notes {
@@ -203,13 +119,21 @@ struct Injected {
 
 impl InjectOptions {
     fn inject(&self, input: &str) -> Result<Injected, InjectError> {
-        self.check_names()?;
         let mut parts = text::parts(input)?;
         let there: Vec<String> = parts
             .iter()
             .flat_map(|part| workloads(&part.object))
             .map(name_of)
             .collect();
+        if there.is_empty() {
+            let kinds: BTreeSet<String> = parts
+                .iter()
+                .flat_map(|part| objects(&part.object))
+                .map(kind_of)
+                .collect();
+            let there = kinds.into_iter().collect();
+            return Err(InjectError::NoWorkload { there });
+        }
         self.choose(&there)?;
         let mut notes = Vec::new();
         for part in &mut parts {
@@ -228,21 +152,22 @@ impl InjectOptions {
         Ok(Injected { text, notes })
     }
 
-    /// What is said in commands and put into pods must be what the API can have.
-    fn check_names(&self) -> Result<(), InjectError> {
+    /// What is said in commands and put into pods must be what the API can have, whatever the input is.
+    fn check_flags(&self) -> Result<(), InjectError> {
         for (flag, value) in [("account", &self.account), ("secret", &self.secret)] {
             if let Some(value) = value {
                 object_name(flag, value)?;
             }
         }
-        Ok(secret_key(&self.secret_key)?)
+        secret_key(&self.secret_key)?;
+        let name = self.name.as_deref().unwrap_or("web");
+        Ok(self.settings_of(name, "default").check()?)
     }
 
     /// Whether it is clear which workloads are meant.
     fn choose(&self, there: &[String]) -> Result<(), InjectError> {
         let missing = self.workload.iter().find(|name| !there.contains(name));
         match (there.len(), missing) {
-            (0, _) => Err(InjectError::NoWorkload),
             (_, Some(name)) => Err(InjectError::NoSuchWorkload {
                 name: name.clone(),
                 there: there.to_vec(),
@@ -299,11 +224,7 @@ impl InjectOptions {
             kind: workload["kind"].as_str().unwrap_or_default().to_owned(),
         })?;
         let namespace = metadata["namespace"].as_str().unwrap_or("default");
-        let mut settings = self.node.settings(name, namespace);
-        settings.kind = Kind::Agent;
-        if let Some(service) = &self.service {
-            settings.service.clone_from(service);
-        }
+        let mut settings = self.settings_of(name, namespace);
         settings.selector = labels_of(workload);
         if settings.selector.is_empty() {
             return Err(InjectError::Misshapen {
@@ -311,20 +232,34 @@ impl InjectOptions {
                 what: "label by which its pods can be found",
             });
         }
-        settings.check()?;
+        let checked = settings.check();
+        checked.map_err(|error| InjectError::of_names(workload, error))?;
         Ok(settings)
+    }
+
+    /// What the flags say of nodes of this name.
+    fn settings_of(&self, name: &str, namespace: &str) -> Settings {
+        let mut settings = self.node.settings(name, namespace);
+        settings.kind = Kind::Agent;
+        if let Some(service) = &self.service {
+            settings.service.clone_from(service);
+        }
+        settings
     }
 }
 
-/// The workloads of a document: itself, or what is in a List.
-fn workloads(object: &Value) -> Vec<&Value> {
+/// The workloads of a document.
+fn workloads(object: &Value) -> impl Iterator<Item = &Value> {
+    objects(object).iter().filter(|object| is_workload(object))
+}
+
+/// The objects of a document: itself, or what is in a List. Comments alone are none.
+fn objects(object: &Value) -> &[Value] {
     let items = object["items"].as_array();
     match items.filter(|_| is_list(object)) {
-        Some(items) => items.iter().filter(|item| is_workload(item)).collect(),
-        None => Some(object)
-            .filter(|object| is_workload(object))
-            .into_iter()
-            .collect(),
+        Some(items) => items,
+        None if object.is_null() => &[],
+        None => std::slice::from_ref(object),
     }
 }
 
@@ -358,6 +293,15 @@ fn is_workload(object: &Value) -> bool {
         Some("Pod") => version == "v1",
         Some(kind) => version == "apps/v1" && WORKLOADS.contains(&kind),
         None => false,
+    }
+}
+
+/// Kind and version, as people write them.
+fn kind_of(object: &Value) -> String {
+    let kind = object["kind"].as_str().unwrap_or("something without kind");
+    match object["apiVersion"].as_str() {
+        Some(version) => format!("{kind} of {version}"),
+        None => format!("{kind} without apiVersion"),
     }
 }
 

@@ -93,7 +93,7 @@ pub(crate) struct ManifestsOptions {
     with_secret: bool,
     /// What a Deployment of yours needs around it for `enmesh inject`: account, Role and Service; with --app-port a NetworkPolicy
     /// too, which lets in these ports and the cluster's alone.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["replicas", "min_peers", "app_image", "app_command", "app_user"])]
     without_workload: bool,
     /// How the text looks.
     #[arg(long, value_enum, default_value = "yaml")]

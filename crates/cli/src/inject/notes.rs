@@ -35,6 +35,16 @@ pub(super) fn about_workload(
     if let Some(note) = wrong_host(workload, settings) {
         add(&note);
     }
+    if shares_machines(workload) {
+        let same = match settings.mode {
+            Mode::Pod => "the same ports",
+            _ => "the same node name and the same ports",
+        };
+        add(&format!(
+            "with hostNetwork: true its pods have the address and the host name of their machine, so that two on one machine \
+             have {same}; let a podAntiAffinity keep them apart, or take hostNetwork out"
+        ));
+    }
     if let Some(left) = settings.left_to_env().filter(|_| !with_env) {
         add(&format!(
             "no manifest can hold {left}: unless its node has them already, it must ask `enmesh env`, which --with-env puts into \
@@ -46,6 +56,18 @@ pub(super) fn about_workload(
 /// Whether a pod waits for the readiness of another before it starts.
 fn starts_one_by_one(workload: &Value) -> bool {
     workload["kind"] == "StatefulSet" && workload["spec"]["podManagementPolicy"] != "Parallel"
+}
+
+/// Whether pods have their machine's network, of which a DaemonSet's are one to a machine.
+fn shares_machines(workload: &Value) -> bool {
+    workload["kind"] != "DaemonSet" && pod_of(workload)["hostNetwork"] == true
+}
+
+fn pod_of(workload: &Value) -> &Value {
+    match workload["kind"].as_str() {
+        Some("Pod") => &workload["spec"],
+        _ => &workload["spec"]["template"]["spec"],
+    }
 }
 
 /// What speaks against names that hold a host's and the Service's.
@@ -73,13 +95,10 @@ fn wrong_host(workload: &Value, settings: &Settings) -> Option<String> {
         (Mode::Hostname, kind) => Some(format!(
             "the host names of a {kind}'s pods are in no DNS; take --mode ip, or a StatefulSet"
         )),
-        (Mode::Pod, kind) => {
-            let pod = if kind == "Pod" {
-                spec
-            } else {
-                &spec["template"]["spec"]
-            };
-            let own = pod["subdomain"].as_str().filter(|own| *own != service);
+        (Mode::Pod, _) => {
+            let own = pod_of(workload)["subdomain"]
+                .as_str()
+                .filter(|own| *own != service);
             own.map(|own| {
                 format!(
                     "the names of its nodes are in Service {service}, and its pods in the subdomain {own}; give the same, by \

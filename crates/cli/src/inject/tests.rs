@@ -2,6 +2,7 @@ use clap::Parser;
 use serde_json::{Value, json};
 
 use super::{InjectError, InjectOptions, Injected};
+use crate::exit::Failure;
 
 #[derive(Parser)]
 struct Line {
@@ -34,7 +35,9 @@ spec:
 fn inject(flags: &str, input: &str) -> Result<Injected, InjectError> {
     let flags = flags.split_whitespace();
     let line = ["inject", "-f", "-"].into_iter().chain(flags);
-    Line::parse_from(line).options.inject(input)
+    let options = Line::parse_from(line).options;
+    options.check_flags()?;
+    options.inject(input)
 }
 
 fn text(flags: &str, input: &str) -> String {
@@ -519,13 +522,86 @@ fn names_that_the_api_cannot_have_are_refused() {
         "--service S",
         "--name N",
         "--cluster-domain a.",
+        "--image a:b:c",
     ] {
         let flag = flags.split_whitespace().next().unwrap();
-        let error = inject(&format!("--mode ip {flags}"), DEPLOYMENT).unwrap_err();
-        assert!(error.to_string().starts_with(flag), "{flags}: {error}");
+        for input in [DEPLOYMENT, "kind: Service"] {
+            let error = inject(&format!("--mode ip {flags}"), input).unwrap_err();
+            assert!(error.to_string().starts_with(flag), "{flags}: {error}");
+            assert_eq!(Failure::from(error).code(), 64, "{flags}");
+        }
     }
     // The user's own container is called otherwise than its nodes, so that they may be called as ours is.
     inject("--mode ip --name enmesh", DEPLOYMENT).unwrap();
+}
+
+#[test]
+fn a_workload_that_no_node_can_be_called_after_is_no_wrong_usage() {
+    for (from, to, wanted) in [
+        (
+            "  name: shop\n",
+            "  name: shop.one\n",
+            "its name \"shop.one\"",
+        ),
+        ("prod", "1prod", "its namespace \"1prod\""),
+    ] {
+        let input = DEPLOYMENT.replacen(from, to, 1);
+        let error = inject("--mode ip", &input).unwrap_err();
+        let said = error.to_string();
+        assert!(said.starts_with("Deployment shop"), "{said}");
+        assert!(
+            said.contains(wanted) && !said.contains("--namespace"),
+            "{said}"
+        );
+        assert_eq!(Failure::from(error).code(), 1, "{said}");
+    }
+    let called = DEPLOYMENT.replacen("  name: shop\n", "  name: shop.one\n", 1);
+    inject("--mode ip --name shop", &called).unwrap();
+}
+
+#[test]
+fn what_is_there_in_place_of_a_workload_is_said() {
+    let check = |input: &str, wanted: &str| {
+        let error = inject("--mode ip", input).unwrap_err();
+        let said = error.to_string();
+        assert!(said.starts_with("there is no Deployment, "), "{said}");
+        assert!(said.ends_with(wanted), "{said}");
+        assert_eq!(Failure::from(error).code(), 1);
+    };
+    let old = DEPLOYMENT.replace("apps/v1", "apps/v1beta1");
+    check(&old, "; there is: Deployment of apps/v1beta1");
+    let none = DEPLOYMENT.replace("apiVersion: apps/v1\n", "");
+    check(&none, "; there is: Deployment without apiVersion");
+    let job = "apiVersion: batch/v1\nkind: CronJob\n---\n";
+    check(
+        &format!("{job}{job}{none}"),
+        "; there is: CronJob of batch/v1, Deployment without apiVersion",
+    );
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": [{"apiVersion": "v1", "kind": "Service"}]});
+    check(&list.to_string(), "; there is: Service of v1");
+    check("# Nothing.\n", "nothing is put");
+}
+
+#[test]
+fn pods_in_the_network_of_their_machine_are_told_what_they_share() {
+    let shared = DEPLOYMENT.replace("      volumes:", "      hostNetwork: true\n      volumes:");
+    assert_ne!(shared, DEPLOYMENT);
+    let daemons = shared.replace("kind: Deployment", "kind: DaemonSet");
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "one", "labels": {"app": "x"}},
+        "spec": {"hostNetwork": true, "containers": [{"name": "app", "image": "a"}]}});
+    let name = "have the same node name and the same ports";
+    for (flags, input, wanted) in [
+        ("--mode ip", shared.as_str(), Some(name)),
+        ("--mode srv", &shared, Some(name)),
+        ("--mode pod", &shared, Some("have the same ports")),
+        ("--mode ip", &pod.to_string(), Some(name)),
+        ("--mode ip", &daemons, None),
+        ("--mode ip", DEPLOYMENT, None),
+    ] {
+        let notes = notes(flags, input);
+        assert_eq!(notes.contains("hostNetwork"), wanted.is_some(), "{notes}");
+        assert!(wanted.is_none_or(|it| notes.contains(it)), "{notes}");
+    }
 }
 
 #[test]

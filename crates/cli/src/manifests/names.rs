@@ -1,11 +1,19 @@
 //! What Kubernetes takes as a name, a label or a domain, so that what it would refuse is refused before.
 
+use std::net::Ipv6Addr;
+
 use super::settings::SettingsError;
 
 /// The longest name of an object, or key of a Secret.
 const MAX_NAME: usize = 253;
 /// The longest part of a label.
 const MAX_LABEL: usize = 63;
+/// The longest name of an image, its registry included.
+const MAX_IMAGE_NAME: usize = 255;
+/// The longest tag of an image.
+const MAX_TAG: usize = 128;
+/// The fewest digits of an image's digest.
+const MIN_DIGITS: usize = 32;
 
 /// A name that is part of host names.
 pub(super) fn host_name(
@@ -58,13 +66,82 @@ pub(super) fn domain(value: &str) -> Result<(), SettingsError> {
     Err(SettingsError::Domain { value })
 }
 
-/// An image's name, as far as a slip of the keyboard goes.
+/// An image, as registries and kubelets read it: `REGISTRY/PATH:TAG@DIGEST`.
 pub(super) fn image(flag: &'static str, value: &str) -> Result<(), SettingsError> {
-    if !value.contains(char::is_whitespace) {
+    if is_image(value) {
         return Ok(());
     }
     let value = value.to_owned();
-    Err(SettingsError::SpaceInImage { flag, value })
+    Err(SettingsError::NotAnImage { flag, value })
+}
+
+fn is_image(text: &str) -> bool {
+    let (rest, digest) = match text.split_once('@') {
+        Some((rest, digest)) => (rest, Some(digest)),
+        None => (text, None),
+    };
+    // A colon before a slash is that of the registry's port.
+    let (name, tag) = match rest.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
+        _ => (rest, None),
+    };
+    let path = match name.split_once('/') {
+        Some((host, path)) if names_registry(host) => is_registry(host).then_some(path),
+        _ => Some(name),
+    };
+    name.len() <= MAX_IMAGE_NAME
+        && path.is_some_and(|path| path.split('/').all(is_image_part))
+        && tag.is_none_or(is_tag)
+        && digest.is_none_or(is_digest)
+}
+
+/// Whether what stands before the first slash is a registry, and no part of the path.
+fn names_registry(text: &str) -> bool {
+    let marks = |c: char| ".:".contains(c) || c.is_ascii_uppercase();
+    text == "localhost" || text.contains(marks)
+}
+
+/// A host, with a port or without.
+fn is_registry(text: &str) -> bool {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (text, None),
+    };
+    let bare = host.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+    let is_host = match bare {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => is_subdomain(&host.to_ascii_lowercase()),
+    };
+    is_host
+        && port.is_none_or(|port| {
+            port.bytes().all(|it| it.is_ascii_digit()) && port.parse::<u16>().is_ok()
+        })
+}
+
+/// Runs of a-z and 0-9, with `.`, `_`, `__` or any number of `-` between two.
+fn is_image_part(text: &str) -> bool {
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let is_separator =
+        |text: &str| matches!(text, "" | "." | "_" | "__") || text.bytes().all(|byte| byte == b'-');
+    text.starts_with(inner) && text.ends_with(inner) && text.split(inner).all(is_separator)
+}
+
+fn is_tag(text: &str) -> bool {
+    let good = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+    (1..=MAX_TAG).contains(&text.len()) && !text.starts_with(['.', '-']) && text.chars().all(good)
+}
+
+/// `sha256:` and its digits, or those of another algorithm.
+fn is_digest(text: &str) -> bool {
+    let is_word = |word: &str| {
+        word.starts_with(|c: char| c.is_ascii_alphabetic())
+            && word.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    };
+    text.split_once(':').is_some_and(|(algorithm, digits)| {
+        algorithm.split(['+', '.', '_', '-']).all(is_word)
+            && digits.len() >= MIN_DIGITS
+            && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+    })
 }
 
 /// A label, as in `app=web`.
@@ -116,6 +193,63 @@ mod tests {
             &long,
         ] {
             assert!(label(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn images_are_those_of_registries() {
+        let digest = format!("sha256:{}", "0f".repeat(32));
+        let long = format!("r.example.org/{}", "a".repeat(241));
+        for text in [
+            "enmesh",
+            "enmesh:0.1.0",
+            "enmesh-test/enmesh",
+            "registry.example.org/team/web_app/x__y/a---b:V1.0_rc-2",
+            "localhost/web",
+            "localhost:5000/web:1",
+            "Registry.example.org:443/web",
+            "10.0.0.1:5000/web",
+            "[fd00::1]:5000/web",
+            &format!("web@{digest}"),
+            &format!("r.example.org/web:1@{digest}"),
+            &long,
+        ] {
+            image("image", text).unwrap();
+        }
+        let longest_tag = "t".repeat(128);
+        image("image", &format!("web:{longest_tag}")).unwrap();
+        for text in [
+            "",
+            " ",
+            "a b",
+            "a:b:c",
+            "-x",
+            "x-",
+            "Web",
+            "web:",
+            "web:-1",
+            ":1",
+            "web/",
+            "/web",
+            "a//b",
+            "a..b",
+            "a._b",
+            "a___b",
+            "http://r.example.org/web",
+            "r.example.org:x/web",
+            "r.example.org:/web",
+            "-r.example.org/web",
+            "[::g]/web",
+            "web@",
+            "web@sha256",
+            "web@sha256:12",
+            "$(IMAGE)",
+            &format!("web:t{longest_tag}"),
+            &format!("web@{digest}@{digest}"),
+            &format!("{long}a"),
+        ] {
+            let error = image("image", text).unwrap_err().to_string();
+            assert!(error.starts_with("--image "), "{text}: {error}");
         }
     }
 

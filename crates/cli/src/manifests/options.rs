@@ -7,7 +7,7 @@ use super::settings::{
 };
 
 /// The image where none is named: what the Dockerfile makes.
-const IMAGE: &str = concat!("enmesh:", env!("CARGO_PKG_VERSION"));
+pub(super) const IMAGE: &str = concat!("enmesh:", env!("CARGO_PKG_VERSION"));
 
 /// How the nodes of a cluster are called, and how they find each other.
 #[derive(Args, Debug)]

@@ -235,13 +235,21 @@ pub(crate) enum SettingsError {
         name: String,
     },
     /// No registry has an image of this name.
-    #[error("--{flag} {value:?} cannot be an image: there is a space in it")]
-    SpaceInImage {
+    #[error(
+        "--{flag} {value:?} cannot be an image: allowed is REGISTRY/PATH:TAG@DIGEST, of which PATH is enough, with a-z \
+         and 0-9, and ., _ or - between them, as in registry.example.org/web:1"
+    )]
+    NotAnImage {
         /// Which one.
         flag: &'static str,
         /// What was given.
         value: String,
     },
+    /// A command begins with a program.
+    #[error(
+        "--app-command names no program: its first word is empty; leave it out where the image's own command is meant"
+    )]
+    NoProgram,
     /// A label can have one value.
     #[error("--selector has two values for {key}; a label has one")]
     LabelTwice {
@@ -311,7 +319,13 @@ impl Settings {
             return Err(SettingsError::NoImage);
         }
         image("image", &self.image)?;
-        image("app-image", &self.app.image)?;
+        if !self.app.image.is_empty() {
+            image("app-image", &self.app.image)?;
+        }
+        let program = self.app.command.first();
+        if program.is_some_and(|program| program.trim().is_empty()) {
+            return Err(SettingsError::NoProgram);
+        }
         self.check_container()?;
         self.check_ports()
     }

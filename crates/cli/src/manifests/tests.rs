@@ -215,6 +215,18 @@ fn what_does_not_fit_is_said_with_what_would() {
     check(&|s| s.image = " ".into(), "--image is empty");
     check(&|s| s.app.user = Some(1000), "--app-user");
     check(&|s| s.image = "a b".into(), "--image \"a b\"");
+    check(&|s| s.image = "a:b:c".into(), "--image \"a:b:c\"");
+    check(
+        &|s| (s.kind, s.app.image) = (Kind::Agent, "-x".into()),
+        "--app-image \"-x\"",
+    );
+    check(
+        &|s| {
+            s.kind = Kind::Agent;
+            s.app.command = vec![String::new(), "start".into()];
+        },
+        "leave it out",
+    );
     check(
         &|s| s.cluster_domain = Some(String::new()),
         "--cluster-domain",
@@ -295,6 +307,7 @@ fn around_a_workload_of_the_users_nothing_cuts_off_whom_it_serves() {
         let notes = notes(&settings);
         assert!(notes[0].contains("no PodDisruptionBudget"), "{notes:?}");
         assert!(notes[0].contains("no NetworkPolicy"), "{notes:?}");
+        assert!(notes[1].contains(": --image; give"), "{notes:?}");
     }
     let mut serving = around(agent());
     serving.app.ports = vec![4000, 4001];
@@ -331,7 +344,7 @@ fn what_can_never_be_is_said_beforehand() {
         Some("each of 2 pods has 1 of the --min-peers 2"),
     );
     check(waiting(3, 2), None);
-    check(waiting(0, 2), None);
+    check(waiting(0, 2), Some("-n prod scale deployment/web"));
     check(settings(), None);
     check(agent(), None);
     let named = |mode, epmd| Settings {

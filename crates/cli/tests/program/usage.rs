@@ -67,6 +67,72 @@ fn wrong_usage_ends_with_64() {
     );
 }
 
+/// `env` says to the shell as well that it failed, and reads what is missing as a wrong setting.
+#[test]
+fn wrong_flags_of_names_and_manifests_end_with_64() {
+    for (words, said) in [
+        (
+            "inject --mode ip -f /no/such --service A_B",
+            "--service \"A_B\"",
+        ),
+        ("inject --mode ip -f - --name X_Y", "--name \"X_Y\""),
+        ("inject --mode ip -f - --account X", "--account \"X\""),
+        (
+            "inject --mode ip -f - --secret-key a/b",
+            "--secret-key \"a/b\"",
+        ),
+        ("manifests --mode ip --image a:b:c", "--image \"a:b:c\""),
+        ("manifests --mode ip --image=-x", "--image \"-x\""),
+        (
+            "manifests --mode ip --without-workload --replicas 3",
+            "--replicas",
+        ),
+        (
+            "manifests --mode ip --without-workload --min-peers 1",
+            "--min-peers",
+        ),
+        (
+            "manifests --mode ip --without-workload --app-image a",
+            "--app-image",
+        ),
+        (
+            "manifests --mode ip --without-workload --app-user 7",
+            "--app-user",
+        ),
+        (
+            "manifests --mode ip --kind agent --app-image a --app-command=",
+            "--app-command",
+        ),
+    ] {
+        let words: Vec<&str> = words.split_whitespace().collect();
+        refused(64, &words, &[], &[said]);
+    }
+    for (code, words, environment, said) in [
+        (64, "env --mode foo --name web", &[][..], "'--mode <MODE>'"),
+        (78, "env --name web", &[], "give --mode ip"),
+        (
+            64,
+            "env --mode srv --name web --service x.y",
+            &[],
+            "--service \"x.y\"",
+        ),
+        (
+            78,
+            "env --mode ip --name web",
+            &[("POD_IP", "0.0.0.0")],
+            "status.podIP",
+        ),
+    ] {
+        let words: Vec<&str> = words.split_whitespace().collect();
+        let (got, stdout, stderr) = outcome(&words, environment);
+        assert_eq!((got, stdout), (code, format!("exit {code}\n")), "{stderr}");
+        assert!(stderr.contains(said), "{words:?}: {stderr}");
+    }
+    let (code, _, stderr) = outcome(&["inject", "--mode", "ip", "-f", "/dev/null"], &[]);
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("there is no Deployment"), "{stderr}");
+}
+
 #[test]
 fn wrong_configuration_ends_with_78_and_says_what_to_do() {
     let directory = tempfile::tempdir().unwrap();
