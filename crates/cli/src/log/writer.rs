@@ -162,7 +162,7 @@ mod tests {
     use crate::log::json;
 
     /// An output that takes nothing until the gate is opened.
-    #[derive(Clone)]
+    #[derive(Clone, Default)]
     struct Gated {
         gate: Arc<Mutex<()>>,
         written: Arc<Mutex<Vec<u8>>>,
@@ -182,10 +182,7 @@ mod tests {
 
     #[test]
     fn a_reader_who_stopped_costs_lines_and_no_time() {
-        let out = Gated {
-            gate: Arc::default(),
-            written: Arc::default(),
-        };
+        let out = Gated::default();
         let closed = out.gate.lock().unwrap();
         let (writer, guard) = LogWriter::start(out.clone(), json::render);
         for _ in 0..MAX_WAITING_LINES + 10 {
@@ -214,10 +211,7 @@ mod tests {
 
     #[test]
     fn a_reader_who_comes_late_gets_all() {
-        let out = Gated {
-            gate: Arc::default(),
-            written: Arc::default(),
-        };
+        let out = Gated::default();
         let closed = out.gate.lock().unwrap();
         let (writer, guard) = LogWriter::start(out.clone(), json::render);
         for line in ["one\n", "two\n"] {
@@ -241,10 +235,7 @@ mod tests {
 
     #[test]
     fn a_reader_who_never_reads_holds_up_the_end_for_a_while_only() {
-        let out = Gated {
-            gate: Arc::default(),
-            written: Arc::default(),
-        };
+        let out = Gated::default();
         let _closed = out.gate.lock().unwrap();
         let mut guard = stuck(&out);
         guard.patience = Duration::from_millis(300);
@@ -260,10 +251,7 @@ mod tests {
 
     #[test]
     fn whoever_is_impatient_waits_for_half_a_second() {
-        let out = Gated {
-            gate: Arc::default(),
-            written: Arc::default(),
-        };
+        let out = Gated::default();
         let _closed = out.gate.lock().unwrap();
         let mut guard = stuck(&out);
         // Longer than the test may take.
@@ -278,10 +266,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_end_waits_for_a_reader_and_no_longer() {
-        let out = Gated {
-            gate: Arc::default(),
-            written: Arc::default(),
-        };
+        let out = Gated::default();
         let (writer, guard) = LogWriter::start(out.clone(), json::render);
         writer.write("one\n".to_owned());
         guard.write("last words\n".to_owned());
