@@ -4,21 +4,19 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use enmesh_interop::{Cluster, Kind, Workload, full};
+use enmesh_interop::{Cluster, Kind, Workload};
 
-/// In all, and when everything is tried: a hundred take longer on two processors than CI has for them.
-const PODS: [u32; 2] = [40, 100];
+const PODS: u32 = 100;
 const LEFT: u32 = 10;
 const WHOLE: Duration = Duration::from_secs(300);
 
 /// One Deployment, scaled from nothing to very many, and back to ten.
 pub(crate) fn very_many_pods(cluster: &Cluster, namespace: &str) -> Result<()> {
-    let count = PODS[usize::from(full())];
     let many = Workload::new("many", Kind::Member).start(cluster, namespace)?;
     let begin = Instant::now();
-    many.begin_scale(count)?;
+    many.begin_scale(PODS)?;
     // So many have twice the time of a few.
-    many.wait_ready(count).or_else(|_| many.wait_ready(count))?;
+    many.wait_ready(PODS).or_else(|_| many.wait_ready(PODS))?;
     let ready = begin.elapsed();
     many.wait_whole(WHOLE)?;
     let whole = begin.elapsed();
@@ -32,7 +30,7 @@ pub(crate) fn very_many_pods(cluster: &Cluster, namespace: &str) -> Result<()> {
             .context("it has memory")
     };
     println!(
-        "{count} members: all ready after {ready:?}, each connected with all others after {whole:?}; of one {} {}",
+        "{PODS} members: all ready after {ready:?}, each connected with all others after {whole:?}; of one {} {}",
         memory("VmRSS")?,
         memory("VmHWM")?,
     );
