@@ -65,21 +65,42 @@ impl Releases {
     }
 
     fn add(&self, project: &Path, name: &str, build: &str, built: &str) -> Result<()> {
-        let chroot = self.otp.chroot();
-        let work = tempfile::tempdir_in(chroot.join("tmp"))
+        let work = Work::new(self.otp)?;
+        copy(project, &work.folder.path().join("project"))?;
+        work.run(build)?;
+        copy(
+            &work.folder.path().join(built),
+            &self.root.path().join(name),
+        )
+    }
+}
+
+/// A folder in a chroot, to build in.
+struct Work {
+    chroot: PathBuf,
+    folder: TempDir,
+}
+
+impl Work {
+    fn new(otp: Otp) -> Result<Self> {
+        let chroot = otp.chroot();
+        let folder = tempfile::tempdir_in(chroot.join("tmp"))
             .with_context(|| format!("{} is missing: `cargo xtask peers`", chroot.display()))?;
-        copy(project, &work.path().join("project"))?;
-        let inside = Path::new("/").join(work.path().strip_prefix(&chroot)?);
-        let mut builds = Command::new("chroot");
-        builds
-            .arg(&chroot)
-            .args(["sh", "-c", build, "sh"])
+        Ok(Self { chroot, folder })
+    }
+
+    /// Runs a script of the shell's inside, to which the folder is `$1`.
+    fn run(&self, script: &str) -> Result<()> {
+        let inside = Path::new("/").join(self.folder.path().strip_prefix(&self.chroot)?);
+        let mut command = Command::new("chroot");
+        command
+            .arg(&self.chroot)
+            .args(["sh", "-c", script, "sh"])
             .arg(&inside)
             .env("MIX_ENV", "prod")
             .env("HOME", &inside)
             .env("LC_ALL", "C.UTF-8");
-        run(builds)?;
-        copy(&work.path().join(built), &self.root.path().join(name))
+        run(command).map(drop)
     }
 }
 
@@ -91,25 +112,17 @@ pub fn ensure_rebar3(otp: Otp) -> Result<()> {
     eprintln!("getting rebar3 for {otp}");
     let chroot = otp.chroot();
     // Names are asked for where they are today, not where they were when the chroot was made.
-    let (here, there) = (
-        Path::new("/etc/resolv.conf"),
-        chroot.join("etc/resolv.conf"),
-    );
+    let here = Path::new("/etc/resolv.conf");
+    let there = chroot.join("etc/resolv.conf");
     if here.exists() {
         // It may be a link to nowhere.
         let _ = fs::remove_file(&there);
         fs::copy(here, &there).with_context(|| format!("{} cannot be written", there.display()))?;
     }
-    let work = tempfile::tempdir_in(chroot.join("tmp"))
-        .with_context(|| format!("{} is missing: `cargo xtask peers`", chroot.display()))?;
-    let inside = Path::new("/").join(work.path().strip_prefix(&chroot)?);
-    let mut get = Command::new("chroot");
-    get.arg(&chroot)
-        .args(["sh", "-c", GET_REBAR3, "sh"])
-        .arg(&inside)
-        .env("DEBIAN_FRONTEND", "noninteractive");
-    run(get).with_context(|| format!("Debian's package of rebar3 for {otp} is not to be had"))?;
-    let unpacked: PathBuf = work.path().join("usr/bin/rebar3");
+    let work = Work::new(otp)?;
+    let got = work.run(GET_REBAR3);
+    got.with_context(|| format!("Debian's package of rebar3 for {otp} is not to be had"))?;
+    let unpacked = work.folder.path().join("usr/bin/rebar3");
     // Its own name never stands for half of it, nor do two who get it at once meet.
     let rebar3 = rebar3(otp);
     let half = rebar3.with_extension(std::process::id().to_string());

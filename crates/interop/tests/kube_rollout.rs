@@ -196,7 +196,8 @@ fn told_terminating(lookup: &str, life: &Life) -> Option<SystemTime> {
     }
 }
 
-/// Nobody was ready before it had a peer, though the record of the peer may come a moment after that of being ready; and members ended by the hook's word, or by SIGTERM where there is none.
+/// Nobody was ready before it had a peer, though the record of the peer may come a moment after that of being ready; and members
+/// ended by the hook's word, or by SIGTERM where there is none.
 fn probes_did_their_work(story: Story, lives: &[Life]) -> Result<()> {
     let cause = match story {
         Story::Restart => "leave",

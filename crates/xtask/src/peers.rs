@@ -1,4 +1,4 @@
-//! `cargo xtask peers`: the Erlang releases that the tests talk to.
+//! `cargo xtask peers`: the Erlang releases that the tests talk to, and the rebar3 that builds for each.
 
 use enmesh_interop::{
     Otp, ensure_chroot, ensure_rebar3, ensure_release, verify_chroot, verify_rebar3, verify_release,
